@@ -1,0 +1,20 @@
+//! BuildIt: a CI/CD engine that you embed.
+#![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub mod artifact;
+pub mod backend;
+pub mod cancel;
+pub mod clock;
+pub mod deployer;
+pub mod deployment;
+pub mod diagnostic;
+pub mod durable;
+pub mod event;
+pub mod executor;
+pub mod fault;
+pub mod id;
+pub mod job;
+pub mod pipeline;
+pub mod secret;
+pub mod store;

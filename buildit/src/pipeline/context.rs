@@ -1,0 +1,93 @@
+//! What a run is started with.
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+/// What a run is started with: the event, the commit, the parameters. It is stored with the run and never changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunContext {
+    /// What started the run: `push`, `pull_request`, `tag`, `schedule`, `webhook`, `manual`.
+    pub event: String,
+    /// The commit; all empty outside a repository.
+    #[serde(default)]
+    pub git: GitContext,
+    /// The pull request, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull_request: Option<PullRequest>,
+    /// The parameters that were given; the defaults of the others come from the pipeline.
+    #[serde(default)]
+    pub params: IndexMap<String, String>,
+    /// Environment variables that win over all others.
+    #[serde(default)]
+    pub env: IndexMap<String, String>,
+    /// Values of the embedding program, read as `${custom.NAME}`.
+    #[serde(default)]
+    pub custom: IndexMap<String, String>,
+    /// Paths that changed against the base (`changed()` and `path`); `None` when there is no base.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<Vec<String>>,
+    /// Digests of what `${checksum.PATH}` names, by path or glob, as taken from the source.
+    #[serde(default)]
+    pub checksums: IndexMap<String, String>,
+    /// The address of the run's page; empty without one.
+    #[serde(default)]
+    pub url: String,
+    /// An id of the pipeline at the embedding program; empty without one.
+    #[serde(default)]
+    pub pipeline_id: String,
+    /// Stages to run, with what they need; empty for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<String>,
+}
+
+impl RunContext {
+    /// A run that somebody asked for, outside any repository.
+    #[must_use]
+    pub fn manual() -> Self {
+        Self { event: "manual".into(), ..Self::default() }
+    }
+}
+
+/// The commit that a run is of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GitContext {
+    /// The full commit id.
+    pub sha: String,
+    /// The branch; for a pull request the source branch.
+    pub branch: String,
+    /// The tag, if the run is of one.
+    pub tag: String,
+    /// The full ref: `refs/heads/main`.
+    pub reference: String,
+    /// The commit's message.
+    pub message: String,
+    /// The author's name.
+    pub author: String,
+    /// The author's e-mail address.
+    pub author_email: String,
+    /// Whether the source had changes that were not committed.
+    pub dirty: bool,
+}
+
+impl GitContext {
+    /// The commit id as people read it: its first 7 characters.
+    #[must_use]
+    pub fn short_sha(&self) -> &str {
+        self.sha.get(..7).unwrap_or(&self.sha)
+    }
+}
+
+/// The pull request that a run is of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PullRequest {
+    /// Its number at the forge.
+    pub number: u64,
+    /// Its title.
+    pub title: String,
+    /// The branch that it is to be merged into.
+    pub base: String,
+    /// The branch that it comes from.
+    pub head: String,
+    /// Whether it comes from another repository.
+    pub fork: bool,
+}

@@ -1,0 +1,66 @@
+//! Where a part of a pipeline was written.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// Where something was written: a range of bytes in a file, and where a template brought it in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The file, as people know it: `.buildit.kdl`.
+    pub file: Arc<str>,
+    /// The first byte of the range, from 0.
+    pub offset: u32,
+    /// The length of the range in bytes.
+    pub length: u32,
+    /// The line of the first byte, from 1.
+    pub line: u32,
+    /// The column of the first byte in characters, from 1.
+    pub column: u32,
+    /// Where the template that holds this was used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_at: Option<Box<Origin>>,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)?;
+        match &self.used_at {
+            Some(used_at) => write!(f, " (used at {used_at})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The origins of the parts of a pipeline or a stage, by the part's path: `image`, `run[0]`, `env.DATABASE`,
+/// `services.db.image`, `needs.fmt`. Empty for what was not read from text.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Origins(Vec<(Box<str>, Origin)>);
+
+impl Origins {
+    /// Notes where `part` was written; the later note of a part wins.
+    pub fn insert(&mut self, part: impl Into<Box<str>>, origin: Origin) {
+        let part = part.into();
+        self.0.retain(|(known, _)| *known != part);
+        self.0.push((part, origin));
+    }
+
+    /// Where `part` was written, if that is known.
+    #[must_use]
+    pub fn get(&self, part: &str) -> Option<&Origin> {
+        self.0.iter().find(|(known, _)| &**known == part).map(|(_, origin)| origin)
+    }
+
+    /// All parts with their origins, in the order in which they were noted.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Origin)> {
+        self.0.iter().map(|(part, origin)| (&**part, origin))
+    }
+
+    /// Whether nothing is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}

@@ -1,0 +1,106 @@
+//! Logs of jobs.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::StoreError;
+use crate::executor::LogCursor;
+use crate::id::{FencingToken, JobId};
+use crate::job::{LogLine, Stream};
+
+/// Keeps the logs of jobs.
+#[async_trait]
+pub trait LogStore: Debug + Send + Sync + 'static {
+    /// Appends whole lines, all or none, and moves the job's cursor.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`] when the stored log does not end at the expected line, [`StoreError::Fenced`] when
+    /// a larger token was seen for the run; then nothing is stored.
+    async fn append_log(&self, append: LogAppend<'_>) -> Result<(), StoreError>;
+
+    /// Where the stored log of a job ends; all zero when there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot tell.
+    async fn log_cursor(&self, job: &JobId) -> Result<LogCursor, StoreError>;
+
+    /// Lines after number `after`: whole chunks, cut at their front, of about `max_bytes` of text (at least one chunk
+    /// when there is any).
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store fails. A job without a log has an empty page.
+    async fn read_log(&self, job: &JobId, after: u64, max_bytes: usize) -> Result<LogPage, StoreError>;
+
+    /// The jobs of a run that have a log, in the order in which their first lines were stored.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store fails.
+    async fn logs_of_run(&self, run: crate::id::RunId) -> Result<Vec<JobId>, StoreError>;
+}
+
+/// Lines that are to be stored.
+#[derive(Clone, Debug)]
+pub struct LogAppend<'a> {
+    /// The job.
+    pub job: &'a JobId,
+    /// The writer's lease.
+    pub token: FencingToken,
+    /// The number of the last line that is stored.
+    pub expected_line: u64,
+    /// The lines.
+    pub chunks: &'a [LogChunk],
+    /// The cursor behind them.
+    pub cursor: LogCursor,
+}
+
+/// Consecutive whole lines of one stream that were read at one time: the unit that is masked, stored and published,
+/// so that a line costs no allocation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogChunk {
+    /// The number of its first line, from 1.
+    pub first_line: u64,
+    /// How many lines it has.
+    pub lines: u32,
+    /// When they were read.
+    pub time: Timestamp,
+    /// Where they came from.
+    pub stream: Stream,
+    /// The text, masked, each line with its `\n`.
+    pub text: Bytes,
+}
+
+impl LogChunk {
+    /// The number of its last line.
+    #[must_use]
+    pub fn last_line(&self) -> u64 {
+        self.first_line + u64::from(self.lines) - 1
+    }
+
+    /// Its lines, one by one.
+    pub fn iter(&self) -> impl Iterator<Item = LogLine> + '_ {
+        let text = self.text.strip_suffix(b"\n").unwrap_or(&self.text);
+        text.split(|&byte| byte == b'\n').zip(self.first_line..).map(|(bytes, line)| LogLine {
+            line,
+            time: self.time,
+            stream: self.stream,
+            text: String::from_utf8_lossy(bytes.strip_suffix(b"\r").unwrap_or(bytes)).into_owned(),
+        })
+    }
+}
+
+/// Some lines of a log.
+#[derive(Clone, Debug, Default)]
+pub struct LogPage {
+    /// The lines, in order.
+    pub chunks: Vec<LogChunk>,
+    /// The number of the last line that is stored, which may be beyond this page.
+    pub last_line: u64,
+}

@@ -1,0 +1,62 @@
+//! The port [`Store`]: where runs, logs and the queue are kept. It is the sum of small traits, so that a caller asks
+//! for no more than it uses.
+
+mod log;
+mod queue;
+mod run;
+
+use std::fmt::Debug;
+
+pub use log::{LogAppend, LogChunk, LogPage, LogStore};
+pub use queue::{Claim, Enqueue, Lease, QueueStore, QueuedJob};
+pub use run::{EventPage, NewRun, RunRecord, RunStore, RunSummary};
+
+use crate::id::{JobId, RunId};
+
+/// Everything that an engine keeps.
+pub trait Store: RunStore + LogStore + QueueStore {}
+
+impl<T: RunStore + LogStore + QueueStore + ?Sized> Store for T {}
+
+/// A store refused or failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// There is no such run.
+    #[error("no run {0}")]
+    NoRun(RunId),
+    /// There is no log of this job.
+    #[error("no log of job {0}")]
+    NoLog(Box<JobId>),
+    /// The record is not where the writer believes it is: somebody else wrote.
+    #[error("the record is at {actual}, not at {expected}")]
+    Conflict {
+        /// Where the writer believed it to be.
+        expected: u64,
+        /// Where it is.
+        actual: u64,
+    },
+    /// The writer's lease has ended and another has taken over (guarantee G11).
+    #[error("another engine has taken the run over")]
+    Fenced,
+    /// What is stored cannot be read.
+    #[error("the store is corrupt: {0}")]
+    Corrupt(String),
+    /// The store was written by a newer version.
+    #[error("the store has format {found}; this version reads up to {supported}")]
+    Newer {
+        /// The format that was found.
+        found: u32,
+        /// The newest format that is known here.
+        supported: u32,
+    },
+    /// The backend failed; the same call may work later.
+    #[error("store `{name}` failed")]
+    Backend {
+        /// The store.
+        name: &'static str,
+        /// What it said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}

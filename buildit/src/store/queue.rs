@@ -1,0 +1,113 @@
+//! The queue of runs that wait for an engine.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::StoreError;
+use crate::id::{FencingToken, RunId, TenantId, WorkerId};
+
+/// Holds runs until an engine takes them, with leases that end by themselves.
+#[async_trait]
+pub trait QueueStore: Debug + Send + Sync + 'static {
+    /// Adds a run. One that is there already stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when it was not kept.
+    async fn enqueue(&self, job: Enqueue) -> Result<(), StoreError>;
+
+    /// Takes up to `claim.limit` runs that may be taken at `now`: due, and unleased or with an ended lease; those of
+    /// higher priority first, and of one priority in the order in which they were added.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store fails.
+    async fn claim(&self, claim: Claim, now: Timestamp) -> Result<Vec<QueuedJob>, StoreError>;
+
+    /// Extends a lease until `until`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Fenced`] when another has taken the run since.
+    async fn renew(&self, run: RunId, token: FencingToken, until: Timestamp) -> Result<(), StoreError>;
+
+    /// Removes a run that has ended.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Fenced`] when another has taken the run since.
+    async fn complete(&self, run: RunId, token: FencingToken) -> Result<(), StoreError>;
+
+    /// Gives a run back, to be taken from `at` on; after `max_attempts` it is a dead letter.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Fenced`] when another has taken the run since.
+    async fn give_back(&self, run: RunId, token: FencingToken, at: Timestamp) -> Result<(), StoreError>;
+
+    /// The runs that nobody will take any more, in the order in which they died.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store fails.
+    async fn dead_letters(&self) -> Result<Vec<RunId>, StoreError>;
+
+    /// Makes a dead letter wait again, with no attempts counted.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoRun`] when it is none.
+    async fn requeue(&self, run: RunId, at: Timestamp) -> Result<(), StoreError>;
+}
+
+/// A run that is to wait.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enqueue {
+    /// The run.
+    pub run: RunId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Higher goes first; 0 is usual.
+    pub priority: i32,
+    /// Not before this.
+    pub scheduled_for: Timestamp,
+    /// How often it may be given back before it is a dead letter.
+    pub max_attempts: u32,
+}
+
+/// Who takes how much for how long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Who takes.
+    pub worker: WorkerId,
+    /// At most this many.
+    pub limit: usize,
+    /// How long the leases hold; at most 60 s.
+    pub lease: Duration,
+}
+
+/// A run that was taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueuedJob {
+    /// The run.
+    pub run: RunId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Proof of the lease.
+    pub token: FencingToken,
+    /// How often it has been taken, this time included.
+    pub attempt: u32,
+}
+
+/// A lease that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// Who wants to drive the run.
+    pub worker: WorkerId,
+    /// Until when.
+    pub until: Timestamp,
+}

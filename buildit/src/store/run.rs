@@ -1,0 +1,138 @@
+//! Runs and their events.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Lease, StoreError};
+use crate::event::{Event, RunStatus};
+use crate::id::{Digest, FencingToken, RunId};
+use crate::pipeline::{PipelineSpec, RunContext};
+
+/// Keeps runs and their events.
+#[async_trait]
+pub trait RunStore: Debug + Send + Sync + 'static {
+    /// Keeps a new run, under the id that it comes with, and gives it its number: 1 for the first run of a pipeline,
+    /// without gaps or doubles. It is open and unleased.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when it was not kept.
+    async fn create_run(&self, run: NewRun) -> Result<RunRecord, StoreError>;
+
+    /// What a run was started with, and where it is.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoRun`] when there is none.
+    async fn run(&self, run: RunId) -> Result<RunRecord, StoreError>;
+
+    /// Runs by the time of their creation, the newest first; `pipeline` narrows to one.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot tell.
+    async fn runs(&self, pipeline: Option<&str>, limit: usize) -> Result<Vec<RunSummary>, StoreError>;
+
+    /// The runs that have not ended, in the order in which they were created.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot tell.
+    async fn open_runs(&self) -> Result<Vec<RunId>, StoreError>;
+
+    /// Appends events, all or none. The first has the number `expected_seq + 1`, and `expected_seq` is the number of
+    /// the last that is stored. They are durable when it returns.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`] when the record is elsewhere, [`StoreError::Fenced`] when a larger token was seen
+    /// for this run; then nothing is stored.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future may have appended: read the record before going on.
+    async fn append(
+        &self,
+        run: RunId,
+        expected_seq: u64,
+        token: FencingToken,
+        events: &[Event],
+    ) -> Result<(), StoreError>;
+
+    /// Events after number `after`, at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoRun`] when there is no such run.
+    async fn events(&self, run: RunId, after: u64, limit: usize) -> Result<EventPage, StoreError>;
+
+    /// Takes or renews the lease on a run for `worker` until `until`. One that is held by another and has not ended
+    /// at `now` is refused. A new holder gets a larger token; who renews keeps its own.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Fenced`] when another holds it.
+    async fn lease_run(&self, run: RunId, lease: Lease, now: Timestamp) -> Result<FencingToken, StoreError>;
+}
+
+/// A run that is to be kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NewRun {
+    /// Its id.
+    pub id: RunId,
+    /// The compiled plan; a later edit of the file changes nothing.
+    pub plan: Arc<PipelineSpec>,
+    /// What it is started with.
+    pub context: Arc<RunContext>,
+    /// The archive of its source.
+    pub source: Option<Digest>,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// The resolved name of its concurrency group, if it has one.
+    pub group: Option<String>,
+}
+
+/// What a run was started with, and where it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunRecord {
+    /// What it was created with.
+    pub run: NewRun,
+    /// Its number within the pipeline, from 1.
+    pub number: u64,
+    /// Where it is.
+    pub status: RunStatus,
+    /// The number of its last event.
+    pub last_seq: u64,
+}
+
+/// A line of a list of runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunSummary {
+    /// Its id.
+    pub id: RunId,
+    /// Its number within the pipeline.
+    pub number: u64,
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// Where it is.
+    pub status: RunStatus,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it left its queue.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+}
+
+/// Some events of a run.
+#[derive(Clone, Debug, Default)]
+pub struct EventPage {
+    /// The events, in order.
+    pub events: Vec<Event>,
+    /// The number of the last event that is stored, which may be beyond this page.
+    pub last_seq: u64,
+}
