@@ -29,10 +29,17 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// Makes the job, inert, under its [backend name](JobId::backend_name), with its inputs laid out and its
     /// services started. One that exists already is left as it is, whatever state it is in.
     ///
+    /// What takes long here (the pull of an image) watches [`JobContext::cancel`] and gives up with the outcome
+    /// [`JobOutcome::cancelled`]; after the grace period the future is dropped.
+    ///
     /// # Errors
     ///
     /// [`CreateError::Job`] ends the attempt with that outcome (a missing image, a bad input);
     /// [`CreateError::Backend`] when the backend broke.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future may leave a part of the job, which [`remove`](Self::remove) removes.
     async fn create(&self, job: &JobSpec, ctx: &JobContext) -> Result<Created, CreateError>;
 
     /// Opens the gate of a job that was created. The job's own first instruction makes a claim that can be made only
@@ -55,15 +62,16 @@ pub trait Backend: Debug + Send + Sync + 'static {
     async fn follow(&self, job: &JobSpec, ctx: &JobContext) -> Result<(), ExecutorError>;
 
     /// Asks the whole tree of the job to end, or kills it. A job that has ended is fine, and so is one that was
-    /// never started: it never will be.
+    /// never started: it never will be, and counts as [`Stopping::Requested`].
     ///
     /// # Errors
     ///
     /// [`ExecutorError`] when the backend broke.
-    async fn stop(&self, job: &JobId, how: Stop) -> Result<(), ExecutorError>;
+    async fn stop(&self, job: &JobId, how: Stop) -> Result<Stopping, ExecutorError>;
 
     /// How the job ended, with its outputs collected and stored; [`JobOutcome::lost`] when nothing can tell.
-    /// Called after [`follow`](Self::follow) has returned. `stopped` tells why it was stopped, if it was.
+    /// Called after [`follow`](Self::follow) has returned. What was stopped on request is told as the backend sees
+    /// it, by a signal or an exit code: [`Durable`](crate::durable::Durable) knows of the request.
     ///
     /// # Errors
     ///
@@ -92,6 +100,15 @@ pub enum Created {
     New,
     /// An earlier engine made it; it may have been started, and may have ended.
     Existing,
+}
+
+/// What a request to stop found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopping {
+    /// The job had ended before, so its outcome owes nothing to this request.
+    AlreadyEnded,
+    /// The job was told to end, or will never start.
+    Requested,
 }
 
 /// Why a job could not be made.
@@ -131,7 +148,7 @@ macro_rules! forward {
                 (**self).follow(job, ctx).await
             }
 
-            async fn stop(&self, job: &JobId, how: Stop) -> Result<(), ExecutorError> {
+            async fn stop(&self, job: &JobId, how: Stop) -> Result<Stopping, ExecutorError> {
                 (**self).stop(job, how).await
             }
 

@@ -9,6 +9,8 @@ pub mod clock;
 pub mod deployer;
 pub mod deployment;
 pub mod diagnostic;
+#[cfg(feature = "engine")]
+#[cfg_attr(docsrs, doc(cfg(feature = "engine")))]
 pub mod durable;
 pub mod event;
 pub mod executor;
@@ -18,3 +20,9 @@ pub mod job;
 pub mod pipeline;
 pub mod secret;
 pub mod store;
+#[cfg(feature = "testing")]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
+pub mod testing;
+#[cfg(feature = "engine")]
+#[cfg_attr(docsrs, doc(cfg(feature = "engine")))]
+pub mod wrap;

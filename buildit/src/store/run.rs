@@ -1,6 +1,7 @@
 //! Runs and their events.
 
 use std::fmt::Debug;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Lease, StoreError};
 use crate::event::{Event, RunStatus};
-use crate::id::{Digest, FencingToken, RunId};
+use crate::id::{Digest, ExecutorName, FencingToken, RunId};
 use crate::pipeline::{PipelineSpec, RunContext};
 
 /// Keeps runs and their events.
@@ -37,7 +38,8 @@ pub trait RunStore: Debug + Send + Sync + 'static {
     /// [`StoreError`] when the store cannot tell.
     async fn runs(&self, pipeline: Option<&str>, limit: usize) -> Result<Vec<RunSummary>, StoreError>;
 
-    /// The runs that have not ended, in the order in which they were created.
+    /// The runs that are not [closed](Self::close_run), in the order in which they were created: those that have not
+    /// ended, and those that have ended and of which something may be left.
     ///
     /// # Errors
     ///
@@ -70,6 +72,13 @@ pub trait RunStore: Debug + Send + Sync + 'static {
     /// [`StoreError::NoRun`] when there is no such run.
     async fn events(&self, run: RunId, after: u64, limit: usize) -> Result<EventPage, StoreError>;
 
+    /// Notes that a run has ended and nothing of it is left at any executor: it is no longer open. Idempotent.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Fenced`] when a larger token was seen for this run, [`StoreError::NoRun`] when there is none.
+    async fn close_run(&self, run: RunId, token: FencingToken) -> Result<(), StoreError>;
+
     /// Takes or renews the lease on a run for `worker` until `until`. One that is held by another and has not ended
     /// at `now` is refused. A new holder gets a larger token; who renews keeps its own.
     ///
@@ -94,6 +103,12 @@ pub struct NewRun {
     pub created_at: Timestamp,
     /// The resolved name of its concurrency group, if it has one.
     pub group: Option<String>,
+    /// The executor that every stage goes to, whatever the stage says.
+    #[serde(default)]
+    pub executor: Option<ExecutorName>,
+    /// How many of its jobs may run at once, beside what the pipeline says.
+    #[serde(default)]
+    pub max_parallel: Option<NonZeroU32>,
 }
 
 /// What a run was started with, and where it is.
