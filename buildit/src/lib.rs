@@ -15,6 +15,7 @@ pub mod durable;
 pub mod event;
 pub mod executor;
 pub mod fault;
+pub mod graph;
 pub mod id;
 pub mod job;
 pub mod pipeline;
