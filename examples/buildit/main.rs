@@ -1,2 +1,7 @@
-//! Skeleton.
-fn main() {}
+//! The `buildit` command line.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    buildit_cli::main()
+}

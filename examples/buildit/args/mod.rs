@@ -1,0 +1,148 @@
+//! What can be typed.
+
+mod pair;
+mod run;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+
+pub(crate) use pair::Pair;
+pub(crate) use run::{ContextArgs, RunArgs};
+
+/// The file that is taken when none is named.
+pub(crate) const DEFAULT_FILE: &str = ".buildit.kdl";
+
+/// Run pipelines: on this host, in containers, from one file.
+#[derive(Debug, Parser)]
+#[command(name = "buildit", version, about, max_term_width = 100, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a pipeline, whatever its triggers say
+    Run(Box<RunArgs>),
+    /// Tell what would run, and why not the rest; start nothing
+    Plan(Box<PlanArgs>),
+    /// Check pipelines and report everything that is wrong with them
+    Validate(ValidateArgs),
+    /// Draw the stages of a pipeline and what they need
+    Graph(GraphArgs),
+    /// Format pipelines; comments stay
+    Fmt(FmtArgs),
+    /// Look at this folder and write a first pipeline for it
+    Init(InitArgs),
+    /// Print completions for a shell
+    Completions(CompletionsArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    /// The pipeline [default: .buildit.kdl]
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) context: ContextArgs,
+    /// Send every stage to this executor
+    #[arg(long, value_name = "NAME")]
+    pub(crate) executor: Option<String>,
+    /// How to print
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub(crate) output: DataOutput,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ValidateArgs {
+    /// The pipelines [default: .buildit.kdl]
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) files: Vec<PathBuf>,
+    /// How to print
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub(crate) output: DataOutput,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GraphArgs {
+    /// The pipeline [default: .buildit.kdl]
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) file: Option<PathBuf>,
+    /// What to draw it as
+    #[arg(long, default_value = "text")]
+    pub(crate) format: GraphFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FmtArgs {
+    /// The pipelines [default: .buildit.kdl]
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Change nothing; exit with 1 if a file is not formatted
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// The folder to look at
+    #[arg(default_value = ".", value_hint = ValueHint::DirPath)]
+    pub(crate) dir: PathBuf,
+    /// Replace a pipeline that is there
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// How a run is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RunOutput {
+    /// A live tree of stages, then the logs of what failed and a summary
+    Human,
+    /// `stage | line`
+    Plain,
+    /// One JSON object a line
+    Json,
+}
+
+/// How data is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DataOutput {
+    /// For people
+    Human,
+    /// One JSON object a line
+    Json,
+}
+
+/// What a graph is drawn as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GraphFormat {
+    /// Levels with what each stage needs
+    Text,
+    /// Graphviz
+    Dot,
+    /// Mermaid, for Markdown
+    Mermaid,
+    /// A picture
+    Svg,
+    /// Stages, edges and levels
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definitions_hold_together() {
+        Cli::command().debug_assert();
+    }
+}

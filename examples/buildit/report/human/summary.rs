@@ -1,0 +1,170 @@
+//! What is said about a run and its stages in the end: plain enough to be pasted anywhere.
+
+use buildit::event::{RunStatus, StageReason};
+use buildit::job::{Cause, Status, Stream};
+use jiff::Timestamp;
+
+use super::super::style::word;
+use super::super::{Board, Mark, Palette, Shown, Theme};
+use crate::text::{Keep, duration, fit_middle, pad, sanitize, visible_line, width};
+
+/// Stages that did what they were to do are listed one by one up to this many; more of them are only counted.
+const LISTED: usize = 30;
+
+/// The run in a line: `✕ shop #12  main · 3f2a1c9  failed in 1m 04s`.
+pub(crate) fn title(board: &Board, now: Timestamp, theme: Theme) -> String {
+    let mark = Mark::of_run(board.status);
+    let source = if board.source.is_empty() { String::new() } else { format!("  {}", theme.faint(&board.source)) };
+    let status = match board.status {
+        RunStatus::Running => "started".to_owned(),
+        status => format!("{} in {}", status.as_str(), duration(board.elapsed(now))),
+    };
+    let name = theme.strong(&format!("{} #{}", board.pipeline, board.number));
+    format!("{}{name}{source}  {}", theme.shape(mark), theme.mark(mark, &status))
+}
+
+/// A stage that ended, in a line of its own.
+pub(crate) fn row(name: &str, shown: &Shown, now: Timestamp, theme: Theme) -> String {
+    let mark = Mark::of(shown);
+    let status = shown.result().map_or("", |result| word(result.status));
+    let what = what(shown);
+    let what = if what.is_empty() { String::new() } else { format!(": {what}") };
+    let time = if mark == Mark::Skipped {
+        String::new()
+    } else {
+        theme.faint(&format!(" · {}", duration(shown.elapsed(now))))
+    };
+    format!("{}{} {}{time}", theme.shape(mark), theme.strong(name), theme.mark(mark, &format!("{status}{what}")))
+}
+
+/// Why a stage ended as it did, beyond the word for it; often nothing.
+pub(crate) fn what(shown: &Shown) -> String {
+    let Some(result) = shown.result() else { return String::new() };
+    let mut what = match result.reason.as_deref() {
+        Some(StageReason::Attempt { cause: Cause::Exit | Cause::Signal, message: None }) | None => {
+            match result.exit_code {
+                Some(code) if code != 0 => format!("exit code {code}"),
+                _ if result.status == Status::Failed => "killed by a signal".into(),
+                _ => String::new(),
+            }
+        }
+        Some(StageReason::Attempt { cause: Cause::Timeout | Cause::Lost, message: None }) => String::new(),
+        Some(StageReason::Attempt { message: Some(message), .. }) => sanitize(message, Keep::Nothing).into_owned(),
+        Some(reason) => sanitize(&reason.to_string(), Keep::Nothing).into_owned(),
+    };
+    let mut add = |text: String| {
+        if !what.is_empty() {
+            what.push_str(", ");
+        }
+        what.push_str(&text);
+    };
+    if shown.attempt > 1 {
+        add(format!("attempt {}", shown.attempt));
+    }
+    if result.allowed && shown.has_failed() {
+        add("allowed to fail".into());
+    }
+    if result.cached {
+        add("taken from an earlier run".into());
+    }
+    what
+}
+
+/// The last lines of a stage's log.
+pub(crate) fn tail(shown: &Shown, limit: usize, indent: &str, theme: Theme) -> Vec<String> {
+    let left_out = shown.tail.len().saturating_sub(limit);
+    let earlier = shown.dropped + left_out as u64;
+    let mut lines = Vec::with_capacity(shown.tail.len() - left_out + 1);
+    if earlier > 0 {
+        let plural = if earlier == 1 { "" } else { "s" };
+        lines.push(format!("{indent}{}", theme.faint(&format!("… {earlier} earlier line{plural}"))));
+    }
+    let keep = if theme.0 == Palette::Plain { Keep::Nothing } else { Keep::Colours };
+    lines.extend(shown.tail.iter().skip(left_out).map(|line| {
+        let text = sanitize(visible_line(&line.text), keep);
+        if line.stream == Stream::Command {
+            return format!("{indent}{}", theme.faint(&format!("+ {text}")));
+        }
+        // A job that ends within a colour must not paint what follows it.
+        let reset = if text.contains('\u{1b}') { "\u{1b}[0m" } else { "" };
+        format!("{indent}{text}{reset}")
+    }));
+    lines
+}
+
+/// The logs of the stages that failed, each under its name.
+pub(crate) fn logs(board: &Board, columns: usize, theme: Theme) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (name, shown) in board.stages.iter().filter(|(_, shown)| shown.has_failed() && !shown.tail.is_empty()) {
+        let mark = Mark::of(shown);
+        let name = fit_middle(name, columns.saturating_sub(8));
+        let rule = "─".repeat(columns.min(100).saturating_sub(width(&name) + 6));
+        lines.push(format!("{} {} {}", theme.mark(mark, "───"), theme.strong(&name), theme.mark(mark, &rule)));
+        lines.extend(tail(shown, usize::MAX, "", theme));
+        lines.push(String::new());
+    }
+    lines
+}
+
+/// The stages in a table, and the run in a line above it.
+pub(crate) fn table(board: &Board, columns: usize, theme: Theme) -> Vec<String> {
+    let now = board.latest.unwrap_or_default();
+    let good = |shown: &Shown| matches!(Mark::of(shown), Mark::Succeeded | Mark::Skipped);
+    let all = board.stages.len() <= LISTED;
+    let listed: Vec<_> = board.stages.iter().filter(|(_, shown)| all || !good(shown)).take(LISTED * 4).collect();
+    let longest = listed.iter().map(|(name, _)| width(name)).max().unwrap_or(0);
+    let name_columns = longest.min((columns / 2).max(14));
+    let mut lines = vec![title(board, now, theme), String::new()];
+    for (name, shown) in listed {
+        let mark = Mark::of(shown);
+        let time = if mark == Mark::Skipped { String::new() } else { duration(shown.elapsed(now)) };
+        let name = pad(&fit_middle(name, name_columns), name_columns);
+        let status = shown.result().map(|result| result.status);
+        let mut what = what(shown);
+        if let Some(status @ (Status::TimedOut | Status::Lost | Status::Cancelled)) = status {
+            what = if what.is_empty() { word(status).into() } else { format!("{}: {what}", word(status)) };
+        }
+        let painted = if mark == Mark::Succeeded { theme.faint(&what) } else { theme.mark(mark, &what) };
+        let line = format!("  {}{name}  {}  {painted}", theme.shape(mark), theme.faint(&format!("{time:>7}")));
+        lines.push(line.trim_end().to_owned());
+    }
+    if board.stages.len() > 1 {
+        lines.push(String::new());
+        lines.push(format!("  {}", counts(board, columns.saturating_sub(2), theme)));
+    }
+    lines
+}
+
+/// `12 stages: 8 succeeded, 1 failed, 3 queued`, or only shapes and numbers where that is too wide.
+pub(crate) fn counts(board: &Board, columns: usize, theme: Theme) -> String {
+    let kinds = [
+        (Mark::Succeeded, "succeeded"),
+        (Mark::Failed, "failed"),
+        (Mark::Infrastructure, "broken"),
+        (Mark::Allowed, "allowed to fail"),
+        (Mark::Running, "running"),
+        (Mark::Waiting, "waiting"),
+        (Mark::Cancelled, "cancelled"),
+        (Mark::Skipped, "skipped"),
+        (Mark::Queued, "queued"),
+    ];
+    let mut numbers = [0_usize; 9];
+    for shown in board.stages.values() {
+        let mark = Mark::of(shown);
+        if let Some(place) = kinds.iter().position(|(kind, _)| *kind == mark) {
+            numbers[place] += 1;
+        }
+    }
+    let parts = kinds.iter().zip(numbers).filter(|(_, number)| *number > 0);
+    let plural = if board.stages.len() == 1 { "" } else { "s" };
+    let total = format!("{} stage{plural}:", board.stages.len());
+    let words: Vec<String> = parts.clone().map(|((_, word), number)| format!("{number} {word}")).collect();
+    if width(&total) + 1 + width(&words.join(", ")) > columns {
+        let shapes: Vec<String> =
+            parts.map(|((mark, _), number)| theme.mark(*mark, &format!("{}{number}", mark.shape()))).collect();
+        return shapes.join(" ");
+    }
+    let words: Vec<String> =
+        parts.map(|((mark, word), number)| theme.mark(*mark, &format!("{number} {word}"))).collect();
+    format!("{} {}", theme.faint(&total), words.join(", "))
+}
