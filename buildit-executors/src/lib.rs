@@ -6,4 +6,8 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+// Until an executor of the feature uses it.
+#[cfg(any(feature = "docker", feature = "local"))]
+#[allow(dead_code, unused_imports, clippy::allow_attributes)]
+mod script;
 pub mod workspace;

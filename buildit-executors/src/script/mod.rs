@@ -1,0 +1,15 @@
+//! What a stage's commands become: one shell script with a mark before each command, and the way back from the
+//! output that holds such marks to the lines that people see.
+//!
+//! A mark is a line that begins with a control character (RS) and a nonce of the attempt. The script writes it to both
+//! outputs before each command, so that the command's echo stands before all of its output and after all that came
+//! before, although the two outputs are read independently of each other.
+
+mod compose;
+mod marks;
+mod output;
+mod section;
+
+pub(crate) use compose::{compose, is_name, quoted};
+pub(crate) use marks::{Ending, Mark, Marks};
+pub(crate) use output::Output;

@@ -1,0 +1,279 @@
+//! From the raw outputs of a job to its log.
+
+use std::collections::VecDeque;
+
+use buildit::executor::{LogCursor, LogWrite, Physical};
+use buildit::job::Stream;
+use buildit::pipeline::Command;
+use bytes::{Buf, Bytes};
+
+use super::marks::{Ending, Mark, Marks};
+use super::section::{Piece, Sections};
+
+/// How much of one output is held back while the other has not come to the same command. A shell marks both within
+/// microseconds, so that more than this means that a mark was lost with a closed output.
+const MOST_HELD: usize = 4 * 1024 * 1024;
+
+/// Turns the two raw outputs of a job into what is to be logged: without marks, with each command's echo, in the
+/// order of the commands.
+///
+/// Outputs are read from an offset of one's choice; what lies before the cursor is read for its marks and not given
+/// again.
+#[derive(Debug)]
+pub(crate) struct Output {
+    marks: Marks,
+    commands: Vec<String>,
+    cursor: LogCursor,
+    sides: [Side; 2],
+    ending: Option<Ending>,
+}
+
+#[derive(Debug)]
+struct Side {
+    sections: Sections,
+    /// How many marks were read; `None` until the first, for one that is not read from its start.
+    at: Option<u32>,
+    held: VecDeque<(u32, LogWrite)>,
+    held_bytes: usize,
+}
+
+impl Side {
+    fn new(start: u64) -> Self {
+        let at = (start == 0).then_some(0);
+        Self { sections: Sections::new(start), at, held: VecDeque::new(), held_bytes: 0 }
+    }
+}
+
+impl Output {
+    /// Outputs that are read from these offsets (the line number in it means nothing).
+    pub(crate) fn new(marks: Marks, commands: &[Command], start: LogCursor, cursor: LogCursor) -> Self {
+        let commands = commands.iter().map(|command| echo(&command.source)).collect();
+        Self { marks, commands, cursor, sides: [Side::new(start.stdout), Side::new(start.stderr)], ending: None }
+    }
+
+    /// Takes bytes that were read and adds to `out` what can be logged now.
+    pub(crate) fn push(&mut self, physical: Physical, bytes: Bytes, out: &mut Vec<LogWrite>) {
+        let mut pieces = Vec::new();
+        self.sides[index(physical)].sections.push(&self.marks, bytes, |piece| pieces.push(piece));
+        self.take(physical, pieces);
+        self.give(out);
+    }
+
+    /// Nothing more will come.
+    pub(crate) fn finish(&mut self, out: &mut Vec<LogWrite>) {
+        for physical in [Physical::Stdout, Physical::Stderr] {
+            let mut pieces = Vec::new();
+            self.sides[index(physical)].sections.finish(|piece| pieces.push(piece));
+            self.take(physical, pieces);
+        }
+        for side in &mut self.sides {
+            side.at = Some(u32::MAX);
+        }
+        self.give(out);
+    }
+
+    /// What the script's wrapper said at the end, once it was read.
+    pub(crate) fn ending(&self) -> Option<Ending> {
+        self.ending
+    }
+
+    fn take(&mut self, physical: Physical, pieces: Vec<Piece>) {
+        for piece in pieces {
+            match piece {
+                Piece::Bytes(bytes, end) => self.hold(physical, bytes, end),
+                Piece::Mark(mark, end) => {
+                    let side = &mut self.sides[index(physical)];
+                    side.at = Some(match mark {
+                        Mark::Command(index) => index + 1,
+                        Mark::Commands => 1,
+                        Mark::End(_) => u32::MAX,
+                    });
+                    if physical == Physical::Stdout {
+                        self.said(mark, end);
+                    }
+                }
+            }
+        }
+    }
+
+    fn said(&mut self, mark: Mark, end: u64) {
+        let text = match mark {
+            Mark::Command(index) => self.commands.get(index as usize).cloned().unwrap_or_default(),
+            Mark::Commands => self.commands.concat(),
+            Mark::End(ending) => {
+                self.ending = Some(ending);
+                return;
+            }
+        };
+        // The echo has the mark's place in the output, so that it is stored as often as the mark is: once.
+        if end > self.cursor.stdout {
+            let position = Some((Physical::Stdout, end));
+            self.put(Physical::Stdout, LogWrite { stream: Stream::Command, bytes: text.into(), position });
+        }
+    }
+
+    fn hold(&mut self, physical: Physical, mut bytes: Bytes, end: u64) {
+        let fresh = end.saturating_sub(self.cursor.offset(physical));
+        let stale = (bytes.len() as u64).saturating_sub(fresh);
+        bytes.advance(usize::try_from(stale).unwrap_or(bytes.len()).min(bytes.len()));
+        if !bytes.is_empty() {
+            let stream = match physical {
+                Physical::Stdout => Stream::Stdout,
+                Physical::Stderr => Stream::Stderr,
+            };
+            self.put(physical, LogWrite { stream, bytes, position: Some((physical, end)) });
+        }
+    }
+
+    fn put(&mut self, physical: Physical, write: LogWrite) {
+        let side = &mut self.sides[index(physical)];
+        side.held_bytes += write.bytes.len();
+        side.held.push_back((side.at.unwrap_or(0), write));
+    }
+
+    /// Gives what belongs to commands that both outputs have come to, command by command, standard output first: it
+    /// has the echoes.
+    fn give(&mut self, out: &mut Vec<LogWrite>) {
+        while let Some(one) = self.next() {
+            let side = &mut self.sides[one];
+            if let Some((_, write)) = side.held.pop_front() {
+                side.held_bytes -= write.bytes.len();
+                out.push(write);
+            }
+        }
+    }
+
+    /// The output that has the next write, if there is one that need not wait.
+    fn next(&self) -> Option<usize> {
+        let front = |one: usize| {
+            let side = &self.sides[one];
+            let (at, _) = side.held.front()?;
+            let reached = self.sides[1 - one].at.unwrap_or(u32::MAX);
+            (*at <= reached || side.held_bytes > MOST_HELD).then_some(*at)
+        };
+        match (front(0), front(1)) {
+            (Some(out), Some(err)) => Some(usize::from(err < out)),
+            (Some(_), None) => Some(0),
+            (None, err) => err.map(|_| 1),
+        }
+    }
+}
+
+/// How a command is shown: each of its lines behind a `+`.
+fn echo(source: &str) -> String {
+    source.trim_end_matches('\n').split('\n').map(|line| format!("+ {line}\n")).collect()
+}
+
+fn index(physical: Physical) -> usize {
+    match physical {
+        Physical::Stdout => 0,
+        Physical::Stderr => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use buildit::id::{JobId, RunId};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn marks() -> Marks {
+        Marks::of(&JobId { run: RunId::new(), stage: "a".into(), attempt: 1 })
+    }
+
+    fn commands() -> Vec<Command> {
+        vec![Command::new("one"), Command::new("two\nlines\n")]
+    }
+
+    /// What is logged, line by line, as `stream text`, when the outputs are read in pieces of this many bytes.
+    fn logged(marks: &Marks, outputs: [&str; 2], cursor: LogCursor, piece: usize) -> (Vec<String>, Output) {
+        let mut output = Output::new(marks.clone(), &commands(), LogCursor::default(), cursor);
+        let mut out = Vec::new();
+        let mut rest = outputs.map(|text| Bytes::from(text.to_owned()));
+        while rest.iter().any(|rest| !rest.is_empty()) {
+            for (physical, rest) in [Physical::Stdout, Physical::Stderr].into_iter().zip(&mut rest) {
+                output.push(physical, rest.split_to(piece.min(rest.len())), &mut out);
+            }
+        }
+        output.finish(&mut out);
+        let mut lines: Vec<(Stream, String)> = Vec::new();
+        for write in out {
+            let text = String::from_utf8(write.bytes.to_vec()).unwrap();
+            match lines.iter_mut().rev().find(|(stream, _)| *stream == write.stream) {
+                Some((_, open)) if !open.ends_with('\n') => open.push_str(&text),
+                _ => lines.push((write.stream, text)),
+            }
+        }
+        let lines = lines.iter().flat_map(|(stream, text)| {
+            text.lines().map(move |line| format!("{} {line}", stream.as_str())).collect::<Vec<_>>()
+        });
+        (lines.collect(), output)
+    }
+
+    fn example(marks: &Marks) -> [String; 2] {
+        let n = marks.nonce();
+        [
+            format!("\x1e{n} c 0\nout one\nopen\x1e{n} c 1\nout two\n\x1eother\n\x1e{n} end 3 o-\n"),
+            format!("\x1e{n} c 0\nerr one\n\x1e{n} c 1\nerr two\n\x1e{n} end 3 o-\n"),
+        ]
+    }
+
+    #[test]
+    fn a_commands_output_stays_with_it_whatever_the_borders() {
+        let marks = marks();
+        let outputs = example(&marks);
+        for piece in 1..200 {
+            let (mut lines, output) = logged(&marks, [&outputs[0], &outputs[1]], LogCursor::default(), piece);
+            let second = lines.iter().position(|line| line == "command + two").unwrap();
+            let (one, two) = lines.split_at_mut(second);
+            one.sort();
+            two.sort();
+            assert_eq!(one, ["command + one", "stderr err one", "stdout open", "stdout out one"], "{piece}");
+            let expected = ["command + lines", "command + two", "stderr err two", "stdout \u{1e}other", "stdout out two"];
+            assert_eq!(two, expected, "{piece}");
+            assert_eq!(output.ending(), Some(Ending { code: 3, outputs: true, summary: false }));
+        }
+    }
+
+    #[test]
+    fn one_output_may_be_closed_and_the_other_is_given_in_the_end() {
+        let marks = marks();
+        let outputs = example(&marks);
+        let (lines, _) = logged(&marks, [&outputs[0], ""], LogCursor::default(), 7);
+        assert_eq!(lines.len(), 7, "{lines:?}");
+    }
+
+    proptest! {
+        /// G3: reading again from the start and going on at a stored cursor gives each line once.
+        #[test]
+        fn what_was_stored_is_not_given_again(piece in 1_usize..50, next in 1_usize..50, stored in 0_usize..9) {
+            let marks = marks();
+            let outputs = example(&marks);
+            let mut output = Output::new(marks.clone(), &commands(), LogCursor::default(), LogCursor::default());
+            let mut out = Vec::new();
+            for (physical, text) in [Physical::Stdout, Physical::Stderr].into_iter().zip(&outputs) {
+                for bytes in text.as_bytes().chunks(piece) {
+                    output.push(physical, Bytes::copy_from_slice(bytes), &mut out);
+                }
+            }
+            output.finish(&mut out);
+            let (all, _) = logged(&marks, [&outputs[0], &outputs[1]], LogCursor::default(), next);
+            let mut cursor = LogCursor::default();
+            let mut lines = 0;
+            // A store moves the cursor at the ends of lines only.
+            for write in out.iter().take(stored).filter(|write| write.bytes.ends_with(b"\n")) {
+                let (physical, end) = write.position.unwrap();
+                cursor.set_offset(physical, end);
+            }
+            for write in &out {
+                let (physical, end) = write.position.unwrap();
+                if end <= cursor.offset(physical) {
+                    lines += write.bytes.iter().filter(|byte| **byte == b'\n').count();
+                }
+            }
+            let (rest, _) = logged(&marks, [&outputs[0], &outputs[1]], cursor, next);
+            prop_assert_eq!(lines + rest.len(), all.len());
+        }
+    }
+}
