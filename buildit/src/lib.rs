@@ -6,6 +6,9 @@ pub mod artifact;
 pub mod backend;
 pub mod cancel;
 pub mod clock;
+#[cfg(feature = "kdl")]
+#[cfg_attr(docsrs, doc(cfg(feature = "kdl")))]
+pub mod config;
 pub mod deployer;
 pub mod deployment;
 pub mod diagnostic;

@@ -9,6 +9,7 @@ mod builder;
 mod context;
 mod matrix;
 mod origin;
+mod params;
 pub(crate) mod serde_duration;
 mod spec;
 mod stage;

@@ -42,15 +42,14 @@ pub struct Origins(Vec<(Box<str>, Origin)>);
 impl Origins {
     /// Notes where `part` was written; the later note of a part wins.
     pub fn insert(&mut self, part: impl Into<Box<str>>, origin: Origin) {
-        let part = part.into();
-        self.0.retain(|(known, _)| *known != part);
-        self.0.push((part, origin));
+        // Looking for an earlier note here would make a stage of 100,000 variables take minutes.
+        self.0.push((part.into(), origin));
     }
 
     /// Where `part` was written, if that is known.
     #[must_use]
     pub fn get(&self, part: &str) -> Option<&Origin> {
-        self.0.iter().find(|(known, _)| &**known == part).map(|(_, origin)| origin)
+        self.0.iter().rev().find(|(known, _)| &**known == part).map(|(_, origin)| origin)
     }
 
     /// All parts with their origins, in the order in which they were noted.
