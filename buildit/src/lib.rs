@@ -22,6 +22,7 @@ pub mod graph;
 pub mod id;
 pub mod job;
 pub mod pipeline;
+pub mod run;
 pub mod secret;
 pub mod store;
 #[cfg(feature = "testing")]
