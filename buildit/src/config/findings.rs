@@ -14,7 +14,7 @@ impl Findings {
 
     /// An error at this place.
     pub(crate) fn error(&mut self, code: &'static str, origin: Origin, message: impl Into<String>) {
-        self.push(at(Diagnostic::error(code, message), origin));
+        self.push(Diagnostic::error(code, message).with_origin(origin));
     }
 
     /// An error at this place, with a hint.
@@ -25,7 +25,7 @@ impl Findings {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
-        self.push(at(Diagnostic::error(code, message), origin).with_help(help));
+        self.push(Diagnostic::error(code, message).with_origin(origin).with_help(help));
     }
 
     /// A warning at this place, with a hint.
@@ -36,7 +36,7 @@ impl Findings {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
-        self.push(at(Diagnostic::warning(code, message), origin).with_help(help));
+        self.push(Diagnostic::warning(code, message).with_origin(origin).with_help(help));
     }
 
     /// An error at this place that also concerns an earlier one.
@@ -47,18 +47,10 @@ impl Findings {
         message: impl Into<String>,
         earlier: (Origin, &str),
     ) {
-        let mut finding = at(Diagnostic::error(code, message), origin);
+        let mut finding = Diagnostic::error(code, message).with_origin(origin);
         finding.related.push((earlier.0, earlier.1.to_owned()));
         self.push(finding);
     }
-}
-
-/// The finding at its place; one inside a template also shows where the template is used.
-pub(crate) fn at(mut finding: Diagnostic, origin: Origin) -> Diagnostic {
-    if let Some(used_at) = &origin.used_at {
-        finding.related.push((Origin::clone(used_at), "the template is used here".to_owned()));
-    }
-    finding.with_origin(origin)
 }
 
 /// Words of other systems, and what they are called here.

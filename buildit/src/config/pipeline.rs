@@ -10,7 +10,7 @@ use super::options::Options;
 use super::source::Sources;
 use super::units::Units;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::pipeline::{Pipeline, PipelineError, PipelineSpec, RunContext};
+use crate::pipeline::{Origin, Pipeline, PipelineError, PipelineSpec, RunContext};
 
 /// A pipeline that was read from KDL text, and found valid.
 #[derive(Clone, Debug)]
@@ -125,11 +125,7 @@ fn sorted(mut found: Vec<Diagnostic>, sources: &Sources) -> Diagnostics {
     let mut distinct: Vec<Diagnostic> = Vec::with_capacity(found.len());
     for finding in found {
         match distinct.iter_mut().rev().take_while(|known| same_start(known, &finding)).find(|k| same(k, &finding)) {
-            Some(known) => {
-                let further = finding.related.into_iter().filter(|related| !known.related.contains(related));
-                let further: Vec<_> = further.take(MOST_RELATED.saturating_sub(known.related.len())).collect();
-                known.related.extend(further);
-            }
+            Some(known) => also_used(known, finding.origin),
             None => distinct.push(finding),
         }
     }
@@ -138,6 +134,15 @@ fn sorted(mut found: Vec<Diagnostic>, sources: &Sources) -> Diagnostics {
 
 /// How many uses of a wrong template are shown.
 const MOST_RELATED: usize = 10;
+
+/// Notes one more use of the template that a finding is about.
+fn also_used(known: &mut Diagnostic, origin: Option<Origin>) {
+    let Some(used_at) = origin.and_then(|origin| origin.used_at) else { return };
+    let first = known.origin.as_ref().and_then(|origin| origin.used_at.as_deref()) == Some(&*used_at);
+    if !first && known.related.len() < MOST_RELATED && known.related.iter().all(|(origin, _)| *origin != *used_at) {
+        known.related.push((*used_at, "also used here".to_owned()));
+    }
+}
 
 fn same_start(one: &Diagnostic, other: &Diagnostic) -> bool {
     match (&one.origin, &other.origin) {

@@ -33,8 +33,17 @@ impl fmt::Display for Origin {
     }
 }
 
-/// The origins of the parts of a pipeline or a stage, by the part's path: `image`, `run[0]`, `env.DATABASE`,
-/// `services.db.image`, `needs.fmt`. Empty for what was not read from text.
+/// The origins of the parts of a pipeline or a stage, by the part's path. Empty for what was not read from text.
+///
+/// A part that is a text has the origin of that text, its quotes included; another one that of its node. Entries of
+/// maps and sets of names are found by name, those of lists by their index from 0.
+///
+/// | of | paths |
+/// |---|---|
+/// | the pipeline | `pipeline`, `description`, `repository`, `max-parallel`, `concurrency`, `checkout`, `env.NAME`, `triggers[0].cron`, `triggers[0].branches[0]`, `params.NAME`, `params.NAME.default`, `caches.NAME`, `caches.NAME.key`, `caches.NAME.paths[0]`, `caches.NAME.restore-keys[0]` |
+/// | a stage | `stage`, `needs.NAME`, `matrix`, `matrix.AXIS`, `matrix.AXIS[0]`, `matrix.exclude[0]`, `when` (an expression's text), `when.branch[0]`, `image`, `image.user`, `image.platform`, `image.credentials.username`, `image.credentials.password`, `env.NAME`, `secrets.NAME`, `caches.NAME`, `run[0]`, `shell`, `artifacts[0]`, `artifacts[0].name`, `reports.junit[0]`, `timeout`, `retry`, `resources`, `resources.cpu`, `resources.memory`, `runs-on[0]`, `cacheable`, `inputs[0]`, `environment`, `approval`, `approval.message`, `approval.by[0]`, `approval.fields.NAME`, `executor`, `allow-failure`, `workdir`, `entrypoint[0]`, `privileged` |
+/// | a stage's service | `services.NAME`, then `.image` (and its settings as above), `.command[0]`, `.env.NAME`, `.ready`, `.resources` |
+/// | a stage's action | `deploy`, `deploy.service`, `deploy.environment`, `deploy.image`, `deploy.strategy`, `terraform`, `terraform.stack`, `build-image`, `build-image.dockerfile`, `build-image.context`, `build-image.target`, `build-image.tags[0]`, `build-image.args.NAME` |
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Origins(Vec<(Box<str>, Origin)>);
