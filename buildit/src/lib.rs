@@ -21,6 +21,9 @@ pub mod fault;
 pub mod graph;
 pub mod id;
 pub mod job;
+#[cfg(feature = "engine")]
+pub mod log;
+pub mod memory;
 pub mod pipeline;
 pub mod run;
 pub mod secret;

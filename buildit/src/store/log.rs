@@ -20,7 +20,7 @@ pub trait LogStore: Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// [`StoreError::Conflict`] when the stored log does not end at the expected line, [`StoreError::Fenced`] when
-    /// a larger token was seen for the run; then nothing is stored.
+    /// a larger token was seen for the run, [`StoreError::NoRun`] when there is no such run; then nothing is stored.
     async fn append_log(&self, append: LogAppend<'_>) -> Result<(), StoreError>;
 
     /// Where the stored log of a job ends; all zero when there is none.
@@ -30,8 +30,8 @@ pub trait LogStore: Debug + Send + Sync + 'static {
     /// [`StoreError`] when the store cannot tell.
     async fn log_cursor(&self, job: &JobId) -> Result<LogCursor, StoreError>;
 
-    /// Lines after number `after`: whole chunks, cut at their front, of about `max_bytes` of text (at least one chunk
-    /// when there is any).
+    /// Lines after number `after`: whole chunks, the first cut at its front, until `max_bytes` of text are reached (at
+    /// least one chunk when there is any).
     ///
     /// # Errors
     ///
@@ -82,6 +82,19 @@ impl LogChunk {
     #[must_use]
     pub fn last_line(&self) -> u64 {
         self.first_line + u64::from(self.lines) - 1
+    }
+
+    /// The chunk without its lines up to number `after`; `None` when nothing is left.
+    #[must_use]
+    pub fn after(&self, after: u64) -> Option<Self> {
+        let skip = (after + 1).saturating_sub(self.first_line);
+        if skip == 0 {
+            return Some(self.clone());
+        }
+        let skipped = usize::try_from(skip - 1).ok()?;
+        let cut = memchr::memchr_iter(b'\n', &self.text).nth(skipped)? + 1;
+        let lines = u32::try_from(u64::from(self.lines).checked_sub(skip)?).ok().filter(|lines| *lines > 0)?;
+        Some(Self { first_line: after + 1, lines, text: self.text.slice(cut..), ..self.clone() })
     }
 
     /// Its lines, one by one.

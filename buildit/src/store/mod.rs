@@ -2,12 +2,14 @@
 //! for no more than it uses.
 
 mod log;
+mod progress;
 mod queue;
 mod run;
 
 use std::fmt::Debug;
 
 pub use log::{LogAppend, LogChunk, LogPage, LogStore};
+pub use progress::RunProgress;
 pub use queue::{Claim, Enqueue, Lease, QueueStore, QueuedJob};
 pub use run::{EventPage, NewRun, RunRecord, RunStore, RunSummary};
 
@@ -17,6 +19,13 @@ use crate::id::{JobId, RunId};
 pub trait Store: RunStore + LogStore + QueueStore {}
 
 impl<T: RunStore + LogStore + QueueStore + ?Sized> Store for T {}
+
+impl StoreError {
+    /// The backend of this name failed.
+    pub fn backend(name: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Backend { name, source: source.into() }
+    }
+}
 
 /// A store refused or failed.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +48,17 @@ pub enum StoreError {
     /// The writer's lease has ended and another has taken over (guarantee G11).
     #[error("another engine has taken the run over")]
     Fenced,
+    /// There is a run of this id already.
+    #[error("run {0} exists already")]
+    Exists(RunId),
+    /// Another process has the store open.
+    #[error("the store {place} is in use by {holder}")]
+    InUse {
+        /// Where the store is.
+        place: String,
+        /// Who has it open, as far as it can be told.
+        holder: String,
+    },
     /// What is stored cannot be read.
     #[error("the store is corrupt: {0}")]
     Corrupt(String),

@@ -13,15 +13,19 @@ use crate::id::{FencingToken, RunId, TenantId, WorkerId};
 /// Holds runs until an engine takes them, with leases that end by themselves.
 #[async_trait]
 pub trait QueueStore: Debug + Send + Sync + 'static {
-    /// Adds a run. One that is there already stays as it is.
+    /// Adds a run. One that is there already, waiting, taken or dead, stays as it is.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when it was not kept.
+    /// [`StoreError::NoRun`] when the store has no such run; any other [`StoreError`] when it was not kept.
     async fn enqueue(&self, job: Enqueue) -> Result<(), StoreError>;
 
     /// Takes up to `claim.limit` runs that may be taken at `now`: due, and unleased or with an ended lease; those of
     /// higher priority first, and of one priority in the order in which they were added.
+    ///
+    /// A claim is the lease on the run itself: [`RunStore::append`](super::RunStore::append) takes its token, and
+    /// whoever held the run before is fenced. A lease that ended by itself counts as given back, so a run that kills
+    /// every engine that takes it becomes a dead letter too.
     ///
     /// # Errors
     ///
@@ -42,7 +46,8 @@ pub trait QueueStore: Debug + Send + Sync + 'static {
     /// [`StoreError::Fenced`] when another has taken the run since.
     async fn complete(&self, run: RunId, token: FencingToken) -> Result<(), StoreError>;
 
-    /// Gives a run back, to be taken from `at` on; after `max_attempts` it is a dead letter.
+    /// Ends the lease and gives the run back, to be taken from `at` on; one that was taken `max_attempts` times is a
+    /// dead letter.
     ///
     /// # Errors
     ///
@@ -75,7 +80,7 @@ pub struct Enqueue {
     pub priority: i32,
     /// Not before this.
     pub scheduled_for: Timestamp,
-    /// How often it may be given back before it is a dead letter.
+    /// How often it may be taken before it is a dead letter; at least once.
     pub max_attempts: u32,
 }
 

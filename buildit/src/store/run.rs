@@ -21,7 +21,7 @@ pub trait RunStore: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when it was not kept.
+    /// [`StoreError::Exists`] for an id that is taken; any other [`StoreError`] when it was not kept.
     async fn create_run(&self, run: NewRun) -> Result<RunRecord, StoreError>;
 
     /// What a run was started with, and where it is.
@@ -52,7 +52,7 @@ pub trait RunStore: Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// [`StoreError::Conflict`] when the record is elsewhere, [`StoreError::Fenced`] when a larger token was seen
-    /// for this run; then nothing is stored.
+    /// for this run; [`StoreError::NoRun`] when there is no such run. Then nothing is stored.
     ///
     /// # Cancel safety
     ///
@@ -80,11 +80,12 @@ pub trait RunStore: Debug + Send + Sync + 'static {
     async fn close_run(&self, run: RunId, token: FencingToken) -> Result<(), StoreError>;
 
     /// Takes or renews the lease on a run for `worker` until `until`. One that is held by another and has not ended
-    /// at `now` is refused. A new holder gets a larger token; who renews keeps its own.
+    /// at `now` is refused. A new holder gets a larger token; who renews before the end keeps its own. So a worker's
+    /// id must be one that no earlier process had.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Fenced`] when another holds it.
+    /// [`StoreError::Fenced`] when another holds it, [`StoreError::NoRun`] when there is no such run.
     async fn lease_run(&self, run: RunId, lease: Lease, now: Timestamp) -> Result<FencingToken, StoreError>;
 }
 

@@ -1,0 +1,18 @@
+//! From the bytes that a job writes to the lines that are stored (guarantee G3): [`LogWriter`].
+//!
+//! Bytes arrive in pieces that end anywhere. They are put together to whole lines for each output, masked, numbered
+//! in the order in which they become whole, and stored in chunks of many lines, each chunk with the time at which its
+//! last piece was read. With every append goes the cursor: the raw offset behind the last line that is stored, of
+//! each output. So an engine that is started again begins to read there, and each line is stored once.
+//!
+//! What the stored text is: the raw bytes, `\r` and bytes that are no UTF-8 included, with secrets masked. Masks keep
+//! line ends. A line without an end gets one when the log is flushed. A line of more than [`MAX_LINE`] bytes is stored
+//! as several.
+
+mod lane;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub use lane::MAX_LINE;
+pub use writer::{LogObserver, LogWriter};

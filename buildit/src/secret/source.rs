@@ -1,0 +1,104 @@
+//! Where the values of secrets come from.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Debug};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+
+use super::SecretError;
+
+/// Finds the values of secrets by name. They are asked for when a run starts or goes on, and are never stored with it.
+#[async_trait]
+pub trait SecretSource: Debug + Send + Sync + 'static {
+    /// The value of this secret; `None` when there is none of the name.
+    ///
+    /// # Errors
+    ///
+    /// [`SecretError`] when the source cannot be asked or the value cannot be used.
+    async fn secret(&self, name: &str) -> Result<Option<SecretString>, SecretError>;
+}
+
+/// Secrets that the embedding program holds itself. `Debug` shows their names only.
+#[derive(Clone, Default)]
+pub struct MemorySecrets(BTreeMap<String, SecretString>);
+
+impl MemorySecrets {
+    /// None at all.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// These and one more; the later of two of one name wins.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<String>, value: impl Into<SecretString>) -> Self {
+        self.0.insert(name.into(), value.into());
+        self
+    }
+}
+
+impl<N: Into<String>, V: Into<SecretString>> FromIterator<(N, V)> for MemorySecrets {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(secrets: I) -> Self {
+        Self(secrets.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
+
+impl Debug for MemorySecrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+#[async_trait]
+impl SecretSource for MemorySecrets {
+    async fn secret(&self, name: &str) -> Result<Option<SecretString>, SecretError> {
+        Ok(self.0.get(name).cloned())
+    }
+}
+
+/// Asks one source after another; the first that knows the name answers. One that fails is not passed over: the
+/// next might hold an older value of the same name.
+#[derive(Clone, Debug, Default)]
+pub struct ChainedSecrets(Vec<Arc<dyn SecretSource>>);
+
+impl ChainedSecrets {
+    /// No source at all, which knows no secret.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// These sources, then this one.
+    #[must_use]
+    pub fn then(mut self, source: impl SecretSource) -> Self {
+        self.0.push(Arc::new(source));
+        self
+    }
+}
+
+#[async_trait]
+impl SecretSource for ChainedSecrets {
+    async fn secret(&self, name: &str) -> Result<Option<SecretString>, SecretError> {
+        for source in &self.0 {
+            if let Some(value) = source.secret(name).await? {
+                return Ok(Some(value));
+            }
+        }
+        Ok(None)
+    }
+}
+
+macro_rules! forward {
+    ($pointer:ident) => {
+        #[async_trait]
+        impl<T: SecretSource + ?Sized> SecretSource for $pointer<T> {
+            async fn secret(&self, name: &str) -> Result<Option<SecretString>, SecretError> {
+                (**self).secret(name).await
+            }
+        }
+    };
+}
+forward!(Arc);
+forward!(Box);

@@ -1,0 +1,50 @@
+//! [`RunProgress`]: what a list of runs shows, from the events alone.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Event, EventBody, RunStatus};
+use crate::id::StageName;
+
+/// Where a run is, as far as its events tell: the projection that every store keeps beside them, in the transaction
+/// that appends them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunProgress {
+    /// Where the run is.
+    pub status: RunStatus,
+    /// When it left its queue.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// How many attempts are under way.
+    pub running: u32,
+    /// The stages that wait for a person.
+    pub waiting: Vec<StageName>,
+}
+
+impl RunProgress {
+    /// Takes the next event into account.
+    pub fn apply(&mut self, event: &Event) {
+        match &event.body {
+            EventBody::RunStarted => {
+                self.started_at = Some(event.time);
+                self.status = RunStatus::Running;
+            }
+            EventBody::AttemptStarted { .. } => self.running += 1,
+            EventBody::AttemptFinished { .. } => self.running = self.running.saturating_sub(1),
+            EventBody::ApprovalRequested { stage, .. } => self.waiting.push(stage.clone()),
+            EventBody::ApprovalGiven { stage, .. } | EventBody::StageFinished { stage, .. } => {
+                self.waiting.retain(|waiting| waiting != stage);
+            }
+            EventBody::RunFinished { status } => {
+                self.finished_at = Some(event.time);
+                self.status = *status;
+            }
+            EventBody::CancelRequested { .. } | EventBody::StopRequested { .. } | EventBody::RetryScheduled { .. } => {}
+        }
+        if matches!(self.status, RunStatus::Running | RunStatus::Waiting) {
+            let waits = self.running == 0 && !self.waiting.is_empty();
+            self.status = if waits { RunStatus::Waiting } else { RunStatus::Running };
+        }
+    }
+}
