@@ -101,6 +101,7 @@ impl Matcher {
 fn walk(forms: &NFA, text: &[u8], start: usize, wraps: impl Fn(usize) -> bool) -> Walk {
     let mut walk = Walk { longest: None, unfinished: false };
     let Ok(mut state) = forms.start_state(Anchored::Yes) else { return walk };
+    let mut depth = 0;
     for (place, &byte) in text.iter().enumerate().skip(start) {
         if place > start && (byte == b'\n' || byte == b'\r') && wraps(place) {
             continue;
@@ -109,7 +110,11 @@ fn walk(forms: &NFA, text: &[u8], start: usize, wraps: impl Fn(usize) -> bool) -
         if forms.is_dead(state) {
             return walk;
         }
-        if forms.is_match(state) {
+        depth += 1;
+        // A state also matches the forms that end in it and begin later: those have their own walk.
+        if forms.is_match(state)
+            && (0..forms.match_len(state)).any(|form| forms.pattern_len(forms.match_pattern(state, form)) == depth)
+        {
             walk.longest = Some(place + 1);
         }
     }
