@@ -41,7 +41,7 @@ struct Runs {
     by_id: HashMap<RunId, Arc<Run>>,
     /// By the time of creation, then by the order of creation.
     order: BTreeMap<(Timestamp, u64), Arc<Run>>,
-    /// Those that have not ended, by the order of creation.
+    /// Those that are not closed, by the order of creation.
     open: BTreeMap<u64, RunId>,
     /// The last number of each pipeline.
     numbers: HashMap<String, u64>,
@@ -156,20 +156,26 @@ impl RunStore for MemoryStore {
         events: &[Event],
     ) -> Result<(), StoreError> {
         let kept = self.run_of(run)?;
-        let has_ended = kept.fenced(token, || {
+        kept.fenced(token, || {
             let mut state = lock(&kept.state);
             state.check(expected_seq, events)?;
             state.append(events);
-            Ok(state.progress.status.is_final())
-        })?;
-        if has_ended {
-            lock(&self.0.runs).open.remove(&kept.place);
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     async fn events(&self, run: RunId, after: u64, limit: usize) -> Result<EventPage, StoreError> {
         Ok(lock(&self.run_of(run)?.state).page(after, limit))
+    }
+
+    async fn close_run(&self, run: RunId, token: FencingToken) -> Result<(), StoreError> {
+        let kept = self.run_of(run)?;
+        kept.fenced(token, || match lock(&kept.state).progress.status.is_final() {
+            true => Ok(()),
+            false => Err(StoreError::NotEnded(run)),
+        })?;
+        lock(&self.0.runs).open.remove(&kept.place);
+        Ok(())
     }
 
     async fn lease_run(&self, run: RunId, lease: Lease, now: Timestamp) -> Result<FencingToken, StoreError> {

@@ -54,6 +54,9 @@ impl MaskStream {
         let found = self.masker.scan(text, self.covered, self.digits, end);
         self.pen.write(&text[..found.settled], &found.masked, out);
         self.digits = count_digits(&text[..found.settled], self.digits);
+        if found.settled == 0 {
+            return 0;
+        }
         let across = found.masked.iter().find(|range| range.start < found.settled && found.settled < range.end);
         self.covered = across.map_or(0, |range| range.end - found.settled);
         found.settled

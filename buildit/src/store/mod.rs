@@ -48,6 +48,9 @@ pub enum StoreError {
     /// The writer's lease has ended and another has taken over (guarantee G11).
     #[error("another engine has taken the run over")]
     Fenced,
+    /// The run has not ended, so it cannot be closed.
+    #[error("run {0} has not ended")]
+    NotEnded(RunId),
     /// There is a run of this id already.
     #[error("run {0} exists already")]
     Exists(RunId),

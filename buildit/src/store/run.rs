@@ -76,7 +76,8 @@ pub trait RunStore: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Fenced`] when a larger token was seen for this run, [`StoreError::NoRun`] when there is none.
+    /// [`StoreError::Fenced`] when a larger token was seen for this run, [`StoreError::NotEnded`] when its last event
+    /// is not there yet, [`StoreError::NoRun`] when there is no such run.
     async fn close_run(&self, run: RunId, token: FencingToken) -> Result<(), StoreError>;
 
     /// Takes or renews the lease on a run for `worker` until `until`. One that is held by another and has not ended
