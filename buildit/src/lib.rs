@@ -4,6 +4,8 @@
 
 pub mod artifact;
 pub mod backend;
+#[cfg(feature = "engine")]
+mod backoff;
 pub mod cancel;
 pub mod clock;
 #[cfg(feature = "kdl")]
