@@ -42,9 +42,8 @@ async fn live() -> Json<Value> {
 async fn ready(State(state): State<ServerState>) -> (StatusCode, Json<Value>) {
     match state.store.open_runs().await {
         Ok(runs) => (StatusCode::OK, Json(json!({ "status": "ok", "open_runs": runs.len() }))),
-        Err(error) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            Json(json!({ "status": "unavailable", "reason": error.to_string() })),
-        ),
+        Err(error) => {
+            (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "unavailable", "reason": error.to_string() })))
+        }
     }
 }
