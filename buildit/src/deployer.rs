@@ -1,6 +1,4 @@
-//! The port [`Deployer`]: what brings a release to a target. Which steps that takes is the [`strategy`]'s business.
-
-pub mod strategy;
+//! The port [`Deployer`]: what brings a release to a target.
 
 use std::fmt::Debug;
 

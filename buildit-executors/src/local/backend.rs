@@ -1,0 +1,409 @@
+//! [`LocalBackend`]: the steps of a job's life.
+
+use std::ffi::{CString, OsString};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use buildit::backend::{Backend, CreateError, Created, Stopping};
+use buildit::cancel::Stop;
+use buildit::executor::{ExecutorError, JobContext, RetryClass, Unsupported};
+use buildit::id::{JobId, RunId};
+use buildit::job::{Cause, JobOutcome, JobSpec};
+use buildit::pipeline::RunAction;
+use nix::errno::Errno;
+
+use super::children::Children;
+use super::environment::{self, inherited};
+use super::follow::{FollowError, follow};
+use super::script::{Script, foreign_commands};
+use super::shell::Program;
+use super::spool::{Claim, Spool};
+use super::tree::{Tree, stop_tree};
+use super::{host, outcome, process, shell, spawn, supports};
+use crate::workspace::{Folders, WorkspaceError, harvest, lay_out, safe_path};
+
+/// How much of a job's output may lie in its spool, unread, before the job is stopped until it is read.
+const SPOOL_LIMIT: u64 = 256 * 1024 * 1024;
+
+/// How long another engine, which holds a job's lock and has not started it, is waited for.
+const START_WAIT: Duration = Duration::from_secs(10);
+
+/// Runs jobs as processes of this host, which outlive the engine; see the [module](super).
+#[derive(Debug)]
+pub struct LocalBackend {
+    name: String,
+    jobs: PathBuf,
+    in_place: Option<PathBuf>,
+    keep: bool,
+    labels: Vec<String>,
+    inherited: Vec<(String, OsString)>,
+    boot: String,
+    spool_limit: u64,
+    children: Children,
+}
+
+impl LocalBackend {
+    /// A backend that keeps its jobs in this folder, which is made, for this user alone, when the first job is. A
+    /// later engine finds its jobs there.
+    #[must_use]
+    pub fn new(state: impl AsRef<Path>) -> Self {
+        let state = std::path::absolute(&state).unwrap_or_else(|_| state.as_ref().to_owned());
+        Self {
+            name: "local".into(),
+            jobs: state.join("jobs"),
+            in_place: None,
+            keep: false,
+            labels: Vec::new(),
+            inherited: inherited(std::env::vars_os()),
+            boot: host::boot(),
+            spool_limit: SPOOL_LIMIT,
+            children: Children::default(),
+        }
+    }
+
+    /// The same under another name.
+    #[must_use]
+    pub fn with_name(self, name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..self }
+    }
+
+    /// The same without workspaces: every job runs in this folder, and what one leaves the next one finds. Nothing
+    /// is laid out, no cache is restored or saved. The caller sees to it that one job runs at a time.
+    #[must_use]
+    pub fn with_in_place(self, folder: impl AsRef<Path>) -> Self {
+        let folder = std::path::absolute(&folder).unwrap_or_else(|_| folder.as_ref().to_owned());
+        Self { in_place: Some(folder), ..self }
+    }
+
+    /// The same, and workspaces stay when their jobs are removed: [`workspace`](Self::workspace) tells where they are,
+    /// [`discard_workspaces`](Self::discard_workspaces) removes them.
+    #[must_use]
+    pub fn with_kept_workspaces(self) -> Self {
+        Self { keep: true, ..self }
+    }
+
+    /// The same with the labels that `runs-on` asks for.
+    #[must_use]
+    pub fn with_labels(self, labels: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self { labels: labels.into_iter().map(Into::into).collect(), ..self }
+    }
+
+    /// The same with another limit, in bytes, of what may wait in a job's spool until it is read; a job that has
+    /// written more is stopped (SIGSTOP) until half of it is read. Nothing bounds the spool while no engine lives.
+    #[must_use]
+    pub fn with_spool_limit(self, bytes: u64) -> Self {
+        Self { spool_limit: bytes, ..self }
+    }
+
+    /// The folder that a job runs in, for people to look around: it is there until the job is removed, or longer
+    /// when workspaces are kept.
+    #[must_use]
+    pub fn workspace(&self, job: &JobId) -> PathBuf {
+        self.in_place.clone().unwrap_or_else(|| self.spool(job).workspace())
+    }
+
+    /// Removes the workspaces of a run that were kept.
+    ///
+    /// # Errors
+    ///
+    /// [`io::Error`] when one cannot be removed.
+    pub fn discard_workspaces(&self, run: RunId) -> io::Result<()> {
+        self.spools(run)?.iter().try_for_each(|spool| spool.remove(false))
+    }
+
+    fn spool(&self, job: &JobId) -> Spool {
+        Spool::at(self.jobs.join(job.backend_name()))
+    }
+
+    /// What there is of a run, half-made folders included.
+    fn spools(&self, run: RunId) -> io::Result<Vec<Spool>> {
+        let prefix = JobId::backend_prefix(run);
+        let entries = match fs::read_dir(&self.jobs) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut spools = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.strip_prefix(UNFINISHED).unwrap_or(&name).starts_with(&prefix) {
+                spools.push(Spool::at(entry.path()));
+            }
+        }
+        Ok(spools)
+    }
+
+    fn home(&self, job: &JobSpec) -> Option<PathBuf> {
+        let own = job.environment().get("HOME").map(PathBuf::from);
+        own.or_else(|| self.inherited.iter().find(|(name, _)| name == "HOME").map(|(_, home)| home.into()))
+    }
+
+    fn failed(&self, message: &str, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ExecutorError {
+        ExecutorError::backend(&self.name, message, RetryClass::Adopt, error)
+    }
+
+    fn environment(&self, job: &JobSpec, ctx: &JobContext) -> Result<Vec<CString>, environment::BadVariable> {
+        environment::environment(&self.inherited, job, ctx.secrets(), &self.spool(&job.id), &self.workspace(&job.id))
+    }
+
+    fn program(&self, job: &JobSpec, run: &RunAction, folder: &Path) -> Option<Program> {
+        let own = job.environment();
+        let inherited = self.inherited.iter().find(|(name, _)| name == "PATH");
+        let inherited = inherited.map(|(_, path)| path.to_string_lossy());
+        let path = own.get("PATH").map(String::as_str).or(inherited.as_deref()).unwrap_or_default();
+        shell::find(&run.shell, path, folder)
+    }
+
+    /// Makes the job in a folder of another name, so that it is there whole or not at all.
+    async fn make(&self, job: &JobSpec, ctx: &JobContext, fresh: &Spool, nonce: &str) -> Result<(), CreateError> {
+        let refused =
+            |reason: String| CreateError::Job(Box::new(JobOutcome::failed_because(Cause::Start, ctx.mask(&reason))));
+        let broken = |error: io::Error| CreateError::Backend(self.failed("cannot make a job's folder", error));
+        let run = job.stage.run().ok_or_else(|| refused(format!("`{}` is no command", job.stage.action.name())))?;
+        if run.commands.iter().any(|command| command.script().contains('\0') || command.source.contains('\0')) {
+            return Err(refused("a command holds a NUL, which no shell can read".into()));
+        }
+        self.environment(job, ctx).map_err(|error| refused(error.to_string()))?;
+        let spool = self.spool(&job.id);
+        fresh.make().map_err(broken)?;
+        for file in [fresh.stdout(), fresh.stderr(), fresh.output(), fresh.summary()] {
+            Spool::write(&file, b"").map_err(broken)?;
+        }
+        let workspace = match &self.in_place {
+            Some(folder) => folder.clone(),
+            None => {
+                fs::create_dir(fresh.workspace()).map_err(broken)?;
+                let (workspace, home) = (fresh.workspace(), self.home(job));
+                let laid_out = lay_out(ctx.inputs(), ctx.blobs(), &workspace, home.as_deref());
+                laid_out.await.map_err(|error| match error {
+                    error if error.is_of_the_job() => refused(format!("the workspace cannot be laid out: {error}")),
+                    error => CreateError::Backend(self.failed("cannot lay out a workspace", error)),
+                })?;
+                workspace
+            }
+        };
+        let workdir = job.stage.workdir.as_deref().unwrap_or_default();
+        let inner =
+            safe_path(Path::new(workdir)).map_err(|_| refused(format!("`{workdir}` is outside of the workspace")))?;
+        if !workspace.join(&inner).is_dir() {
+            return Err(refused(format!("the workspace has no folder `{workdir}`")));
+        }
+        let program = self
+            .program(job, run, &workspace)
+            .ok_or_else(|| refused(format!("the shell `{}` is not installed", run.shell.program())))?;
+        let folder = self.workspace(&job.id).join(inner);
+        let foreign = program.foreign.as_deref();
+        if let Some(program) = foreign {
+            Spool::write(&fresh.commands(program), foreign_commands(&run.commands).as_bytes()).map_err(broken)?;
+        }
+        let script = Script { run, spool: &spool, folder: &folder, foreign, nonce, boot: &self.boot };
+        Spool::write(&fresh.script(), &script.text()).map_err(broken)
+    }
+
+    /// Waits until this engine holds the lock on a job that nobody has started; `None` when somebody has.
+    async fn lock(&self, spool: &Spool) -> Result<Option<fs::File>, ExecutorError> {
+        let broken = |error| self.failed("cannot look at a job", error);
+        let stdout = Spool::open_output(&spool.stdout()).map_err(broken)?;
+        let begun = tokio::time::Instant::now();
+        loop {
+            let locked = stdout.try_lock();
+            if spool.read_claim().map_err(broken)? != Claim::Free {
+                return Ok(None);
+            }
+            match locked {
+                Ok(()) => return Ok(Some(stdout)),
+                Err(fs::TryLockError::Error(error)) => return Err(broken(error)),
+                Err(fs::TryLockError::WouldBlock) if begun.elapsed() > START_WAIT => {
+                    return Err(
+                        self.failed("another engine is starting the job", io::Error::from(io::ErrorKind::TimedOut))
+                    );
+                }
+                Err(fs::TryLockError::WouldBlock) => tokio::time::sleep(Duration::from_millis(2)).await,
+            }
+        }
+    }
+
+    fn spawn(&self, job: &JobSpec, ctx: &JobContext, spool: &Spool, stdout: &fs::File) -> Result<(), ExecutorError> {
+        let broken = |error| self.failed("cannot start a process", error);
+        let refuse = |reason: &str| spool.refuse(&ctx.mask(reason)).map_err(broken);
+        let Some(run) = job.stage.run() else { return refuse("it is no command") };
+        let Some(program) = self.program(job, run, &self.workspace(&job.id)) else {
+            return refuse(&format!("the shell `{}` is not installed", run.shell.program()));
+        };
+        let environment = match self.environment(job, ctx) {
+            Ok(environment) => environment,
+            Err(error) => return refuse(&error.to_string()),
+        };
+        let stderr = Spool::open_output(&spool.stderr()).map_err(broken)?;
+        match spawn::spawn(&program.wrapper, &spool.script(), &environment, stdout, &stderr) {
+            Ok(id) => self.children.adopt(job.id.backend_name(), id).map_err(broken),
+            Err(Errno::E2BIG) => refuse("its environment is larger than a process can be given"),
+            Err(error @ (Errno::ENOENT | Errno::EACCES | Errno::ENOEXEC | Errno::ENOTDIR)) => {
+                refuse(&format!("the shell `{}` cannot be started: {error}", program.wrapper.display()))
+            }
+            Err(error) => Err(broken(error.into())),
+        }
+    }
+}
+
+/// What the name of a folder begins with whose job is not whole yet.
+const UNFINISHED: &str = ".new-";
+
+/// Removes a half-made job, also when the future that makes it is dropped.
+struct Unfinished(Spool);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if self.0.exists() {
+            let _ = self.0.remove(false);
+        }
+    }
+}
+
+#[async_trait]
+impl Backend for LocalBackend {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn supports(&self, job: &JobSpec) -> Result<(), Unsupported> {
+        supports::check(job, &self.labels)
+    }
+
+    async fn create(&self, job: &JobSpec, ctx: &JobContext) -> Result<Created, CreateError> {
+        let spool = self.spool(&job.id);
+        if spool.exists() {
+            return Ok(Created::Existing);
+        }
+        let nonce = host::nonce();
+        let fresh = Spool::at(self.jobs.join(format!("{UNFINISHED}{}-{}", job.id.backend_name(), &nonce[..8])));
+        let fresh = Unfinished(fresh);
+        if !self.jobs.is_dir() {
+            make_private(&self.jobs).map_err(|error| self.failed("cannot make the state folder", error))?;
+        }
+        self.make(job, ctx, &fresh.0, &nonce).await?;
+        match fs::rename(fresh.0.folder(), spool.folder()) {
+            Ok(()) => Ok(Created::New),
+            // Another engine was quicker: its folder is not empty, so it cannot be replaced.
+            Err(_) if spool.exists() => Ok(Created::Existing),
+            Err(error) => Err(self.failed("cannot make a job's folder", error).into()),
+        }
+    }
+
+    async fn start(&self, job: &JobSpec, ctx: &JobContext) -> Result<(), ExecutorError> {
+        let spool = self.spool(&job.id);
+        // Without a script it was stopped before it was made.
+        let Some(mark) = spool.mark() else { return Ok(()) };
+        if mark.boot != self.boot {
+            // Made before the machine went down, or on another one: nobody knows what of it is on the disk.
+            return spool.forbid().map(drop).map_err(|error| self.failed("cannot look at a job", error));
+        }
+        match self.lock(&spool).await? {
+            Some(stdout) => self.spawn(job, ctx, &spool, &stdout),
+            None => Ok(()),
+        }
+    }
+
+    async fn follow(&self, job: &JobSpec, ctx: &JobContext) -> Result<(), ExecutorError> {
+        let spool = self.spool(&job.id);
+        let Some(mark) = spool.mark() else { return Ok(()) };
+        let name = job.id.backend_name();
+        let tree = Tree::new(name, spool.clone(), self.children.clone());
+        match follow(&spool, &mark.nonce, &job.id, ctx, self.spool_limit, tree).await {
+            Ok(()) => Ok(()),
+            Err(FollowError::Executor(error)) => Err(error),
+            Err(FollowError::Io(error)) => Err(self.failed("cannot read a job's output", error)),
+        }
+    }
+
+    async fn stop(&self, job: &JobId, how: Stop) -> Result<Stopping, ExecutorError> {
+        let spool = self.spool(job);
+        let broken = |error| self.failed("cannot stop a job", error);
+        if !spool.exists() {
+            make_private(&self.jobs).map_err(broken)?;
+            match spool.make() {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(broken(error)),
+                _ => {}
+            }
+        }
+        if spool.forbid().map_err(broken)? {
+            return Ok(Stopping::Requested);
+        }
+        if spool.exit_code().is_some() || spool.refusal().is_some() {
+            return Ok(Stopping::AlreadyEnded);
+        }
+        match spool.read_claim().map_err(broken)? {
+            Claim::Never | Claim::Free => Ok(Stopping::Requested),
+            Claim::Taken(_) if how == Stop::No => Ok(Stopping::Requested),
+            Claim::Taken(leader) => {
+                let name = job.backend_name();
+                if self.children.ended(&name).is_none()
+                    && !spool.is_alive()
+                    && !process::belongs(leader, process::Of::Job(&name))
+                {
+                    return Ok(Stopping::AlreadyEnded);
+                }
+                spool.note_stop().map_err(broken)?;
+                stop_tree(&name, leader, &self.children, how);
+                Ok(Stopping::Requested)
+            }
+        }
+    }
+
+    async fn outcome(&self, job: &JobSpec, ctx: &JobContext) -> Result<JobOutcome, ExecutorError> {
+        let spool = self.spool(&job.id);
+        let broken = |error| self.failed("cannot read how a job ended", error);
+        let elsewhere = spool.mark().is_some_and(|mark| mark.boot != self.boot);
+        if !spool.exists() || elsewhere && spool.exit_code().is_none() && !spool.was_stopped() {
+            return Ok(JobOutcome::lost().with_message("the host was restarted, or the job's folder is gone"));
+        }
+        let ended = outcome::outcome(&spool).map_err(broken)?;
+        if !outcome::has_run(&ended) {
+            return Ok(ended);
+        }
+        let files = Folders {
+            workspace: self.workspace(&job.id),
+            home: self.home(job),
+            output: spool.output(),
+            summary: spool.summary(),
+        };
+        harvest(&files, job, ctx, ended).await.map_err(|error: WorkspaceError| {
+            ExecutorError::backend(&self.name, "cannot gather what a job left", RetryClass::Adopt, error)
+        })
+    }
+
+    async fn remove(&self, job: &JobId) -> Result<(), ExecutorError> {
+        let spool = self.spool(job);
+        let (name, children, keep) = (job.backend_name(), self.children.clone(), self.keep && self.in_place.is_none());
+        let removed = tokio::task::spawn_blocking(move || {
+            if spool.is_alive() {
+                stop_tree(&name, 0, &children, Stop::Now);
+            }
+            spool.remove(keep)
+        });
+        let removed = removed.await.map_err(io::Error::other).flatten();
+        removed.map_err(|error| self.failed("cannot remove a job's folder", error))
+    }
+
+    async fn reap(&self, run: RunId) -> Result<(), ExecutorError> {
+        let spools = self.spools(run).map_err(|error| self.failed("cannot read the state folder", error))?;
+        let keep = self.keep && self.in_place.is_none();
+        let reaped = tokio::task::spawn_blocking(move || {
+            process::kill_all(process::Of::Jobs(&JobId::backend_prefix(run)));
+            spools.iter().try_for_each(|spool| spool.remove(keep))
+        });
+        let reaped = reaped.await.map_err(io::Error::other).flatten();
+        reaped.map_err(|error| self.failed("cannot remove a job's folder", error))
+    }
+}
+
+/// Makes a folder, and those above it, for this user alone.
+fn make_private(folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}

@@ -1,0 +1,51 @@
+//! Jobs as processes of this host (Linux), which outlive the engine that started them.
+//!
+//! [`LocalBackend`] under [`Durable`] is the executor `local`; [`executor`] makes it.
+//!
+//! - A job lives in a folder of its own in the state folder, for this user alone, until its outcome is durable. Its
+//!   output is there in clear text: it is masked on its way into the log (guarantee G4).
+//! - It runs in a session of its own under a small wrapper of `sh` builtins, which makes a claim that can be made
+//!   only once, runs the commands in one shell (`set -e`, no `pipefail`) and writes their exit code to a file. So an
+//!   engine that comes back finds the job, its output without a gap, and how it ended (guarantees G1 to G3).
+//! - Of the engine's environment it inherits `PATH`, `HOME`, `USER`, `LANG`, `LC_*`, `TZ`, `TMPDIR` and
+//!   `SSH_AUTH_SOCK`. The engine sets `BUILDIT_OUTPUT`, `BUILDIT_SUMMARY` and `BUILDIT_WORKSPACE`, then come the
+//!   variables of the job, then its secrets.
+//! - What still runs when the commands have ended is killed: the process group at once, what has left it when the run
+//!   is reaped at the latest, found by the `BUILDIT_JOB_ID` in its environment. A process that has both left the
+//!   session and thrown its environment away is beyond reach.
+//! - A request to stop sends SIGTERM to all processes of the job, once. The shell then ends when the command that it
+//!   waits for does.
+//!
+//! A job is as safe as a program that its user starts: it can read and change what that user can. What takes the
+//! engine's control group or its PID namespace down (`KillMode=control-group` of systemd, the end of a container)
+//! takes its jobs along: then they are `lost`.
+
+mod backend;
+mod children;
+mod environment;
+mod follow;
+mod host;
+mod marker;
+mod outcome;
+mod process;
+mod script;
+mod sections;
+mod shell;
+mod spawn;
+mod spool;
+mod supports;
+mod tree;
+
+use std::path::Path;
+
+pub use backend::LocalBackend;
+use buildit::durable::Durable;
+
+/// The executor `local`.
+pub type LocalExecutor = Durable<LocalBackend>;
+
+/// The executor `local`, whose jobs are kept in this folder. For other options make a [`LocalBackend`].
+#[must_use]
+pub fn executor(state: impl AsRef<Path>) -> LocalExecutor {
+    Durable::new(LocalBackend::new(state))
+}

@@ -1,0 +1,136 @@
+//! How jobs end, and what they log.
+
+use buildit::executor::Executor;
+use buildit::job::{Cause, JobOutcome, Status, Stream};
+use buildit::pipeline::{Action, ImageSpec, ResourceSpec, Shell};
+use rstest::rstest;
+
+use crate::World;
+use crate::host::{context, job, job_with};
+
+#[tokio::test]
+async fn a_job_succeeds_and_its_log_has_each_command_before_its_output() {
+    let world = World::new();
+    let job = job(&["echo one\necho 'to stderr' >&2", "echo two"]);
+    assert_eq!(world.run(&job).await, JobOutcome::succeeded());
+    let expected = [
+        "command echo one",
+        "command echo 'to stderr' >&2",
+        "stdout one",
+        "stderr to stderr",
+        "command echo two",
+        "stdout two",
+    ];
+    assert_eq!(world.host.lines(), expected);
+    world.leaves_nothing(&job).await;
+}
+
+#[rstest]
+#[case::exit_code(&["exit 3"], Some(3), Cause::Exit)]
+#[case::first_failure_ends_it(&["echo a; false; echo b", "echo c"], Some(1), Cause::Exit)]
+#[case::not_found(&["no-such-program"], Some(127), Cause::Exit)]
+#[case::signal(&["kill -SEGV $$; sleep 10", "echo c"], None, Cause::Lost)]
+#[case::signal_of_a_command(&["sh -c 'kill -SEGV $$'"], Some(139), Cause::Signal)]
+#[case::syntax(&["echo 'a", "echo c"], Some(2), Cause::Exit)]
+#[case::closing_the_subshell(&[") ; exit 0 ; ("], Some(2), Cause::Exit)]
+#[case::exec(&["exec sh -c 'exit 4'"], Some(4), Cause::Exit)]
+#[tokio::test]
+async fn a_job_fails(#[case] commands: &[&str], #[case] code: Option<i32>, #[case] cause: Cause) {
+    let world = World::new();
+    let job = job(commands);
+    let outcome = world.run(&job).await;
+    assert_eq!((outcome.exit_code, outcome.cause), (code, Some(cause)), "{outcome:?}");
+    assert!(!world.host.text(Stream::Stdout).contains('c'));
+    world.leaves_nothing(&job).await;
+}
+
+#[rstest]
+#[case("bash", "x=(a b); echo ${x[1]}", "b\n")]
+#[case("cat", "only text", "only text\n")]
+#[tokio::test]
+async fn another_shell_reads_the_commands(#[case] shell: &str, #[case] command: &str, #[case] output: &str) {
+    let world = World::new();
+    let job = job_with(&[command], |stage| {
+        if let Action::Run(run) = &mut stage.action {
+            run.shell = Shell::new(shell);
+        }
+    });
+    assert_eq!(world.run(&job).await, JobOutcome::succeeded());
+    assert_eq!(world.host.text(Stream::Stdout), output);
+    world.leaves_nothing(&job).await;
+}
+
+#[tokio::test]
+async fn commands_share_one_shell_without_pipefail() {
+    let world = World::new();
+    let job =
+        job(&["x=1; cd /; exec 2>&1", "false | true; echo $x $PWD >&2; exec >/dev/null", "echo lost", "set -x; x=2"]);
+    assert_eq!(world.run(&job).await, JobOutcome::succeeded());
+    let log = world.host.lines();
+    assert!(log.contains(&"stdout 1 /".to_owned()), "{log:?}");
+    assert!(log.contains(&"command set -x; x=2".to_owned()), "{log:?}");
+    assert!(!log.iter().any(|line| line.contains("printf") || line.contains('\u{1e}')), "{log:?}");
+}
+
+#[rstest]
+#[case::shell("no-such-shell", None, "the shell `no-such-shell` is not installed")]
+#[case::workdir("sh", Some("sub"), "the workspace has no folder `sub`")]
+#[case::outside("sh", Some("../x"), "`../x` is outside of the workspace")]
+#[tokio::test]
+async fn what_cannot_start_is_told(#[case] shell: &str, #[case] workdir: Option<&str>, #[case] message: &str) {
+    let world = World::new();
+    let job = job_with(&["true"], |stage| {
+        stage.workdir = workdir.map(str::to_owned);
+        if let Action::Run(run) = &mut stage.action {
+            run.shell = Shell::new(shell);
+        }
+    });
+    assert_eq!(world.run(&job).await, JobOutcome::failed_because(Cause::Start, message));
+    world.leaves_nothing(&job).await;
+}
+
+#[tokio::test]
+async fn an_environment_that_no_process_takes_is_told() {
+    let world = World::new();
+    let job = job_with(&["true"], |stage| drop(stage.env.insert("LONG".into(), "x".repeat(200_000))));
+    let outcome = world.run(&job).await;
+    assert_eq!((outcome.status, outcome.cause), (Status::Failed, Some(Cause::Start)), "{outcome:?}");
+    world.leaves_nothing(&job).await;
+}
+
+#[tokio::test]
+async fn a_secret_is_in_the_environment_and_nowhere_else() {
+    let world = World::new();
+    let job =
+        job(&["test \"$TOKEN\" = hunter2 && ! grep -r hunter2 ..  && ! tr '\\0' ' ' </proc/$$/cmdline | grep hunter2"]);
+    let mut secrets = buildit::executor::JobSecrets::default();
+    secrets.env.insert("TOKEN".into(), "hunter2".into());
+    let ctx = context(&world.host, &world.blobs).secrets(secrets).build();
+    let outcome = world.executor.run(&job, ctx).await.unwrap();
+    assert_eq!(outcome, JobOutcome::succeeded(), "{:?}", world.host.lines());
+}
+
+#[tokio::test]
+async fn standard_signals_and_input_are_as_a_shell_has_them() {
+    let world = World::new();
+    // With SIGPIPE ignored, `yes` would complain of a broken pipe.
+    let job = job(&["yes | head -n 1; cat; ps -o sid= -p $$ | tr -d ' ' | grep -qx $$"]);
+    assert_eq!(world.run(&job).await, JobOutcome::succeeded(), "{:?}", world.host.lines());
+    assert_eq!(world.host.text(Stream::Stdout), "y\n");
+    assert_eq!(world.host.text(Stream::Stderr), "");
+}
+
+#[test]
+fn all_that_is_missing_is_told_at_once() {
+    let world = World::new();
+    let job = job_with(&["true"], |stage| {
+        stage.image = Some(Box::new(ImageSpec::new("rust:1.90")));
+        stage.resources = ResourceSpec { cpu_millis: Some(500), memory_bytes: None };
+        stage.privileged = true;
+        stage.runs_on = vec!["gpu".into()];
+    });
+    let missing = world.executor.supports(&job).unwrap_err().missing;
+    let parts: Vec<&str> = missing.iter().map(|missing| missing.part.as_str()).collect();
+    assert_eq!(parts, ["image", "resources", "privileged", "runs-on"]);
+    assert!(world.executor.supports(&crate::host::job(&["true"])).is_ok());
+}

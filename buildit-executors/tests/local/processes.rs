@@ -1,0 +1,126 @@
+//! The processes of jobs: stopping, killing, leaving none.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use buildit::cancel::{CancelSignal, Stop};
+use buildit::executor::Executor;
+use buildit::job::{JobOutcome, Status, Stream};
+
+use crate::host::{Host, context, job};
+use crate::{World, processes_of};
+
+/// Runs a job until its log holds `text`, asks it to stop and gives its outcome.
+async fn stopped_at(world: &World, job: &buildit::job::JobSpec, text: &str, how: Stop) -> JobOutcome {
+    let cancel = CancelSignal::new();
+    let ctx = context(&world.host, &world.blobs).cancel(cancel.clone()).grace(Duration::from_secs(60)).build();
+    let stop = async {
+        world.host.wait_for(text).await;
+        cancel.raise(how);
+    };
+    let (outcome, ()) = tokio::join!(world.executor.run(job, ctx), stop);
+    outcome.unwrap()
+}
+
+#[tokio::test]
+async fn a_graceful_stop_lets_the_command_end_in_good_order() {
+    let world = World::new();
+    let job = job(&[
+        "sh -c 'trap \"echo saved; exit 0\" TERM; echo ready; while :; do sleep 0.01; done'; echo after",
+        "echo next",
+    ]);
+    let outcome = stopped_at(&world, &job, "stdout ready", Stop::Gracefully).await;
+    assert_eq!((outcome.status, outcome.exit_code), (Status::Cancelled, Some(143)), "{outcome:?}");
+    assert_eq!(world.host.text(Stream::Stdout), "ready\nsaved\n");
+    world.leaves_nothing(&job).await;
+}
+
+#[tokio::test]
+async fn a_kill_reaches_the_whole_tree() {
+    let world = World::new();
+    let job = job(&[
+        "trap '' TERM; setsid sh -c 'sleep 1000 & sleep 1001' >/dev/null 2>&1 & (setsid sleep 1002 &) ; sleep 1003 & echo ready; wait",
+    ]);
+    let outcome = stopped_at(&world, &job, "stdout ready", Stop::Now).await;
+    assert_eq!(outcome.status, Status::Cancelled);
+    assert_eq!(processes_of(&job.id.backend_name()), Vec::<String>::new());
+    world.leaves_nothing(&job).await;
+}
+
+#[tokio::test]
+async fn what_a_job_leaves_running_is_killed() {
+    let world = World::new();
+    let job = job(&["sleep 1000 & setsid sleep 1001 & setsid sleep 1002 >/dev/null 2>&1 & echo done"]);
+    assert_eq!(world.run(&job).await, JobOutcome::succeeded());
+    assert_eq!(world.host.text(Stream::Stdout), "done\n");
+    world.leaves_nothing(&job).await;
+}
+
+#[tokio::test]
+async fn a_job_that_was_stopped_before_it_started_never_starts() {
+    let world = World::new();
+    let job = job(&["echo ran"]);
+    let cancel = CancelSignal::new();
+    cancel.raise(Stop::Now);
+    let ctx = context(&world.host, &world.blobs).cancel(cancel).build();
+    assert_eq!(world.executor.run(&job, ctx).await.unwrap().status, Status::Cancelled);
+    // Not even for an engine that has not heard of it.
+    let outcome = world.run(&job).await;
+    assert_ne!(outcome.status, Status::Succeeded);
+    assert_eq!(world.host.lines(), Vec::<String>::new());
+    world.leaves_nothing(&job).await;
+}
+
+#[tokio::test]
+async fn no_child_becomes_a_zombie_when_nobody_follows() {
+    let world = World::new();
+    let job = job(&["echo ready; read line < fifo || mkfifo fifo; echo go; read line < fifo"]);
+    {
+        let ctx = context(&world.host, &world.blobs).build();
+        let run = world.executor.run(&job, ctx);
+        tokio::select! {
+            _ = run => unreachable!("it waits for the fifo"),
+            () = world.host.wait_for("stdout go") => {}
+        }
+    }
+    let fifo = world.executor.backend().workspace(&job.id).join("fifo");
+    tokio::task::spawn_blocking(move || std::fs::write(fifo, "x\n").unwrap()).await.unwrap();
+    // Only who waits for it sees an end without a zombie: the log is not followed here.
+    while !processes_of(&job.id.backend_name()).is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let children =
+        std::fs::read_to_string(format!("/proc/self/task/{}/children", std::process::id())).unwrap_or_default();
+    for child in children.split_whitespace() {
+        let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+        assert!(!stat.contains(") Z "), "{stat}");
+    }
+    world.leaves_nothing(&job).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_mebibytes_arrive_whole_and_the_spool_stays_small() {
+    let mut world = World::new();
+    world.host = Arc::new(Host { count_only: true, ..Host::default() });
+    let line = "x".repeat(99);
+    let job = job(&[&format!("yes {line} | head -c 104857600; ls -s \"$BUILDIT_OUTPUT\" >/dev/null")]);
+    assert_eq!(world.run(&job).await, JobOutcome::succeeded());
+    let kept = world.host.kept.lock().unwrap().bytes;
+    let echo = job.stage.run().unwrap().commands[0].source.len() as u64 + 1;
+    assert_eq!(kept, 104_857_600 + echo);
+    world.leaves_nothing(&job).await;
+}
+
+#[tokio::test]
+async fn a_job_that_writes_faster_than_it_is_read_waits() {
+    let mut world = World::new();
+    let state = world.state.path().to_owned();
+    world.executor = buildit::durable::Durable::new(
+        buildit_executors::local::LocalBackend::new(state).with_spool_limit(1024 * 1024),
+    );
+    world.host = Arc::new(Host { count_only: true, ..Host::default() });
+    let job = job(&["yes | head -c 33554432"]);
+    assert_eq!(world.run(&job).await, JobOutcome::succeeded());
+    assert_eq!(world.host.kept.lock().unwrap().bytes, 33_554_432 + 23);
+    world.leaves_nothing(&job).await;
+}
