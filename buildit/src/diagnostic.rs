@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
+use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize};
 
 use crate::id::StageName;
@@ -92,6 +93,24 @@ impl Diagnostic {
     ) -> Self {
         self.part = Some(Part { stage, path: path.into(), range });
         self
+    }
+}
+
+/// As `validate --output json` prints it: `severity`, `code`, `message`, `file`, `line`, `column`, `length`, `help`; what
+/// is not known is `null`. The column counts characters, the length bytes.
+impl Serialize for Diagnostic {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let origin = self.origin.as_ref();
+        let mut object = serializer.serialize_struct("Diagnostic", 8)?;
+        object.serialize_field("severity", &self.severity)?;
+        object.serialize_field("code", self.code)?;
+        object.serialize_field("message", &self.message)?;
+        object.serialize_field("file", &origin.map(|origin| &*origin.file))?;
+        object.serialize_field("line", &origin.map(|origin| origin.line))?;
+        object.serialize_field("column", &origin.map(|origin| origin.column))?;
+        object.serialize_field("length", &origin.map(|origin| origin.length))?;
+        object.serialize_field("help", &self.help)?;
+        object.end()
     }
 }
 

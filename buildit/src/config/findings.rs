@@ -109,7 +109,7 @@ pub(crate) fn similar<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
 }
 
 /// `did you mean `image`?`, or the list of what is known.
-pub(crate) fn suggestion<'a>(word: &str, known: &[&'a str], kind: &str) -> String {
+pub(crate) fn suggestion(word: &str, known: &[&str], kind: &str) -> String {
     match similar(word, known.iter().copied()) {
         Some(meant) => format!("did you mean `{meant}`?"),
         None if known.is_empty() => format!("no {kind} is known here"),

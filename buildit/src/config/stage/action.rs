@@ -74,14 +74,18 @@ impl Actions {
         }
     }
 
-    /// The stage's only action.
-    pub(crate) fn finish(self, stage: Node<'_>, out: &mut Findings) -> Option<Action> {
+    /// The stage's only action; `misspelt` when the stage has a node that is not known.
+    pub(crate) fn finish(self, stage: Node<'_>, misspelt: bool, out: &mut Findings) -> Option<Action> {
         let runs = !self.commands.is_empty();
         if let Some((origin, _)) = self.shell.as_ref().filter(|_| !runs) {
             out.warning("unused-shell", origin.clone(), "`shell` has no effect without `run`", "take it away");
         }
         let mut found = self.found.into_iter();
         let Some((first, action)) = found.next() else {
+            // The node that is not known may well be the action.
+            if misspelt {
+                return None;
+            }
             let help = format!("add one of {}", list(&["run", "deploy", "terraform", "build-image"]));
             let name = stage.arg().map_or_else(String::new, |name| format!(" `{}`", shown(name.written())));
             out.hinted("no-action", stage.origin(), format!("the stage{name} does nothing"), help);

@@ -16,7 +16,7 @@ use super::findings::Findings;
 use super::node::{Node, Value};
 use super::shape::{self, Args, Shape};
 use super::values::{self, Bad};
-use crate::pipeline::{Action, Origins, RunAction, StageSpec};
+use crate::pipeline::{Action, Command, Origins, RunAction, StageSpec};
 pub(crate) use merge::{check_template, template_of};
 
 /// What a stage may hold.
@@ -66,24 +66,24 @@ pub(crate) fn decode<'a>(node: Node<'a>, templates: &Templates<'a>, out: &mut Fi
     let used_at = node.prop("use").map(|value| value.origin());
     let parts = merge::parts(node, templates, used_at.as_ref(), out);
     // A stage without a usable name is read all the same: its other mistakes are told too.
-    let unnamed = name.is_none();
+    let named = name.is_some();
     let stage = read(node, name.unwrap_or_default(), &parts, out);
-    if unnamed { None } else { stage }
+    named.then_some(stage)
 }
 
 /// Reads the nodes that make up a stage: its own, and before them those of its template.
-fn read<'a>(stage_node: Node<'a>, name: String, parts: &[Node<'_>], out: &mut Findings) -> Option<StageSpec> {
+fn read<'a>(stage_node: Node<'a>, name: String, parts: &[Node<'_>], out: &mut Findings) -> StageSpec {
     let mut stage = StageSpec::new(name, Action::Run(RunAction::default()));
     stage.origins.insert("stage", stage_node.origin());
     let mut needs = needs::Needs::default();
-    needs.from_properties(stage_node, &mut stage.origins, out);
+    needs.take_properties(stage_node, &mut stage.origins, out);
     let mut actions = action::Actions::default();
     let mut services = super::node::Seen::default();
     let (mut from_template, mut own) = (Earlier::new(), Earlier::new());
     for part in parts {
         let (node, origins) = (*part, &mut stage.origins);
         match node.name() {
-            "needs" => needs.from_node(node, origins, out),
+            "needs" => needs.take_node(node, origins, out),
             "matrix" => stage.matrix = matrix::decode(node, origins, out).map(Box::new),
             "when" => stage.when = when::decode(node, origins, out).map(Box::new),
             "image" => stage.image = container::image(node, "image", origins, out).map(Box::new),
@@ -142,16 +142,19 @@ fn read<'a>(stage_node: Node<'a>, name: String, parts: &[Node<'_>], out: &mut Fi
     }
     stage.needs = needs.finish();
     matrix::check_excludes(&stage, out);
-    match actions.finish(stage_node, out) {
-        Some(action) => stage.action = action,
-        None => return None,
-    }
+    // Where an action is missing or wrong, which was told, one that does nothing stands in for it, so that what
+    // needs the stage is not called wrong too.
+    let misspelt = parts.iter().any(|part| !NODES.contains(&part.name()));
+    stage.action = actions.finish(stage_node, misspelt, out).unwrap_or_else(|| {
+        let commands = vec![Command::new("true")];
+        Action::Run(RunAction { commands, ..RunAction::default() })
+    });
     if !stage.inputs.is_empty() && !stage.cacheable {
         let origin = stage.origins.get("inputs[0]").cloned().unwrap_or_default();
         let message = "`inputs` has no effect: the stage is not `cacheable`";
         out.warning("unused-inputs", origin, message, "add `cacheable #true`, or take `inputs` away");
     }
-    Some(stage)
+    stage
 }
 
 /// The only argument of a node, noted as this part.

@@ -15,7 +15,7 @@ pub(crate) struct Needs(IndexMap<StageName, Origin>);
 
 impl Needs {
     /// Reads `stage "test" needs="fmt" needs="lint"`: the KDL parser keeps both, so none is lost.
-    pub(crate) fn from_properties(&mut self, stage: Node<'_>, origins: &mut Origins, out: &mut Findings) {
+    pub(crate) fn take_properties(&mut self, stage: Node<'_>, origins: &mut Origins, out: &mut Findings) {
         let values: Vec<Value<'_>> = stage.props().filter(|(key, _)| *key == "needs").map(|(_, value)| value).collect();
         for value in &values {
             self.add(*value, origins, out);
@@ -32,7 +32,7 @@ impl Needs {
     }
 
     /// Reads `needs "fmt" "lint"`.
-    pub(crate) fn from_node(&mut self, node: Node<'_>, origins: &mut Origins, out: &mut Findings) {
+    pub(crate) fn take_node(&mut self, node: Node<'_>, origins: &mut Origins, out: &mut Findings) {
         shape::check(node, &Shape::leaf(Args::Some("the name of a stage")), out);
         for value in node.args() {
             self.add(value, origins, out);

@@ -58,12 +58,6 @@ pub(crate) struct Token {
     pub(crate) end: usize,
 }
 
-impl Token {
-    pub(crate) fn text<'a>(&self, text: &'a str) -> &'a str {
-        &text[self.start..self.end]
-    }
-}
-
 /// Reads tokens. They cover the text without a gap.
 #[derive(Debug)]
 pub(crate) struct Lexer<'a> {
@@ -186,7 +180,7 @@ impl<'a> Lexer<'a> {
             || is_newline(next)
             || matches!(next, ';' | '{' | '}' | ')' | '=')
             || (next == '/' && matches!(rest.as_bytes().get(1), Some(b'/' | b'*')))
-            || (next == '\\' && rest[1..].trim_start_matches(is_space).chars().next().is_none_or(is_newline));
+            || joins_line(rest);
         if fine {
             return token;
         }
@@ -203,8 +197,10 @@ impl<'a> Lexer<'a> {
         let length = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
         let (start, end) = (self.at, self.at + length);
         let word = &rest[..length];
-        let after = rest[length..].as_bytes();
+        let after = &rest.as_bytes()[length..];
         match after {
+            // `a/* why */` is a comment; `src/**` and `https://x` are words that should have quotes.
+            [b'/', b'*', b' ' | b'\n', ..] => {}
             [b'/', b'/' | b'*', ..] => {
                 let mistake = hints::comment_in_word(self.text, start, end);
                 let length = mistake.end - start;
@@ -241,8 +237,7 @@ impl<'a> Lexer<'a> {
                     true
                 }
             }
-            b'\\' => rest[1..].trim_start_matches(is_space).chars().next().is_none_or(is_newline),
-            _ => false,
+            _ => joins_line(rest),
         }
     }
 
@@ -258,6 +253,14 @@ impl<'a> Lexer<'a> {
         });
         self.token(Kind::Bad, length)
     }
+}
+
+/// Whether a backslash follows that takes a line end away.
+fn joins_line(rest: &str) -> bool {
+    rest.strip_prefix('\\').is_some_and(|after| {
+        let after = after.trim_start_matches(is_space);
+        after.starts_with("//") || after.starts_with("/*") || after.chars().next().is_none_or(is_newline)
+    })
 }
 
 /// Where a word that should have had quotes ends: at a space, and never within `${…}`, `(…)` or `[…]`.

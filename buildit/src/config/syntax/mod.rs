@@ -31,6 +31,13 @@ pub(crate) struct Mistake {
     pub(crate) help: Option<String>,
 }
 
+impl Mistake {
+    pub(crate) fn into_diagnostic(self, source: &Source) -> Diagnostic {
+        let origin = source.origin(self.start, self.end.saturating_sub(self.start));
+        Diagnostic { help: self.help, ..Diagnostic::error(self.code, self.message).with_origin(origin) }
+    }
+}
+
 /// Parses the text, or says what is wrong with it.
 pub(crate) fn parse(source: &Source, depth: usize, out: &mut Findings) -> Option<KdlDocument> {
     let text = source.text();
@@ -42,12 +49,7 @@ pub(crate) fn parse(source: &Source, depth: usize, out: &mut Findings) -> Option
         }
         return None;
     }
-    for mistake in checked.mistakes {
-        let origin = source.origin(mistake.start, mistake.end.saturating_sub(mistake.start));
-        let mut finding = Diagnostic::error(mistake.code, mistake.message).with_origin(origin);
-        finding.help = mistake.help;
-        out.push(finding);
-    }
+    checked.mistakes.into_iter().for_each(|mistake| out.push(mistake.into_diagnostic(source)));
     None
 }
 

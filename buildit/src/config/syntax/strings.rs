@@ -119,7 +119,7 @@ fn scan_glued(text: &str, start: usize, opened: usize, out: &mut Vec<Mistake>) -
 }
 
 /// Whether the line that begins here closes the string: its indent, and where the string ends.
-fn closing_line<'a>(text: &'a str, line: usize, form: Form) -> Option<(&'a str, usize)> {
+fn closing_line(text: &str, line: usize, form: Form) -> Option<(&str, usize)> {
     let mut at = line + space_len(&text[line..]);
     let prefix = &text[line..at];
     while form.hashes == 0 && text[at..].starts_with('\\') {
