@@ -1,4 +1,6 @@
-//! The port [`Deployer`]: what brings a release to a target.
+//! The port [`Deployer`]: what brings a release to a target. Which steps that takes is the [`strategy`]'s business.
+
+pub mod strategy;
 
 use std::fmt::Debug;
 

@@ -11,6 +11,7 @@ pub mod clock;
 #[cfg(feature = "kdl")]
 #[cfg_attr(docsrs, doc(cfg(feature = "kdl")))]
 pub mod config;
+pub mod condition;
 pub mod deployer;
 pub mod deployment;
 pub mod diagnostic;
@@ -28,11 +29,13 @@ pub mod log;
 pub mod memory;
 pub mod pipeline;
 pub mod run;
+pub mod plan;
 pub mod secret;
 pub mod store;
 #[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;
+pub mod variables;
 #[cfg(feature = "engine")]
 #[cfg_attr(docsrs, doc(cfg(feature = "engine")))]
 pub mod wrap;

@@ -159,6 +159,13 @@ impl Run {
         self.state.cells.get(stage.index()).map_or(0, |cell| u32::from(cell.attempts))
     }
 
+    /// Not before this the next attempt of a stage that waits for one starts.
+    #[must_use]
+    pub fn next_attempt(&self, stage: StageIndex) -> Option<Timestamp> {
+        let waits = self.phase(stage) == Some(Phase::Backoff);
+        waits.then(|| self.state.times.get(&(stage.index() as u32)).copied()).flatten()
+    }
+
     /// What the last attempt of a stage left: outputs, artifacts, reports; `None` when that is nothing.
     #[must_use]
     pub fn products(&self, stage: StageIndex) -> Option<&JobProducts> {

@@ -1,4 +1,7 @@
-//! What a run means, rule by rule, and for random pipelines against a model of its own.
+//! What a run means: rule by rule, and for random pipelines against a judge of its own.
 
+mod generate;
+mod judge;
+mod random;
 mod rules;
 mod support;
