@@ -2,16 +2,18 @@
 //!
 //! | feature | module | what it is |
 //! |---|---|---|
-//! | `local` (default), Linux | [`local`] | processes of this host |
+//! | `local` (default), Linux | `local` | processes of this host |
+//! | `docker` | `docker` | jobs in containers of Docker or Podman, here or on a remote host |
 //! | always | [`workspace`] | archives, artifacts, outputs and caches, shared by all executors |
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "docker")]
+#[cfg_attr(docsrs, doc(cfg(feature = "docker")))]
+pub mod docker;
 #[cfg(all(feature = "local", target_os = "linux"))]
 #[cfg_attr(docsrs, doc(cfg(feature = "local")))]
 pub mod local;
-// Until an executor of the feature uses it.
-#[cfg(any(feature = "docker", feature = "local"))]
-#[allow(dead_code, unused_imports, clippy::allow_attributes)]
+#[cfg(feature = "docker")]
 mod script;
 pub mod workspace;

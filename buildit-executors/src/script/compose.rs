@@ -6,18 +6,20 @@ use buildit::pipeline::RunAction;
 
 use super::Marks;
 
-/// The script that the stage's shell reads: all commands in one shell under `set -e`, each after its mark.
+/// The script that the stage's shell reads: all commands in one shell under `set -e`, each after its mark, and each by
+/// an `eval` of its own, so that a quote that does not end is an error of that command alone. SIGTERM, which all
+/// processes of a job get, ends the shell only once the command that it waits for has used its grace period.
 ///
 /// A shell of another kind than `sh` gets the commands alone: only its wrapper, which is a `sh`, can mark them, all
 /// together.
 pub(crate) fn compose(action: &RunAction, marks: &Marks) -> String {
-    let posix = action.shell.is_posix();
-    let mut script = String::from(if posix { "set -e\n" } else { "" });
+    if !action.shell.is_posix() {
+        return action.commands.iter().map(|command| format!("{}\n", command.script())).collect();
+    }
+    let mut script = String::from("trap 'exit 143' TERM\nset -e\n");
     for (index, command) in action.commands.iter().enumerate() {
-        if posix {
-            script.push_str(&marks.command_line(index));
-        }
-        let _ = writeln!(script, "{}", command.script());
+        script.push_str(&marks.command_line(index));
+        let _ = writeln!(script, "eval {}", quoted(command.script()));
     }
     script
 }

@@ -22,6 +22,7 @@ pub enum Times {
 pub struct Packer<W: Write> {
     tar: tar::Builder<W>,
     times: Times,
+    owner: (u64, u64),
 }
 
 impl<W: Write> std::fmt::Debug for Packer<W> {
@@ -33,7 +34,13 @@ impl<W: Write> std::fmt::Debug for Packer<W> {
 impl<W: Write> Packer<W> {
     /// An archive that is written to `to`.
     pub fn new(to: W, times: Times) -> Self {
-        Self { tar: tar::Builder::new(to), times }
+        Self { tar: tar::Builder::new(to), times, owner: (0, 0) }
+    }
+
+    /// The same, with everything owned by this user and this group, for an archive that is laid out in a container.
+    #[must_use]
+    pub fn owned_by(self, uid: u64, gid: u64) -> Self {
+        Self { owner: (uid, gid), ..self }
     }
 
     /// Adds one entry with this content, which must be as long as a file's entry says.
@@ -44,8 +51,8 @@ impl<W: Write> Packer<W> {
     pub fn add(&mut self, entry: &Entry, content: &mut dyn Read) -> Result<(), WorkspaceError> {
         let mut header = Header::new_gnu();
         header.set_mode(entry.mode & 0o777);
-        header.set_uid(0);
-        header.set_gid(0);
+        header.set_uid(self.owner.0);
+        header.set_gid(self.owner.1);
         header.set_mtime(if self.times == Times::Kept { entry.mtime } else { 0 });
         header.set_size(0);
         match &entry.kind {

@@ -1,0 +1,187 @@
+//! [`DockerBackend`]: the steps, one module each, behind the port.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use bollard::Docker;
+use bollard::errors::Error;
+use bollard::models::{ContainerInspectResponse, ContainerState, ContainerStateStatusEnum as Status};
+use bollard::query_parameters::InspectContainerOptions;
+use buildit::backend::{Backend, CreateError, Created, Stopping};
+use buildit::cancel::Stop;
+use buildit::durable::Durable;
+use buildit::executor::{ExecutorError, JobContext, Unsupported};
+use buildit::id::{JobId, RunId};
+use buildit::job::{JobOutcome, JobSpec};
+
+use super::error::{Failing, Trouble, trouble};
+use super::options::DockerOptions;
+use super::remove::Removals;
+use super::{connect, supports};
+use crate::script::Ending;
+
+/// An executor of jobs in containers.
+pub type DockerExecutor = Durable<DockerBackend>;
+
+/// Holds jobs in containers; see the [module](super).
+#[derive(Debug)]
+pub struct DockerBackend {
+    pub(super) docker: Docker,
+    pub(super) options: DockerOptions,
+    pub(super) failing: Failing,
+    /// Containers that this process has made and not started: these need not be looked at before.
+    fresh: Mutex<HashSet<String>>,
+    /// What the scripts said at the end, for the outcome.
+    endings: Mutex<HashMap<String, Ending>>,
+    pub(super) removals: Removals,
+}
+
+impl DockerBackend {
+    /// A backend on the container engine that `DOCKER_HOST` names, or else on the usual socket.
+    ///
+    /// # Errors
+    ///
+    /// [`ExecutorError::Backend`] when there is none, or it does not answer.
+    pub async fn connect(options: DockerOptions) -> Result<Self, ExecutorError> {
+        Self::connect_to(&connect::default_address(), options).await
+    }
+
+    /// A backend on the container engine at this address; see [`connect_to`](super::connect_to).
+    ///
+    /// # Errors
+    ///
+    /// [`ExecutorError::Backend`] when the address cannot be used or nothing answers there.
+    pub async fn connect_to(address: &str, options: DockerOptions) -> Result<Self, ExecutorError> {
+        let docker = connect::client(address, &options).await?;
+        Ok(Self::with_client(docker, address, options))
+    }
+
+    /// A backend on a client of one's own; the address is for messages.
+    pub fn with_client(docker: Docker, address: impl Into<String>, options: DockerOptions) -> Self {
+        Self {
+            docker,
+            failing: Failing { name: options.name.clone(), address: address.into() },
+            options,
+            fresh: Mutex::default(),
+            endings: Mutex::default(),
+            removals: Removals::default(),
+        }
+    }
+
+    /// The container of this name, or `None` when there is none.
+    pub(super) async fn inspect(&self, name: &str) -> Result<Option<ContainerInspectResponse>, ExecutorError> {
+        match self.docker.inspect_container(name, None::<InspectContainerOptions>).await {
+            Ok(container) => Ok(Some(container)),
+            Err(error) if trouble(&error) == Trouble::Gone => Ok(None),
+            Err(error) => Err(self.failing.at("look at a container", error)),
+        }
+    }
+
+    /// How the container of this name is.
+    pub(super) async fn phase(&self, name: &str) -> Result<Phase, ExecutorError> {
+        let found = self.inspect(name).await?;
+        Ok(found.map_or(Phase::Gone, |container| Phase::of(&container.state.unwrap_or_default())))
+    }
+
+    pub(super) fn set_fresh(&self, name: &str) {
+        lock(&self.fresh).insert(name.to_owned());
+    }
+
+    pub(super) fn take_fresh(&self, name: &str) -> bool {
+        lock(&self.fresh).remove(name)
+    }
+
+    pub(super) fn set_ending(&self, name: &str, ending: Ending) {
+        lock(&self.endings).insert(name.to_owned(), ending);
+    }
+
+    pub(super) fn ending(&self, name: &str) -> Option<Ending> {
+        lock(&self.endings).get(name).copied()
+    }
+
+    /// Nothing needs to be known of this job any more.
+    pub(super) fn forget(&self, name: &str) {
+        lock(&self.fresh).remove(name);
+        lock(&self.endings).remove(name);
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How a container is, as far as it matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// There is none.
+    Gone,
+    /// It was never started.
+    Created,
+    /// It was to be started and could not be.
+    Unstartable,
+    /// It runs; the gate may be open or not.
+    Running,
+    /// It ran and ended.
+    Ended,
+}
+
+impl Phase {
+    pub(super) fn of(state: &ContainerState) -> Self {
+        let failed = state.error.as_deref().is_some_and(|error| !error.is_empty());
+        match state.status {
+            Some(Status::CREATED) if failed || state.exit_code.is_some_and(|code| code != 0) => Self::Unstartable,
+            Some(Status::CREATED) => Self::Created,
+            Some(Status::RUNNING | Status::PAUSED | Status::RESTARTING | Status::STOPPING) => Self::Running,
+            Some(Status::EXITED | Status::DEAD | Status::REMOVING | Status::EMPTY) => Self::Ended,
+            None if state.running == Some(true) => Self::Running,
+            None => Self::Ended,
+        }
+    }
+}
+
+/// Whether it is the answer that there is no such thing.
+pub(super) fn is_gone(error: &Error) -> bool {
+    trouble(error) == Trouble::Gone
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Backend for DockerBackend {
+    fn name(&self) -> &str {
+        &self.options.name
+    }
+
+    fn supports(&self, job: &JobSpec) -> Result<(), Unsupported> {
+        supports::supports(job, &self.options)
+    }
+
+    async fn create(&self, job: &JobSpec, ctx: &JobContext) -> Result<Created, CreateError> {
+        self.create_job(job, ctx).await
+    }
+
+    async fn start(&self, job: &JobSpec, ctx: &JobContext) -> Result<(), ExecutorError> {
+        self.start_job(job, ctx).await
+    }
+
+    async fn follow(&self, job: &JobSpec, ctx: &JobContext) -> Result<(), ExecutorError> {
+        self.follow_job(job, ctx).await
+    }
+
+    async fn stop(&self, job: &JobId, how: Stop) -> Result<Stopping, ExecutorError> {
+        self.stop_job(job, how).await
+    }
+
+    async fn outcome(&self, job: &JobSpec, ctx: &JobContext) -> Result<JobOutcome, ExecutorError> {
+        self.outcome_of(job, ctx).await
+    }
+
+    async fn remove(&self, job: &JobId) -> Result<(), ExecutorError> {
+        self.remove_job(job);
+        Ok(())
+    }
+
+    async fn reap(&self, run: RunId) -> Result<(), ExecutorError> {
+        self.reap_run(run).await
+    }
+}

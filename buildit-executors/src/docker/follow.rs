@@ -1,0 +1,154 @@
+//! Reading a job's output to its end.
+
+use std::time::Duration;
+
+use bollard::container::LogOutput;
+use bollard::query_parameters::LogsOptionsBuilder;
+use buildit::executor::{ExecutorError, JobContext, LogCursor, LogWrite, Physical};
+use buildit::job::JobSpec;
+use bytes::BytesMut;
+use futures_util::{FutureExt, Stream, StreamExt};
+
+use super::backend::{DockerBackend, Phase, is_gone};
+use crate::script::{Marks, Output};
+
+/// What is there at once is passed on together up to this size: the engine sends a frame for each line.
+const BATCH: usize = 256 * 1024;
+/// The first pause before the log is asked for again; each further one is twice as long.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How often the log is asked for again without a single byte coming: about 50 seconds, in which a daemon restarts.
+const TRIES: u32 = 9;
+
+/// How a reading of the log ended.
+enum Reading {
+    /// With the log.
+    Whole,
+    /// Before its end, perhaps.
+    Broken(bollard::errors::Error),
+}
+
+impl DockerBackend {
+    pub(super) async fn follow_job(&self, job: &JobSpec, ctx: &JobContext) -> Result<(), ExecutorError> {
+        let name = job.id.backend_name();
+        let mut cursor = ctx.cursor();
+        let mut fruitless = 0;
+        loop {
+            let before = cursor;
+            let mut output = self.output(job, cursor);
+            let reading = self.read_log(job, ctx, &mut output, &mut cursor).await?;
+            let error = match reading {
+                Reading::Whole => match self.phase(&name).await {
+                    Ok(Phase::Running) => None,
+                    Ok(Phase::Gone | Phase::Created | Phase::Unstartable | Phase::Ended) => {
+                        let mut rest = Vec::new();
+                        output.finish(&mut rest);
+                        self.pass(job, ctx, rest, &mut cursor).await?;
+                        if let Some(ending) = output.ending() {
+                            self.set_ending(&name, ending);
+                        }
+                        return Ok(());
+                    }
+                    Err(error) => Some(error),
+                },
+                Reading::Broken(error) if is_gone(&error) => return Ok(()),
+                Reading::Broken(error) => Some(self.failing.at("read the log", error)),
+            };
+            fruitless = if cursor == before { fruitless + 1 } else { 0 };
+            tracing::debug!(job = %job.id, ?error, fruitless, "the log ended before the job");
+            match error {
+                Some(error) if fruitless > TRIES => return Err(error),
+                _ => tokio::time::sleep(PAUSE * 2_u32.pow(fruitless.min(TRIES))).await,
+            }
+        }
+    }
+
+    /// The log is always read from its start, which has all marks, and given from the cursor on.
+    fn output(&self, job: &JobSpec, cursor: LogCursor) -> Output {
+        let commands = job.stage.run().map(|run| run.commands.as_slice()).unwrap_or_default();
+        Output::new(Marks::of(&job.id), commands, LogCursor::default(), cursor)
+    }
+
+    async fn read_log(
+        &self,
+        job: &JobSpec,
+        ctx: &JobContext,
+        output: &mut Output,
+        cursor: &mut LogCursor,
+    ) -> Result<Reading, ExecutorError> {
+        let options = LogsOptionsBuilder::new().follow(true).stdout(true).stderr(true).build();
+        let mut frames = Box::pin(self.docker.logs(&job.id.backend_name(), Some(options)));
+        let mut writes = Vec::new();
+        loop {
+            let read = batch(&mut frames).await;
+            let done = read.end;
+            for (physical, bytes) in read.pieces {
+                output.push(physical, bytes.freeze(), &mut writes);
+            }
+            self.pass(job, ctx, std::mem::take(&mut writes), cursor).await?;
+            if let Some(reading) = done {
+                return Ok(reading);
+            }
+        }
+    }
+
+    async fn pass(
+        &self,
+        job: &JobSpec,
+        ctx: &JobContext,
+        writes: Vec<LogWrite>,
+        cursor: &mut LogCursor,
+    ) -> Result<(), ExecutorError> {
+        for write in writes {
+            let position = write.position;
+            ctx.log(&job.id, write).await?;
+            if let Some((physical, end)) = position {
+                cursor.set_offset(physical, end.max(cursor.offset(physical)));
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Batch {
+    pieces: Vec<(Physical, BytesMut)>,
+    end: Option<Reading>,
+}
+
+/// Waits for a frame and takes with it what is there already.
+async fn batch(frames: &mut (impl Stream<Item = Result<LogOutput, bollard::errors::Error>> + Unpin)) -> Batch {
+    let mut read = Batch { pieces: Vec::new(), end: None };
+    let mut bytes = 0;
+    let mut next = frames.next().await;
+    loop {
+        let (physical, message) = match next {
+            Some(Ok(LogOutput::StdOut { message })) => (Physical::Stdout, message),
+            Some(Ok(LogOutput::StdErr { message })) => (Physical::Stderr, message),
+            // A frame that was cut off: the rest of it comes when the log is read again.
+            Some(Ok(LogOutput::Console { .. } | LogOutput::StdIn { .. })) => {
+                let cut = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+                read.end = Some(Reading::Broken(cut.into()));
+                return read;
+            }
+            Some(Err(error)) => {
+                read.end = Some(Reading::Broken(error));
+                return read;
+            }
+            None => {
+                read.end = Some(Reading::Whole);
+                return read;
+            }
+        };
+        bytes += message.len();
+        match read.pieces.last_mut() {
+            Some((last, piece)) if *last == physical => piece.extend_from_slice(&message),
+            _ => read.pieces.push((physical, BytesMut::from(&*message))),
+        }
+        if bytes >= BATCH {
+            return read;
+        }
+        match frames.next().now_or_never() {
+            Some(found) => next = found,
+            None => return read,
+        }
+    }
+}

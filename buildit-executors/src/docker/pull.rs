@@ -1,0 +1,180 @@
+//! Seeing to it that an image is there.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bollard::auth::DockerCredentials;
+use bollard::errors::Error;
+use bollard::models::CreateImageInfo;
+use bollard::query_parameters::CreateImageOptionsBuilder;
+use buildit::backend::CreateError;
+use buildit::executor::{ExecutorError, JobContext};
+use buildit::job::{Cause, JobOutcome, JobSpec, Stream};
+use buildit::pipeline::{ImageSpec, PullPolicy};
+use futures_util::StreamExt;
+use secrecy::ExposeSecret;
+use tokio::time::Instant;
+
+use super::auth::{DockerConfig, of_user};
+use super::backend::{DockerBackend, is_gone};
+use super::error::said;
+use super::image::ImageFacts;
+
+/// How often the progress of a pull is told.
+const TELL: Duration = Duration::from_secs(2);
+
+/// The job cannot be started, for this reason, and the job or its image is to blame.
+pub(super) fn unstartable(ctx: &JobContext, reason: &str) -> CreateError {
+    CreateError::Job(Box::new(JobOutcome::failed_because(Cause::Start, ctx.mask(reason))))
+}
+
+impl DockerBackend {
+    /// What is to be known of an image, which is fetched when its policy says so.
+    pub(super) async fn image(
+        &self,
+        job: &JobSpec,
+        ctx: &JobContext,
+        image: &ImageSpec,
+    ) -> Result<ImageFacts, CreateError> {
+        if image.pull != PullPolicy::Always {
+            if let Some(facts) = self.local_image(&image.reference).await? {
+                return Ok(facts);
+            }
+            if image.pull == PullPolicy::Never {
+                let reason = format!("image `{}` is not there, and `pull` is `never`", image.reference);
+                return Err(unstartable(ctx, &reason));
+            }
+        }
+        self.pull(job, ctx, image).await?;
+        match self.local_image(&image.reference).await? {
+            Some(facts) => Ok(facts),
+            None => Err(unstartable(ctx, &format!("image `{}` could not be pulled", image.reference))),
+        }
+    }
+
+    async fn local_image(&self, reference: &str) -> Result<Option<ImageFacts>, ExecutorError> {
+        match self.docker.inspect_image(reference).await {
+            Ok(image) => Ok(Some(image.into())),
+            Err(error) if is_gone(&error) => Ok(None),
+            Err(error) => Err(self.failing.at("look at an image", error)),
+        }
+    }
+
+    /// The container engine answered and has not got the image: the image, its name or its credentials are to blame,
+    /// or a registry that no retry of ours brings back.
+    async fn pull(&self, job: &JobSpec, ctx: &JobContext, image: &ImageSpec) -> Result<(), CreateError> {
+        let credentials = self.credentials(ctx, &image.reference).await?;
+        let (name, tag) = name_and_tag(&image.reference);
+        let options = CreateImageOptionsBuilder::new().from_image(name).tag(tag);
+        let options = options.platform(image.platform.as_deref().unwrap_or_default()).build();
+        self.tell(job, ctx, &format!("pulling {}", image.reference)).await?;
+        let mut messages = self.docker.create_image(Some(options), None, credentials);
+        let mut progress = Progress::default();
+        while let Some(message) = messages.next().await {
+            match message {
+                Ok(message) => {
+                    if let Some(line) = progress.take(message, Instant::now()) {
+                        self.tell(job, ctx, &line).await?;
+                    }
+                }
+                Err(error @ (Error::DockerStreamError { .. } | Error::DockerResponseServerError { .. })) => {
+                    let reason = format!("image `{}` cannot be pulled: {}", image.reference, said(&error));
+                    return Err(unstartable(ctx, &reason));
+                }
+                Err(error) => return Err(self.failing.at("pull an image", error).into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// A secret of the pipeline for this image goes before the configuration of this host.
+    async fn credentials(&self, ctx: &JobContext, image: &str) -> Result<Option<DockerCredentials>, CreateError> {
+        if let Some((username, password)) = ctx.secrets().registries.get(image) {
+            return Ok(Some(of_user(image, username, password.expose_secret())));
+        }
+        let config = DockerConfig::read().await;
+        let found = match config {
+            Ok(config) => config.credentials(image).await,
+            Err(error) => Err(error),
+        };
+        found.map_err(|error| unstartable(ctx, &format!("no credentials for image `{image}`: {error}")))
+    }
+
+    pub(super) async fn tell(&self, job: &JobSpec, ctx: &JobContext, line: &str) -> Result<(), ExecutorError> {
+        Ok(ctx.log_line(&job.id, Stream::Command, line).await?)
+    }
+}
+
+/// The name and the tag or digest of a reference. Without a tag an engine would fetch all of them.
+fn name_and_tag(reference: &str) -> (&str, &str) {
+    if let Some((name, digest)) = reference.split_once('@') {
+        return (name, digest);
+    }
+    match reference.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => (name, tag),
+        _ => (reference, "latest"),
+    }
+}
+
+/// Sums up what an engine says of each layer, many times a second, into a line now and then.
+#[derive(Debug, Default)]
+struct Progress {
+    layers: HashMap<String, (i64, i64)>,
+    told: Option<Instant>,
+}
+
+impl Progress {
+    fn take(&mut self, message: CreateImageInfo, now: Instant) -> Option<String> {
+        let status = message.status?;
+        match (message.id, message.progress_detail) {
+            (Some(layer), Some(detail)) if status == "Downloading" => {
+                self.layers.insert(layer, (detail.current.unwrap_or(0), detail.total.unwrap_or(0)));
+                let due = self.told.is_none_or(|told| now.duration_since(told) >= TELL);
+                due.then(|| {
+                    self.told = Some(now);
+                    self.line()
+                })
+            }
+            (None, _) if status.starts_with("Status:") || status.starts_with("Digest:") => Some(status),
+            _ => None,
+        }
+    }
+
+    fn line(&self) -> String {
+        let (got, of) = self.layers.values().fold((0, 0), |(got, of), (current, total)| (got + current, of + total));
+        let mebi = |bytes: i64| format!("{:.1}", bytes as f64 / f64::from(1 << 20));
+        format!("pulled {} of {} MiB in {} layers", mebi(got), mebi(of), self.layers.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bollard::models::ProgressDetail;
+
+    use super::*;
+
+    #[test]
+    fn references_are_cut_at_their_tag() {
+        assert_eq!(name_and_tag("busybox"), ("busybox", "latest"));
+        assert_eq!(name_and_tag("r.example:5000/a/b"), ("r.example:5000/a/b", "latest"));
+        assert_eq!(name_and_tag("r.example:5000/a/b:1.2"), ("r.example:5000/a/b", "1.2"));
+        assert_eq!(name_and_tag("a@sha256:00"), ("a", "sha256:00"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn progress_is_told_now_and_then() {
+        let mut progress = Progress::default();
+        let message = |layer: &str, current| CreateImageInfo {
+            id: Some(layer.to_owned()),
+            status: Some("Downloading".to_owned()),
+            progress_detail: Some(ProgressDetail { current: Some(current), total: Some(2 << 20) }),
+            ..Default::default()
+        };
+        let start = Instant::now();
+        assert_eq!(progress.take(message("a", 1 << 20), start).unwrap(), "pulled 1.0 of 2.0 MiB in 1 layers");
+        assert_eq!(progress.take(message("b", 1 << 20), start + TELL / 2), None);
+        assert_eq!(progress.take(message("a", 2 << 20), start + TELL).unwrap(), "pulled 3.0 of 4.0 MiB in 2 layers");
+        let status = CreateImageInfo { status: Some("Status: Image is up to date".to_owned()), ..Default::default() };
+        assert!(progress.take(status, start).is_some());
+    }
+}
