@@ -11,6 +11,7 @@ use super::backend::{DockerBackend, Phase};
 use super::config::job_container;
 use super::entry::job_feed;
 use super::error::{Trouble, said, trouble};
+use super::files::Home;
 use super::image::{ImageFacts, Owner, UserName};
 use super::inputs::{self, InputError};
 use super::pull::unstartable;
@@ -122,7 +123,8 @@ impl DockerBackend {
         user: &UserName<'_>,
         facts: &ImageFacts,
     ) -> Result<Owner, CreateError> {
-        let owner = self.look_up(container, user).await.map_err(|error| self.failing.here("read the image's users", error))?;
+        let owner = self.look_up(container, user, Home::of(ctx.inputs())).await;
+        let owner = owner.map_err(|error| self.failing.here("read the image's users", error))?;
         match owner {
             Some(owner) => Ok(Owner { home: facts.home.clone().or(owner.home), ..owner }),
             None => Err(unstartable(ctx, "the image does not know the user that it is to run as")),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bollard::Docker;
 use buildit::artifact::BlobStore;
+use buildit::executor::JobInputs;
 use buildit::id::Digest;
 
 use super::archive::{Download, download};
@@ -121,10 +122,17 @@ impl Copy {
 }
 
 impl DockerBackend {
-    /// Who a user of a container is; `None` when the image does not know.
-    pub(super) async fn look_up(&self, container: &str, user: &UserName<'_>) -> Result<Option<Owner>, WorkspaceError> {
-        if user.is_root() {
-            return Ok(Some(Owner { home: Some("/root".to_owned()), ..Owner::ROOT }));
+    /// Who a user of a container is; `None` when the image does not know. The home folder is looked up for caches only.
+    pub(super) async fn look_up(
+        &self,
+        container: &str,
+        user: &UserName<'_>,
+        home: Home,
+    ) -> Result<Option<Owner>, WorkspaceError> {
+        if home == Home::Unneeded {
+            if let Some(owner) = user.by_number() {
+                return Ok(Some(owner));
+            }
         }
         let file = |path| async move {
             let bytes = read_file(&self.docker, container, path, MAX_USERS).await?;
@@ -133,6 +141,21 @@ impl DockerBackend {
         let passwd = file("/etc/passwd").await?;
         let group = if user.has_named_group() { file("/etc/group").await? } else { String::new() };
         Ok(user.look_up(&passwd, &group))
+    }
+}
+
+/// Whether the home folder of a user has to be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Home {
+    /// It has, for caches.
+    Needed,
+    /// It has not.
+    Unneeded,
+}
+
+impl Home {
+    pub(super) fn of(inputs: &JobInputs) -> Self {
+        if inputs.caches.is_empty() { Self::Unneeded } else { Self::Needed }
     }
 }
 

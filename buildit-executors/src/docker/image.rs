@@ -59,6 +59,15 @@ impl<'a> UserName<'a> {
         matches!(self.user, "" | "0" | "root")
     }
 
+    /// Who it is, if it can be told without the image: its home folder cannot.
+    pub(super) fn by_number(&self) -> Option<Owner> {
+        if self.is_root() && self.group.is_none() {
+            return Some(Owner::ROOT);
+        }
+        // Without a group it has that of its entry in the image.
+        Some(Owner { uid: self.user.parse().ok()?, gid: self.group?.parse().ok()?, home: None })
+    }
+
     /// Whether the image's list of groups is needed to tell who it is.
     pub(super) fn has_named_group(&self) -> bool {
         self.group.is_some_and(|group| group.parse::<u64>().is_err())
@@ -67,9 +76,11 @@ impl<'a> UserName<'a> {
     /// Who it is, by the image's `/etc/passwd` and `/etc/group`. A number needs no entry in them; `None` for a name
     /// without one.
     pub(super) fn look_up(&self, passwd: &str, group: &str) -> Option<Owner> {
-        let found = lines(passwd).find(|fields| fields.first() == Some(&self.user) || fields.get(2) == Some(&self.user));
+        let name = if self.user.is_empty() { "0" } else { self.user };
+        let found = lines(passwd).find(|fields| fields.first() == Some(&name) || fields.get(2) == Some(&name));
         let number = |at: usize| found.as_ref().and_then(|fields| fields.get(at)).and_then(|text| text.parse().ok());
-        let uid = self.user.parse().ok().or_else(|| number(2))?;
+        let root = (name == "root").then_some(0);
+        let uid = name.parse().ok().or_else(|| number(2)).or(root)?;
         let gid = match self.group {
             None => number(3).unwrap_or(0),
             Some(name) => name.parse().ok().or_else(|| {
@@ -78,7 +89,9 @@ impl<'a> UserName<'a> {
             })?,
         };
         let home = found.and_then(|fields| fields.get(5).map(|home| (*home).to_owned()));
-        Some(Owner { uid, gid, home: home.filter(|home| home.starts_with('/')) })
+        // Where nobody says better, a container engine sets the root.
+        let home = home.filter(|home| home.starts_with('/')).unwrap_or_else(|| "/".to_owned());
+        Some(Owner { uid, gid, home: Some(home) })
     }
 }
 
@@ -105,7 +118,11 @@ mod tests {
         assert_eq!(look("node:wheel"), None);
         let home = |text| UserName::parse(text).look_up(PASSWD, GROUP).and_then(|owner| owner.home);
         assert_eq!(home("node").as_deref(), Some("/home/node"));
-        assert_eq!(home("odd"), None);
+        assert_eq!(home("odd").as_deref(), Some("/"));
+        assert_eq!(home("").as_deref(), Some("/root"));
+        assert_eq!(UserName::parse("root").look_up("", "").map(|owner| owner.uid), Some(0));
+        assert_eq!(UserName::parse("5:6").by_number().map(|owner| (owner.uid, owner.gid)), Some((5, 6)));
+        assert_eq!(UserName::parse("5").by_number(), None);
         assert!(UserName::parse("0:5").is_root() && UserName::parse("").is_root() && !UserName::parse("5").is_root());
     }
 }

@@ -1,15 +1,22 @@
 //! How a job ended.
 
-use bollard::models::{ContainerInspectResponse, ContainerState};
+use std::time::Duration;
+
+use bollard::models::{ContainerInspectResponse, ContainerState, ContainerStateStatusEnum as Status};
 use buildit::executor::{ExecutorError, JobContext, RetryClass};
 use buildit::job::{Cause, JobOutcome, JobSpec};
 
 use super::backend::{DockerBackend, Phase};
 use super::entry::{NO_FOLDER, NO_SHELL, UNFED};
-use super::files::ContainerFiles;
+use super::files::{ContainerFiles, Home};
 use super::image::UserName;
 use crate::script::Ending;
 use crate::workspace::harvest;
+
+/// The exit code of what SIGKILL ended.
+const KILLED: i64 = 128 + 9;
+/// How long the removal of a container that was killed for it may take to show.
+const REMOVAL: Duration = Duration::from_millis(100);
 
 impl DockerBackend {
     pub(super) async fn outcome_of(&self, job: &JobSpec, ctx: &JobContext) -> Result<JobOutcome, ExecutorError> {
@@ -19,6 +26,9 @@ impl DockerBackend {
         };
         let state = container.state.clone().unwrap_or_default();
         let ending = self.ending(&name);
+        if ending.is_none() && state.exit_code == Some(KILLED) && self.vanishes(&name).await? {
+            return Ok(JobOutcome::lost().with_message("its container was removed"));
+        }
         let (outcome, ran) = match Phase::of(&state) {
             Phase::Gone | Phase::Created => (JobOutcome::lost().with_message("its container was never started"), false),
             Phase::Unstartable => {
@@ -38,9 +48,20 @@ impl DockerBackend {
         if !ran {
             return Ok(outcome);
         }
-        let home = if ctx.inputs().caches.is_empty() { None } else { self.home(&name, &container).await? };
+        let home = match Home::of(ctx.inputs()) {
+            Home::Unneeded => None,
+            Home::Needed => self.home(&name, &container).await?,
+        };
         let files = ContainerFiles { docker: &self.docker, container: &name, ending, home };
         harvest(&files, job, ctx, outcome).await.map_err(|error| self.failing.here("gather what the job left", error))
+    }
+
+    /// Whether the container of a job that was killed is being removed by somebody: it is killed first.
+    async fn vanishes(&self, name: &str) -> Result<bool, ExecutorError> {
+        tokio::time::sleep(REMOVAL).await;
+        let state = self.inspect(name).await?.and_then(|container| container.state);
+        let removing = |state: &ContainerState| matches!(state.status, Some(Status::REMOVING | Status::DEAD));
+        Ok(state.as_ref().is_none_or(removing))
     }
 
     async fn home(&self, name: &str, container: &ContainerInspectResponse) -> Result<Option<String>, ExecutorError> {
@@ -50,7 +71,7 @@ impl DockerBackend {
             return Ok(Some(home.to_owned()));
         }
         let user = config.user.unwrap_or_default();
-        let owner = self.look_up(name, &UserName::parse(&user)).await;
+        let owner = self.look_up(name, &UserName::parse(&user), Home::Needed).await;
         let owner = owner.map_err(|error| self.failing.here("read the image's users", error))?;
         Ok(owner.and_then(|owner| owner.home))
     }

@@ -1,0 +1,13 @@
+//! Jobs in containers of a real engine. None of the tests pulls an image: theirs is made on the spot from the busybox
+//! of this host.
+#![cfg(feature = "docker")]
+
+mod adoption;
+mod basics;
+mod files;
+mod podman;
+mod remote;
+mod secrets;
+mod services;
+mod stopping;
+mod world;

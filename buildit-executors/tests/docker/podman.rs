@@ -1,0 +1,1 @@
+//! The same on Podman, which answers the same protocol.
