@@ -48,6 +48,9 @@ mod tests {
         assert_eq!(waits.len(), 20);
         assert!(waits.iter().all(|wait| (Duration::from_millis(50)..=Duration::from_secs(5)).contains(wait)));
         assert!(waits[19] > waits[0]);
-        assert_ne!(waits, Backoff::new(20, Duration::from_millis(100), Duration::from_secs(5), &"b").collect::<Vec<_>>());
+        assert_ne!(
+            waits,
+            Backoff::new(20, Duration::from_millis(100), Duration::from_secs(5), &"b").collect::<Vec<_>>()
+        );
     }
 }

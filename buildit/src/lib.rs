@@ -8,10 +8,10 @@ pub mod backend;
 mod backoff;
 pub mod cancel;
 pub mod clock;
+pub mod condition;
 #[cfg(feature = "kdl")]
 #[cfg_attr(docsrs, doc(cfg(feature = "kdl")))]
 pub mod config;
-pub mod condition;
 pub mod deployer;
 pub mod deployment;
 pub mod diagnostic;
@@ -28,8 +28,8 @@ pub mod job;
 pub mod log;
 pub mod memory;
 pub mod pipeline;
-pub mod run;
 pub mod plan;
+pub mod run;
 pub mod secret;
 pub mod store;
 #[cfg(feature = "testing")]

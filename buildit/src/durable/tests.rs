@@ -150,10 +150,7 @@ impl Backend for Fake {
 
     async fn outcome(&self, job: &JobSpec, _: &JobContext) -> Result<JobOutcome, ExecutorError> {
         self.stumble("outcome")?;
-        Ok(self
-            .with(&job.id, |job| job.ended.clone())
-            .flatten()
-            .unwrap_or_else(JobOutcome::lost))
+        Ok(self.with(&job.id, |job| job.ended.clone()).flatten().unwrap_or_else(JobOutcome::lost))
     }
 
     async fn remove(&self, job: &JobId) -> Result<(), ExecutorError> {
@@ -281,8 +278,7 @@ async fn run_through(backend: &Fake, host: &Arc<Host>, job: &JobSpec, deaths: &[
     panic!("the job never ended");
 }
 
-const POINTS: [CrashPoint; 4] =
-    [CrashPoint::Created, CrashPoint::Confirmed, CrashPoint::Released, CrashPoint::Exited];
+const POINTS: [CrashPoint; 4] = [CrashPoint::Created, CrashPoint::Confirmed, CrashPoint::Released, CrashPoint::Exited];
 
 #[tokio::test(start_paused = true)]
 async fn g1_a_crash_at_any_point_starts_the_job_once() {

@@ -46,7 +46,13 @@ impl Debug for LogWriter {
 }
 
 enum Message {
-    Write { stream: Stream, bytes: Bytes, position: Option<(Physical, u64)>, time: Timestamp, room: Option<OwnedSemaphorePermit> },
+    Write {
+        stream: Stream,
+        bytes: Bytes,
+        position: Option<(Physical, u64)>,
+        time: Timestamp,
+        room: Option<OwnedSemaphorePermit>,
+    },
     Flush(oneshot::Sender<()>),
 }
 
@@ -213,7 +219,9 @@ impl Task {
                 let done = match message {
                     Message::Write { stream, bytes, position, time, room } => {
                         let (lane, physical, end) = match position {
-                            Some((physical, end)) => (&mut self.lanes.physical[physical as usize], Some(physical), Some(end)),
+                            Some((physical, end)) => {
+                                (&mut self.lanes.physical[physical as usize], Some(physical), Some(end))
+                            }
                             None => (&mut self.lanes.other[stream as usize], None, None),
                         };
                         lane.push(stream, bytes, end, &mut pieces);

@@ -68,5 +68,9 @@ pub(super) fn check(append: &LogAppend<'_>, actual: u64) -> Result<(), StoreErro
         }
         line += u64::from(chunk.lines);
     }
-    if append.cursor.line == line { Ok(()) } else { Err(StoreError::Conflict { expected: append.cursor.line, actual: line }) }
+    if append.cursor.line == line {
+        Ok(())
+    } else {
+        Err(StoreError::Conflict { expected: append.cursor.line, actual: line })
+    }
 }

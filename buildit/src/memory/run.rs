@@ -71,12 +71,7 @@ impl RunState {
     }
 
     pub(super) fn record(&self) -> RunRecord {
-        RunRecord {
-            run: self.run.clone(),
-            number: self.number,
-            status: self.progress.status,
-            last_seq: self.last_seq,
-        }
+        RunRecord { run: self.run.clone(), number: self.number, status: self.progress.status, last_seq: self.last_seq }
     }
 
     pub(super) fn summary(&self) -> RunSummary {

@@ -17,8 +17,8 @@ use crate::event::Event;
 use crate::executor::LogCursor;
 use crate::id::{Digest, FencingToken, JobId, RunId};
 use crate::store::{
-    Claim, Enqueue, EventPage, Lease, LogAppend, LogPage, LogStore, NewRun, QueueStore, QueuedJob, RunRecord,
-    RunStore, RunSummary, StoreError,
+    Claim, Enqueue, EventPage, Lease, LogAppend, LogPage, LogStore, NewRun, QueueStore, QueuedJob, RunRecord, RunStore,
+    RunSummary, StoreError,
 };
 
 /// Longer leases are cut: a run whose engine died would wait so long for the next one.

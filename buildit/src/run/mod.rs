@@ -36,7 +36,7 @@
 //! let now = "2026-01-01T00:00:00Z".parse()?;
 //! let mut events = Vec::new();
 //! run.advance(Input::Begin, now, &mut events)?;
-//! while let Some(stage) = run.ready(now).next() {
+//! while let Some(stage) = run.next_ready(now) {
 //!     run.advance(Input::Start { stage, executor: "local".into() }, now, &mut events)?;
 //!     let outcome = JobOutcome::succeeded();
 //!     run.advance(Input::Finished { stage, attempt: 1, outcome }, now, &mut events)?;

@@ -55,6 +55,12 @@ impl Run {
         all.take(self.free_slots()).map(|at| StageIndex::new(at as usize))
     }
 
+    /// The first of the stages that may start now.
+    #[must_use]
+    pub fn next_ready(&self, now: Timestamp) -> Option<StageIndex> {
+        self.ready(now).next()
+    }
+
     /// Whether this stage may start now, but for `max-parallel`.
     pub(super) fn is_ready(&self, stage: StageIndex, now: Timestamp) -> bool {
         let at = stage.index() as u32;

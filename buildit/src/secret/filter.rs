@@ -29,8 +29,7 @@ impl Filter {
         let grams = forms.clone().count() * step;
         // 32 bits for each group: one place in 32 passes by chance.
         let bits = (grams * 32).next_power_of_two().trailing_zeros().clamp(12, MAX_BITS);
-        let mut filter =
-            Self { table: vec![0; 1 << (bits - 6)].into_boxed_slice(), shift: 32 - bits, step, newlines };
+        let mut filter = Self { table: vec![0; 1 << (bits - 6)].into_boxed_slice(), shift: 32 - bits, step, newlines };
         for form in forms {
             for gram in form.windows(GRAM).take(step) {
                 let slot = filter.slot(gram);

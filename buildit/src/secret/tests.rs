@@ -39,10 +39,13 @@ fn hex(text: &str) -> String {
 
 /// How a program might show a secret, beside what it shows with it.
 fn shown(secret: &str) -> Vec<String> {
-    let url: String = secret.bytes().map(|byte| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
-    }).collect();
+    let url: String = secret
+        .bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
+        })
+        .collect();
     vec![
         secret.to_owned(),
         STANDARD.encode(secret),
@@ -54,7 +57,10 @@ fn shown(secret: &str) -> Vec<String> {
         url.clone(),
         url.replace("%20", "+"),
         serde_json::to_string(secret).unwrap().trim_matches('"').to_owned(),
-        serde_json::to_string(&serde_json::to_string(secret).unwrap().trim_matches('"')).unwrap().trim_matches('"').to_owned(),
+        serde_json::to_string(&serde_json::to_string(secret).unwrap().trim_matches('"'))
+            .unwrap()
+            .trim_matches('"')
+            .to_owned(),
         secret.replace('\'', r"'\''"),
         secret.replace('\'', r#"'"'"'"#),
     ]
@@ -76,7 +82,8 @@ fn g4_every_form_is_masked_whole() {
         for form in shown(secret) {
             let lines = form.matches('\n').count() - usize::from(form.ends_with('\n'));
             let masked = masker.mask(&format!("<{form}>"));
-            let expected = format!("<{}{}>", vec![MASK; lines + 1].join("\n"), if form.ends_with('\n') { "\n" } else { "" });
+            let expected =
+                format!("<{}{}>", vec![MASK; lines + 1].join("\n"), if form.ends_with('\n') { "\n" } else { "" });
             assert_eq!(masked, expected, "{secret:?} as {form:?}");
             assert!(masker.holds(&form));
         }

@@ -1,1 +1,18 @@
 //! What a test of a pipeline, an executor or a store needs, for this crate and for those who build on it.
+//!
+//! - [`Simulation`] plays a pipeline through without running anything: what happens when `deploy` times out?
+//! - [`ScriptedExecutor`] does what its [`Script`] says, under a real engine.
+//! - [`SimulatedClock`] lets an engine live through days in no time.
+//! - [`KillAt`] and [`Recorder`] are fault plans: one dies at a crash point, the other notes which were reached.
+
+mod clock;
+mod faults;
+mod script;
+mod scripted;
+mod simulation;
+
+pub use clock::SimulatedClock;
+pub use faults::{Death, KillAt, Recorder};
+pub use script::{Act, Script};
+pub use scripted::ScriptedExecutor;
+pub use simulation::{Simulated, Simulation, SimulationError};
