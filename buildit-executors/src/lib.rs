@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `local` (default), Linux | `local` | processes of this host |
 //! | `docker` | `docker` | jobs in containers of Docker or Podman, here or on a remote host |
+//! | always | [`source`] | what a working tree or a folder holds, for a run to start with |
 //! | always | [`workspace`] | archives, artifacts, outputs and caches, shared by all executors |
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -16,4 +17,5 @@ pub mod docker;
 pub mod local;
 #[cfg(feature = "docker")]
 mod script;
+pub mod source;
 pub mod workspace;

@@ -230,7 +230,8 @@ mod tests {
             one.sort();
             two.sort();
             assert_eq!(one, ["command + one", "stderr err one", "stdout open", "stdout out one"], "{piece}");
-            let expected = ["command + lines", "command + two", "stderr err two", "stdout \u{1e}other", "stdout out two"];
+            let expected =
+                ["command + lines", "command + two", "stderr err two", "stdout \u{1e}other", "stdout out two"];
             assert_eq!(two, expected, "{piece}");
             assert_eq!(output.ending(), Some(Ending { code: 3, outputs: true, summary: false }));
         }

@@ -39,5 +39,6 @@ pub use pack::{Packer, Times};
 pub use read::{Entry, Kind, Limits, read_archive};
 pub use refit::{Refitted, refit};
 pub use select::Selection;
+pub(crate) use select::slashed;
 pub use stream::{PieceWriter, load_archive, store_archive};
 pub use unpack::unpack;
