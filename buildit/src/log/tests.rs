@@ -216,7 +216,8 @@ async fn lines_of_all_streams_are_numbered_and_the_cursor_follows_their_offsets(
     writer.write(write(Stream::Stdout, "behind a marker", out(115))).await.unwrap();
     assert_eq!(writer.flush().await.unwrap(), 5);
     let page = store.read_log(&job, 0, usize::MAX).await.unwrap();
-    let lines: Vec<_> = page.chunks.iter().flat_map(LogChunk::iter).map(|line| (line.line, line.stream, line.text)).collect();
+    let lines: Vec<_> =
+        page.chunks.iter().flat_map(LogChunk::iter).map(|line| (line.line, line.stream, line.text)).collect();
     let expected = [
         (1, Stream::Command, "$ make"),
         (2, Stream::Stdout, "one"),

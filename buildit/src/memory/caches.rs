@@ -3,9 +3,18 @@
 use std::collections::HashMap;
 
 use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
 
 use crate::artifact::CacheHit;
 use crate::id::Digest;
+
+/// An archive under a key.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct CacheChange {
+    pub(super) scope: String,
+    pub(super) key: String,
+    pub(super) archive: Digest,
+}
 
 /// For each scope the archives by their keys, the oldest first.
 #[derive(Debug, Default)]
@@ -23,11 +32,11 @@ impl Caches {
         })
     }
 
-    pub(super) fn contains(&self, scope: &str, key: &str) -> bool {
-        self.0.get(scope).is_some_and(|saved| saved.contains_key(key))
+    pub(super) fn contains(&self, change: &CacheChange) -> bool {
+        self.0.get(&change.scope).is_some_and(|saved| saved.contains_key(&change.key))
     }
 
-    pub(super) fn save(&mut self, scope: &str, key: &str, archive: Digest) {
-        self.0.entry(scope.to_owned()).or_default().entry(key.to_owned()).or_insert(archive);
+    pub(super) fn save(&mut self, change: CacheChange) {
+        self.0.entry(change.scope).or_default().entry(change.key).or_insert(change.archive);
     }
 }

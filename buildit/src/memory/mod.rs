@@ -1,10 +1,26 @@
 //! [`MemoryStore`]: runs, logs, the queue, blobs and caches in memory, or journaled to a folder.
+//!
+//! ```
+//! use buildit::memory::MemoryStore;
+//!
+//! let folder = tempfile::tempdir()?;
+//! let store = MemoryStore::journaled(folder.path())?;
+//! let error = MemoryStore::journaled(folder.path()).unwrap_err();
+//! assert!(error.to_string().contains("is in use by process"), "one process at a time: {error}");
+//! drop(store);
+//! MemoryStore::journaled(folder.path())?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod blobs;
 mod caches;
+mod journal;
+mod kept;
 mod logs;
+mod ports;
 mod queue;
 mod run;
+mod runs;
 mod store;
 
 pub use store::MemoryStore;

@@ -29,6 +29,13 @@ pub(super) struct Entry {
     place: Place,
 }
 
+impl Entry {
+    /// Whether it was taken as often as it may be.
+    pub(super) fn is_worn_out(&self) -> bool {
+        self.taken >= self.job.max_attempts.max(1)
+    }
+}
+
 /// Where an entry lies in the order of taking: higher priority first, then by age.
 type Place = (std::cmp::Reverse<i32>, u64);
 
@@ -67,6 +74,23 @@ impl Queue {
 
     pub(super) fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// What makes an empty queue this one.
+    pub(super) fn as_changes(&self) -> Vec<QueueChange> {
+        let mut entries: Vec<&Entry> = self.entries.values().collect();
+        entries.sort_by_key(|entry| entry.place.1);
+        let mut changes = Vec::new();
+        for entry in entries {
+            let run = entry.job.run;
+            changes.push(QueueChange::Added(entry.job.clone()));
+            changes.extend((0..entry.taken).map(|_| QueueChange::Taken { run }));
+            if entry.scheduled_for != entry.job.scheduled_for {
+                changes.push(QueueChange::GivenBack { run, at: entry.scheduled_for });
+            }
+        }
+        changes.extend(self.dead.values().map(|run| QueueChange::Died { run: *run }));
+        changes
     }
 
     pub(super) fn apply(&mut self, change: QueueChange) {

@@ -1,32 +1,78 @@
-//! One run in memory.
+//! The state of one run.
+
+use std::fs::File;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::journal::{EventReader, RunFile, StoredRun};
 use crate::event::Event;
 use crate::id::FencingToken;
 use crate::store::{EventPage, Lease, NewRun, RunProgress, RunRecord, RunSummary, StoreError};
 
-/// How many events lie together: long enough to be found quickly, short enough never to be copied when a run grows.
+/// How many events lie together in memory: long enough to be found quickly, short enough never to be copied when a
+/// run grows.
 const SEGMENT: usize = 4096;
 
 /// A run, its lease and its events.
 #[derive(Debug)]
 pub(super) struct RunState {
-    pub(super) run: NewRun,
-    pub(super) number: u64,
-    pub(super) progress: RunProgress,
-    pub(super) last_seq: u64,
-    pub(super) lease: Option<Lease>,
-    events: Vec<Vec<Event>>,
+    run: NewRun,
+    number: u64,
+    progress: RunProgress,
+    last_seq: u64,
+    lease: Option<Lease>,
+    is_closed: bool,
+    events: Events,
+}
+
+#[derive(Debug)]
+enum Events {
+    Memory(Vec<Vec<Event>>),
+    File(RunFile),
+}
+
+/// Some events, or where they are.
+pub(super) enum Page {
+    Here(EventPage),
+    InFile(EventReader),
 }
 
 impl RunState {
-    pub(super) fn new(run: NewRun, number: u64) -> Self {
-        Self { run, number, progress: RunProgress::default(), last_seq: 0, lease: None, events: Vec::new() }
+    /// A new run, kept in this file if there is one.
+    pub(super) fn new(run: NewRun, number: u64, file: Option<RunFile>) -> Self {
+        let events = file.map_or_else(|| Events::Memory(Vec::new()), Events::File);
+        Self { run, number, progress: RunProgress::default(), last_seq: 0, lease: None, is_closed: false, events }
+    }
+
+    /// A run out of its file. Its lease is void: whoever held it had the folder open, and has it no more.
+    pub(super) fn stored(file: RunFile, stored: StoredRun) -> Self {
+        let StoredRun { run, number, progress, last_seq, is_closed, .. } = stored;
+        Self { run, number, progress, last_seq, lease: None, is_closed, events: Events::File(file) }
+    }
+
+    /// Appends events, all or none; they are durable once the file that is given back is synced.
+    pub(super) fn append(
+        &mut self,
+        expected_seq: u64,
+        token: FencingToken,
+        events: &[Event],
+    ) -> Result<Option<Arc<File>>, StoreError> {
+        self.check(expected_seq, events)?;
+        let file = match &mut self.events {
+            Events::Memory(segments) => {
+                keep(segments, events);
+                None
+            }
+            Events::File(file) => Some(file.append(token, events)?),
+        };
+        events.iter().for_each(|event| self.progress.apply(event));
+        self.last_seq += events.len() as u64;
+        Ok(file)
     }
 
     /// Whether these events are the next ones.
-    pub(super) fn check(&self, expected_seq: u64, events: &[Event]) -> Result<(), StoreError> {
+    fn check(&self, expected_seq: u64, events: &[Event]) -> Result<(), StoreError> {
         let conflict = |expected| StoreError::Conflict { expected, actual: self.last_seq };
         if expected_seq != self.last_seq {
             return Err(conflict(expected_seq));
@@ -37,37 +83,80 @@ impl RunState {
         }
     }
 
-    /// Takes events that were checked.
-    pub(super) fn append(&mut self, events: &[Event]) {
-        for event in events {
-            self.progress.apply(event);
-            match self.events.last_mut() {
-                Some(segment) if segment.len() < SEGMENT => segment.push(event.clone()),
-                _ => {
-                    // A short run pays for what it has.
-                    let mut segment = Vec::with_capacity(if self.events.is_empty() { 16 } else { SEGMENT });
-                    segment.push(event.clone());
-                    self.events.push(segment);
-                }
+    /// Says that the file could not be synced: it takes nothing more.
+    pub(super) fn sync_failed(&mut self) {
+        if let Events::File(file) = &mut self.events {
+            file.sync_failed();
+        }
+    }
+
+    /// Events after number `after`, at most `limit`, or how to read them.
+    pub(super) fn page(&self, after: u64, limit: usize) -> Page {
+        match &self.events {
+            Events::Memory(segments) => {
+                let after = usize::try_from(after).unwrap_or(usize::MAX);
+                let segments = segments.get(after / SEGMENT..).unwrap_or_default();
+                let events = segments.iter().flatten().skip(after % SEGMENT).take(limit).cloned().collect();
+                Page::Here(EventPage { events, last_seq: self.last_seq })
             }
+            Events::File(file) => Page::InFile(file.page(after, limit, self.last_seq)),
         }
-        self.last_seq += events.len() as u64;
     }
 
-    pub(super) fn page(&self, after: u64, limit: usize) -> EventPage {
-        let after = usize::try_from(after).unwrap_or(usize::MAX);
-        let segments = self.events.get(after / SEGMENT..).unwrap_or_default();
-        let events = segments.iter().flatten().skip(after % SEGMENT).take(limit).cloned().collect();
-        EventPage { events, last_seq: self.last_seq }
+    /// Leases the run and says with which token, when `seen` is the largest so far.
+    pub(super) fn lease(
+        &mut self,
+        lease: Lease,
+        seen: FencingToken,
+        now: Timestamp,
+    ) -> Result<FencingToken, StoreError> {
+        let token = match &self.lease {
+            Some(held) if held.until > now && held.worker == lease.worker => seen,
+            Some(held) if held.until > now => return Err(StoreError::Fenced),
+            _ => FencingToken(seen.0 + 1),
+        };
+        self.set_lease(token, Some(lease))?;
+        Ok(token)
     }
 
-    /// What to lease the run with: the lease to keep and its token, when `token` is the largest that was seen.
-    pub(super) fn lease(&self, lease: &Lease, token: FencingToken, now: Timestamp) -> Result<FencingToken, StoreError> {
-        match &self.lease {
-            Some(held) if held.until > now && held.worker == lease.worker => Ok(token),
-            Some(held) if held.until > now => Err(StoreError::Fenced),
-            _ => Ok(FencingToken(token.0 + 1)),
+    /// Moves the end of the lease, if there is one.
+    pub(super) fn renew(&mut self, token: FencingToken, until: Timestamp) -> Result<(), StoreError> {
+        match self.lease.clone() {
+            Some(lease) => self.set_lease(token, Some(Lease { until, ..lease })),
+            None => Ok(()),
         }
+    }
+
+    pub(super) fn set_lease(&mut self, token: FencingToken, lease: Option<Lease>) -> Result<(), StoreError> {
+        if let Events::File(file) = &mut self.events {
+            file.lease(token, lease.as_ref())?;
+        }
+        self.lease = lease;
+        Ok(())
+    }
+
+    /// Whether somebody holds the run.
+    pub(super) fn is_leased(&self, now: Timestamp) -> bool {
+        self.lease.as_ref().is_some_and(|held| held.until > now)
+    }
+
+    /// Closes the run; `false` when it was closed already.
+    pub(super) fn close(&mut self) -> Result<bool, StoreError> {
+        if !self.progress.status.is_final() {
+            return Err(StoreError::NotEnded(self.run.id));
+        }
+        if self.is_closed {
+            return Ok(false);
+        }
+        if let Events::File(file) = &mut self.events {
+            file.close()?;
+        }
+        self.is_closed = true;
+        Ok(true)
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed
     }
 
     pub(super) fn record(&self) -> RunRecord {
@@ -83,6 +172,20 @@ impl RunState {
             created_at: self.run.created_at,
             started_at: self.progress.started_at,
             finished_at: self.progress.finished_at,
+        }
+    }
+}
+
+fn keep(segments: &mut Vec<Vec<Event>>, events: &[Event]) {
+    for event in events {
+        match segments.last_mut() {
+            Some(segment) if segment.len() < SEGMENT => segment.push(event.clone()),
+            _ => {
+                // A short run pays for what it has.
+                let mut segment = Vec::with_capacity(if segments.is_empty() { 16 } else { SEGMENT });
+                segment.push(event.clone());
+                segments.push(segment);
+            }
         }
     }
 }

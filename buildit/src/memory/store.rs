@@ -1,62 +1,82 @@
-//! [`MemoryStore`] and its ports.
+//! [`MemoryStore`].
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Duration;
-
-use async_trait::async_trait;
-use jiff::Timestamp;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::blobs::MemoryBlobs;
-use super::caches::Caches;
-use super::logs::RunLogs;
+use super::caches::{CacheChange, Caches};
+use super::journal::{BlobFolder, ChangeFile, Folder};
+use super::kept::KeptRun;
 use super::queue::{Queue, QueueChange};
-use super::run::RunState;
-use crate::artifact::{BlobError, BlobStore, BlobStream, CacheHit, CacheStore};
-use crate::event::Event;
-use crate::executor::LogCursor;
-use crate::id::{Digest, FencingToken, JobId, RunId};
-use crate::store::{
-    Claim, Enqueue, EventPage, Lease, LogAppend, LogPage, LogStore, NewRun, QueueStore, QueuedJob, RunRecord, RunStore,
-    RunSummary, StoreError,
-};
+use super::runs::Runs;
+use crate::id::RunId;
+use crate::store::StoreError;
 
-/// Longer leases are cut: a run whose engine died would wait so long for the next one.
-const MAX_LEASE: Duration = Duration::from_secs(60);
+/// How long the file of the queue may grow beyond what the queue holds, in bytes, before it is written anew.
+const QUEUE_SLACK: u64 = 1024 * 1024;
 
-/// Keeps everything in memory. Clones are the same store.
+/// Keeps runs, logs, the queue, blobs and caches: in memory, or [journaled](Self::journaled) to a folder. Clones are the
+/// same store.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
     runs: Mutex<Runs>,
-    queue: Mutex<Queue>,
-    blobs: MemoryBlobs,
-    caches: Mutex<Caches>,
-}
-
-#[derive(Debug, Default)]
-struct Runs {
-    by_id: HashMap<RunId, Arc<Run>>,
-    /// By the time of creation, then by the order of creation.
-    order: BTreeMap<(Timestamp, u64), Arc<Run>>,
-    /// Those that are not closed, by the order of creation.
-    open: BTreeMap<u64, RunId>,
-    /// The last number of each pipeline.
-    numbers: HashMap<String, u64>,
-    created: u64,
+    queue: Mutex<JournaledQueue>,
+    blobs: Blobs,
+    caches: Mutex<JournaledCaches>,
+    folder: Option<Arc<Folder>>,
 }
 
 #[derive(Debug)]
-struct Run {
-    place: u64,
-    pipeline: String,
-    /// The largest token that was seen. Every write holds it for reading and every lease for writing, so a write is
-    /// wholly before a takeover or refused.
-    token: RwLock<FencingToken>,
-    state: Mutex<RunState>,
-    logs: Mutex<RunLogs>,
+pub(super) enum Blobs {
+    Memory(MemoryBlobs),
+    Folder(BlobFolder),
+}
+
+impl Default for Blobs {
+    fn default() -> Self {
+        Self::Memory(MemoryBlobs::default())
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct JournaledQueue {
+    pub(super) queue: Queue,
+    file: Option<ChangeFile>,
+}
+
+impl JournaledQueue {
+    /// Makes these changes, all or none; they are durable when it returns.
+    pub(super) fn change(&mut self, changes: Vec<QueueChange>) -> Result<(), StoreError> {
+        if let Some(file) = &mut self.file
+            && !changes.is_empty()
+        {
+            file.append_durably(&changes)?;
+        }
+        changes.into_iter().for_each(|change| self.queue.apply(change));
+        Ok(())
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct JournaledCaches {
+    pub(super) caches: Caches,
+    file: Option<ChangeFile>,
+}
+
+impl JournaledCaches {
+    pub(super) fn save(&mut self, change: CacheChange) -> Result<(), StoreError> {
+        if self.caches.contains(&change) {
+            return Ok(());
+        }
+        if let Some(file) = &mut self.file {
+            file.append(&change)?;
+        }
+        self.caches.save(change);
+        Ok(())
+    }
 }
 
 impl MemoryStore {
@@ -66,249 +86,75 @@ impl MemoryStore {
         Self::default()
     }
 
-    fn run_of(&self, run: RunId) -> Result<Arc<Run>, StoreError> {
-        lock(&self.0.runs).by_id.get(&run).cloned().ok_or(StoreError::NoRun(run))
+    /// A store in a folder, which is made if it is not there, for its owner alone. What is in it outlives this
+    /// process, however it ends: events, leases and the queue are on the disk when a call returns. Logs outlive the
+    /// process too; when the whole machine dies, their last seconds may be missing.
+    ///
+    /// Events and logs are read from their files, never held in memory; runs that are closed are not read at all
+    /// until somebody asks for them. A folder belongs to one process at a time. Since the one before is gone when it
+    /// is opened, leases of that time are void (their tokens still fence).
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::InUse`] when another process has it open, [`StoreError::Newer`] when a newer version wrote it,
+    /// [`StoreError::Corrupt`] when something in it is damaged: then nothing in it is changed.
+    pub fn journaled(dir: impl AsRef<Path>) -> Result<Self, StoreError> {
+        let folder = Arc::new(Folder::open(dir.as_ref())?);
+        let mut queue = Queue::default();
+        let mut queue_file = ChangeFile::open(&folder, "queue", |change| queue.apply(change))?;
+        if queue_file.length() > QUEUE_SLACK + 1024 * queue.len() as u64 {
+            let changes = queue.as_changes();
+            queue_file.replace(&changes)?;
+        }
+        let mut caches = Caches::default();
+        let cache_file = ChangeFile::open(&folder, "caches", |change| caches.save(change))?;
+        Ok(Self(Arc::new(Inner {
+            runs: Mutex::new(Runs::open(&folder)?),
+            queue: Mutex::new(JournaledQueue { queue, file: Some(queue_file) }),
+            blobs: Blobs::Folder(BlobFolder::new(&folder)),
+            caches: Mutex::new(JournaledCaches { caches, file: Some(cache_file) }),
+            folder: Some(folder),
+        })))
+    }
+
+    pub(super) fn runs_locked(&self) -> MutexGuard<'_, Runs> {
+        lock(&self.0.runs)
+    }
+
+    pub(super) fn queue_locked(&self) -> MutexGuard<'_, JournaledQueue> {
+        lock(&self.0.queue)
+    }
+
+    pub(super) fn caches_locked(&self) -> MutexGuard<'_, JournaledCaches> {
+        lock(&self.0.caches)
+    }
+
+    pub(super) fn blobs(&self) -> &Blobs {
+        &self.0.blobs
+    }
+
+    pub(super) fn folder(&self) -> Option<&Arc<Folder>> {
+        self.0.folder.as_ref()
+    }
+
+    pub(super) fn kept(&self, run: RunId) -> Result<Arc<KeptRun>, StoreError> {
+        self.runs_locked().get(run)
+    }
+
+    /// The run, which somebody looks at.
+    pub(super) fn looked_at(&self, run: RunId) -> Result<Arc<KeptRun>, StoreError> {
+        let mut runs = self.runs_locked();
+        let found = runs.get(run)?;
+        let unused = runs.touch(run);
+        drop(runs);
+        if let Some(unused) = unused {
+            unused.forget();
+        }
+        Ok(found)
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // What panicked while it held the lock changed memory last, so the state is whole.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Run {
-    /// Does `write` unless a larger token was seen.
-    fn fenced<T>(&self, token: FencingToken, write: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let seen = self.token.read().unwrap_or_else(PoisonError::into_inner);
-        if token < *seen {
-            return Err(StoreError::Fenced);
-        }
-        if token == *seen {
-            return write();
-        }
-        drop(seen);
-        let mut seen = self.token.write().unwrap_or_else(PoisonError::into_inner);
-        if token < *seen {
-            return Err(StoreError::Fenced);
-        }
-        *seen = token;
-        write()
-    }
-
-    fn lease(&self, lease: Lease, now: Timestamp) -> Result<FencingToken, StoreError> {
-        let mut seen = self.token.write().unwrap_or_else(PoisonError::into_inner);
-        let mut state = lock(&self.state);
-        let token = state.lease(&lease, *seen, now)?;
-        state.lease = Some(lease);
-        *seen = token;
-        Ok(token)
-    }
-}
-
-#[async_trait]
-impl RunStore for MemoryStore {
-    async fn create_run(&self, run: NewRun) -> Result<RunRecord, StoreError> {
-        let mut runs = lock(&self.0.runs);
-        if runs.by_id.contains_key(&run.id) {
-            return Err(StoreError::Exists(run.id));
-        }
-        let pipeline = run.plan.name.clone();
-        let number = runs.numbers.entry(pipeline.clone()).or_default();
-        *number += 1;
-        let (id, created_at) = (run.id, run.created_at);
-        let state = RunState::new(run, *number);
-        let record = state.record();
-        runs.created += 1;
-        let place = runs.created;
-        let run = Arc::new(Run {
-            place,
-            pipeline,
-            token: RwLock::new(FencingToken(0)),
-            state: Mutex::new(state),
-            logs: Mutex::default(),
-        });
-        runs.by_id.insert(id, Arc::clone(&run));
-        runs.order.insert((created_at, place), run);
-        runs.open.insert(place, id);
-        Ok(record)
-    }
-
-    async fn run(&self, run: RunId) -> Result<RunRecord, StoreError> {
-        Ok(lock(&self.run_of(run)?.state).record())
-    }
-
-    async fn runs(&self, pipeline: Option<&str>, limit: usize) -> Result<Vec<RunSummary>, StoreError> {
-        let runs = lock(&self.0.runs);
-        let newest_first = runs.order.values().rev();
-        let wanted = newest_first.filter(|run| pipeline.is_none_or(|name| run.pipeline == name));
-        Ok(wanted.take(limit).map(|run| lock(&run.state).summary()).collect())
-    }
-
-    async fn open_runs(&self) -> Result<Vec<RunId>, StoreError> {
-        Ok(lock(&self.0.runs).open.values().copied().collect())
-    }
-
-    async fn append(
-        &self,
-        run: RunId,
-        expected_seq: u64,
-        token: FencingToken,
-        events: &[Event],
-    ) -> Result<(), StoreError> {
-        let kept = self.run_of(run)?;
-        kept.fenced(token, || {
-            let mut state = lock(&kept.state);
-            state.check(expected_seq, events)?;
-            state.append(events);
-            Ok(())
-        })
-    }
-
-    async fn events(&self, run: RunId, after: u64, limit: usize) -> Result<EventPage, StoreError> {
-        Ok(lock(&self.run_of(run)?.state).page(after, limit))
-    }
-
-    async fn close_run(&self, run: RunId, token: FencingToken) -> Result<(), StoreError> {
-        let kept = self.run_of(run)?;
-        kept.fenced(token, || match lock(&kept.state).progress.status.is_final() {
-            true => Ok(()),
-            false => Err(StoreError::NotEnded(run)),
-        })?;
-        lock(&self.0.runs).open.remove(&kept.place);
-        Ok(())
-    }
-
-    async fn lease_run(&self, run: RunId, lease: Lease, now: Timestamp) -> Result<FencingToken, StoreError> {
-        self.run_of(run)?.lease(lease, now)
-    }
-}
-
-#[async_trait]
-impl LogStore for MemoryStore {
-    async fn append_log(&self, append: LogAppend<'_>) -> Result<(), StoreError> {
-        let run = self.run_of(append.job.run)?;
-        run.fenced(append.token, || lock(&run.logs).append(&append))
-    }
-
-    async fn log_cursor(&self, job: &JobId) -> Result<LogCursor, StoreError> {
-        Ok(self.run_of(job.run).map(|run| lock(&run.logs).cursor(job)).unwrap_or_default())
-    }
-
-    async fn read_log(&self, job: &JobId, after: u64, max_bytes: usize) -> Result<LogPage, StoreError> {
-        Ok(self.run_of(job.run).map(|run| lock(&run.logs).read(job, after, max_bytes)).unwrap_or_default())
-    }
-
-    async fn logs_of_run(&self, run: RunId) -> Result<Vec<JobId>, StoreError> {
-        Ok(self.run_of(run).map(|kept| lock(&kept.logs).jobs(run)).unwrap_or_default())
-    }
-}
-
-#[async_trait]
-impl QueueStore for MemoryStore {
-    async fn enqueue(&self, job: Enqueue) -> Result<(), StoreError> {
-        self.run_of(job.run)?;
-        let mut queue = lock(&self.0.queue);
-        if !queue.contains(job.run) {
-            queue.apply(QueueChange::Added(job));
-        }
-        Ok(())
-    }
-
-    async fn claim(&self, claim: Claim, now: Timestamp) -> Result<Vec<QueuedJob>, StoreError> {
-        let mut queue = lock(&self.0.queue);
-        let until = now.saturating_add(claim.lease.min(MAX_LEASE)).unwrap_or(Timestamp::MAX);
-        let mut taken = Vec::new();
-        let mut changes = Vec::new();
-        for (id, entry) in queue.due(now) {
-            if taken.len() == claim.limit {
-                break;
-            }
-            let run = self.run_of(id)?;
-            if lock(&run.state).lease.as_ref().is_some_and(|held| held.until > now) {
-                continue;
-            }
-            if entry.taken >= entry.job.max_attempts.max(1) {
-                changes.push(QueueChange::Died { run: id });
-                continue;
-            }
-            match run.lease(Lease { worker: claim.worker.clone(), until }, now) {
-                Ok(token) => {
-                    taken.push(QueuedJob { run: id, tenant: entry.job.tenant, token, attempt: entry.taken + 1 });
-                    changes.push(QueueChange::Taken { run: id });
-                }
-                Err(StoreError::Fenced) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        changes.into_iter().for_each(|change| queue.apply(change));
-        Ok(taken)
-    }
-
-    async fn renew(&self, run: RunId, token: FencingToken, until: Timestamp) -> Result<(), StoreError> {
-        let kept = self.run_of(run)?;
-        kept.fenced(token, || {
-            if let Some(lease) = &mut lock(&kept.state).lease {
-                lease.until = until;
-            }
-            Ok(())
-        })
-    }
-
-    async fn complete(&self, run: RunId, token: FencingToken) -> Result<(), StoreError> {
-        let kept = self.run_of(run)?;
-        kept.fenced(token, || {
-            lock(&self.0.queue).apply(QueueChange::Removed { run });
-            lock(&kept.state).lease = None;
-            Ok(())
-        })
-    }
-
-    async fn give_back(&self, run: RunId, token: FencingToken, at: Timestamp) -> Result<(), StoreError> {
-        let kept = self.run_of(run)?;
-        kept.fenced(token, || {
-            let mut queue = lock(&self.0.queue);
-            let is_last = queue.entry(run).is_some_and(|entry| entry.taken >= entry.job.max_attempts.max(1));
-            queue.apply(if is_last { QueueChange::Died { run } } else { QueueChange::GivenBack { run, at } });
-            lock(&kept.state).lease = None;
-            Ok(())
-        })
-    }
-
-    async fn dead_letters(&self) -> Result<Vec<RunId>, StoreError> {
-        Ok(lock(&self.0.queue).dead_letters())
-    }
-
-    async fn requeue(&self, run: RunId, at: Timestamp) -> Result<(), StoreError> {
-        let mut queue = lock(&self.0.queue);
-        queue.check_dead(run)?;
-        queue.apply(QueueChange::Revived { run, at });
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl BlobStore for MemoryStore {
-    async fn put(&self, content: BlobStream) -> Result<(Digest, u64), BlobError> {
-        self.0.blobs.put(content).await
-    }
-
-    async fn open(&self, digest: &Digest) -> Result<BlobStream, BlobError> {
-        self.0.blobs.open(digest)
-    }
-
-    async fn contains(&self, digest: &Digest) -> Result<bool, BlobError> {
-        Ok(self.0.blobs.contains(digest))
-    }
-}
-
-#[async_trait]
-impl CacheStore for MemoryStore {
-    async fn find_cache(&self, scope: &str, key: &str, restore_keys: &[String]) -> Result<Option<CacheHit>, BlobError> {
-        Ok(lock(&self.0.caches).find(scope, key, restore_keys))
-    }
-
-    async fn save_cache(&self, scope: &str, key: &str, archive: Digest) -> Result<(), BlobError> {
-        lock(&self.0.caches).save(scope, key, archive);
-        Ok(())
-    }
 }

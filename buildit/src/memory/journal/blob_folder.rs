@@ -1,0 +1,130 @@
+//! Blobs as files.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+
+use super::error::At;
+use super::folder::{self, Folder};
+use crate::artifact::{BlobError, BlobStream};
+use crate::id::Digest;
+use crate::store::StoreError;
+
+/// How much is read at once.
+const PIECE: usize = 128 * 1024;
+
+/// A folder of files named by their digests.
+#[derive(Clone, Debug)]
+pub(in super::super) struct BlobFolder {
+    blobs: PathBuf,
+    tmp: PathBuf,
+}
+
+impl BlobFolder {
+    pub(in super::super) fn new(folder: &Folder) -> Self {
+        Self { blobs: folder.root().join("blobs"), tmp: folder.root().join("tmp") }
+    }
+
+    fn path(&self, digest: &Digest) -> PathBuf {
+        let name = digest.to_hex();
+        self.blobs.join(&name[..2]).join(name)
+    }
+
+    /// The file of a blob that is there.
+    pub(in super::super) fn existing(&self, digest: &Digest) -> Option<PathBuf> {
+        Some(self.path(digest)).filter(|path| path.exists())
+    }
+
+    pub(in super::super) async fn put(&self, mut content: BlobStream) -> Result<(Digest, u64), BlobError> {
+        let unfinished = Unfinished(self.tmp.join(uuid::Uuid::now_v7().to_string()));
+        let path = &unfinished.0;
+        let mut file = folder::private_file().write(true).create_new(true).open(path).blob_at("create", path)?;
+        let mut hasher = blake3::Hasher::new();
+        let mut length = 0;
+        while let Some(piece) = std::future::poll_fn(|cx| content.as_mut().poll_next(cx)).await {
+            let piece = piece?;
+            hasher.update(&piece);
+            length += piece.len() as u64;
+            file.write_all(&piece).blob_at("write", path)?;
+        }
+        let digest = Digest::from(hasher.finalize());
+        let place = self.path(&digest);
+        if place.exists() {
+            return Ok((digest, length));
+        }
+        super::sync(vec![file.into()]).await.blob_at("sync", path)?;
+        self.put_in_place(path, &place)
+            .map_err(|source| BlobError::Backend { name: "journal", source: source.into() })?;
+        Ok((digest, length))
+    }
+
+    fn put_in_place(&self, path: &Path, place: &Path) -> Result<(), StoreError> {
+        let parent = place.parent().unwrap_or(&self.blobs);
+        if !parent.exists() {
+            folder::make(parent)?;
+            folder::sync_folder(&self.blobs)?;
+        }
+        std::fs::rename(path, place).at("put in place", place)?;
+        folder::sync_folder(parent)
+    }
+
+    pub(in super::super) fn open(&self, digest: &Digest) -> Result<BlobStream, BlobError> {
+        let path = self.path(digest);
+        match File::open(&path) {
+            Ok(file) => {
+                Ok(Box::pin(Reading { file: Some(file), path, digest: *digest, hasher: blake3::Hasher::new() }))
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(BlobError::Missing(*digest)),
+            Err(error) => Err(error).blob_at("open", &path),
+        }
+    }
+}
+
+/// A file that is removed unless it was put in place.
+struct Unfinished(PathBuf);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // After a rename there is none; what stays otherwise is removed when the folder is opened again.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// A blob that is being read.
+struct Reading {
+    file: Option<File>,
+    path: PathBuf,
+    digest: Digest,
+    hasher: blake3::Hasher,
+}
+
+impl futures_core::Stream for Reading {
+    type Item = Result<Bytes, BlobError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        let Some(file) = &mut this.file else { return Poll::Ready(None) };
+        let mut piece = vec![0; PIECE];
+        let item = match file.read(&mut piece) {
+            Ok(0) => {
+                this.file = None;
+                let is_whole = Digest::from(this.hasher.finalize()) == this.digest;
+                (!is_whole).then(|| Err(BlobError::Corrupt(this.digest)))
+            }
+            Ok(count) => {
+                piece.truncate(count);
+                this.hasher.update(&piece);
+                Some(Ok(piece.into()))
+            }
+            Err(error) => {
+                this.file = None;
+                Some(Err(error).blob_at("read", &this.path))
+            }
+        };
+        Poll::Ready(item)
+    }
+}

@@ -1,0 +1,183 @@
+//! A run as the store holds it: its state and logs, in memory or to be read when they are asked for.
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use jiff::Timestamp;
+
+use super::journal::{FileLogs, Folder, IndexEntry, RunFile};
+use super::logs::RunLogs;
+use super::run::RunState;
+use super::store::lock;
+use crate::executor::LogCursor;
+use crate::id::{FencingToken, JobId, RunId};
+use crate::store::{Lease, LogAppend, LogPage, RunSummary, StoreError};
+
+/// A run with its fence.
+#[derive(Debug)]
+pub(super) struct KeptRun {
+    pub(super) id: RunId,
+    /// Its place in the order of creation.
+    pub(super) place: u64,
+    pub(super) pipeline: String,
+    /// The largest token that was seen. Every write holds it for reading and every lease for writing, so a write is
+    /// wholly before a takeover or refused.
+    token: RwLock<FencingToken>,
+    state: Mutex<State>,
+    logs: Mutex<Logs>,
+    folder: Option<Arc<Folder>>,
+}
+
+#[derive(Debug)]
+enum State {
+    Here(Box<RunState>),
+    /// In its file only: a closed run that nobody asked for.
+    Stored(RunSummary),
+}
+
+#[derive(Debug)]
+enum Logs {
+    Memory(RunLogs),
+    Files(FileLogs),
+}
+
+impl KeptRun {
+    pub(super) fn new(
+        place: u64,
+        token: FencingToken,
+        state: RunState,
+        logs: Option<FileLogs>,
+        folder: Option<Arc<Folder>>,
+    ) -> Self {
+        let RunSummary { id, pipeline, .. } = state.summary();
+        Self {
+            id,
+            place,
+            pipeline,
+            token: RwLock::new(token),
+            state: Mutex::new(State::Here(Box::new(state))),
+            logs: Mutex::new(logs.map_or_else(|| Logs::Memory(RunLogs::default()), Logs::Files)),
+            folder,
+        }
+    }
+
+    /// A closed run out of the index.
+    pub(super) fn stored(entry: IndexEntry, logs: FileLogs, folder: Arc<Folder>) -> Self {
+        Self {
+            id: entry.summary.id,
+            place: entry.place,
+            pipeline: entry.summary.pipeline.clone(),
+            token: RwLock::new(entry.token),
+            state: Mutex::new(State::Stored(entry.summary)),
+            logs: Mutex::new(Logs::Files(logs)),
+            folder: Some(folder),
+        }
+    }
+
+    /// Does `write` unless a larger token was seen.
+    pub(super) fn fenced<T>(
+        &self,
+        token: FencingToken,
+        write: impl FnOnce() -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let seen = self.token.read().unwrap_or_else(PoisonError::into_inner);
+        if token < *seen {
+            return Err(StoreError::Fenced);
+        }
+        if token == *seen {
+            return write();
+        }
+        drop(seen);
+        let mut seen = self.token.write().unwrap_or_else(PoisonError::into_inner);
+        if token < *seen {
+            return Err(StoreError::Fenced);
+        }
+        *seen = token;
+        write()
+    }
+
+    pub(super) fn lease(&self, lease: Lease, now: Timestamp) -> Result<FencingToken, StoreError> {
+        let mut seen = self.token.write().unwrap_or_else(PoisonError::into_inner);
+        let token = self.with_state(|state| state.lease(lease, *seen, now))?;
+        *seen = token;
+        Ok(token)
+    }
+
+    /// The run's state, read from its file if it is not here.
+    pub(super) fn with_state<T>(
+        &self,
+        with: impl FnOnce(&mut RunState) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut state = lock(&self.state);
+        loop {
+            match (&mut *state, &self.folder) {
+                (State::Here(state), _) => return with(state),
+                (State::Stored(_), Some(folder)) => {
+                    let (file, stored) = RunFile::load(&folder.run(self.id))?.ok_or(StoreError::NoRun(self.id))?;
+                    *state = State::Here(Box::new(RunState::stored(file, stored)));
+                }
+                (State::Stored(_), None) => return Err(StoreError::NoRun(self.id)),
+            }
+        }
+    }
+
+    pub(super) fn summary(&self) -> RunSummary {
+        match &*lock(&self.state) {
+            State::Here(state) => state.summary(),
+            State::Stored(summary) => summary.clone(),
+        }
+    }
+
+    /// What the index says of it.
+    pub(super) fn index_entry(&self) -> IndexEntry {
+        let token = *self.token.read().unwrap_or_else(PoisonError::into_inner);
+        let is_closed = match &*lock(&self.state) {
+            State::Here(state) => state.is_closed(),
+            State::Stored(_) => true,
+        };
+        IndexEntry { place: self.place, summary: self.summary(), token, is_closed }
+    }
+
+    /// Forgets what can be read again, if the run is closed and kept in files.
+    pub(super) fn forget(&self) {
+        let mut state = lock(&self.state);
+        if self.folder.is_some()
+            && let State::Here(here) = &*state
+            && here.is_closed()
+        {
+            *state = State::Stored(here.summary());
+            if let Logs::Files(logs) = &mut *lock(&self.logs) {
+                logs.forget();
+            }
+        }
+    }
+
+    pub(super) fn append_log(&self, append: &LogAppend<'_>) -> Result<(), StoreError> {
+        self.fenced(append.token, || match &mut *lock(&self.logs) {
+            Logs::Memory(logs) => logs.append(append),
+            Logs::Files(logs) => logs.append(append),
+        })
+    }
+
+    pub(super) fn log_cursor(&self, job: &JobId) -> Result<LogCursor, StoreError> {
+        match &mut *lock(&self.logs) {
+            Logs::Memory(logs) => Ok(logs.cursor(job)),
+            Logs::Files(logs) => logs.cursor(job),
+        }
+    }
+
+    pub(super) fn read_log(&self, job: &JobId, after: u64, max_bytes: usize) -> Result<LogPage, StoreError> {
+        let reader = match &mut *lock(&self.logs) {
+            Logs::Memory(logs) => return Ok(logs.read(job, after, max_bytes)),
+            Logs::Files(logs) => logs.page(job, after, max_bytes)?,
+        };
+        // What is in a file is read without holding up whoever appends.
+        reader.map_or_else(|| Ok(LogPage::default()), |reader| reader.read())
+    }
+
+    pub(super) fn jobs_with_logs(&self) -> Result<Vec<JobId>, StoreError> {
+        match &mut *lock(&self.logs) {
+            Logs::Memory(logs) => Ok(logs.jobs(self.id)),
+            Logs::Files(logs) => logs.jobs(self.id),
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The ports of [`MemoryStore`](super::MemoryStore).
+
+mod artifact;
+mod log;
+mod queue;
+mod run;

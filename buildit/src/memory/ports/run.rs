@@ -1,0 +1,78 @@
+//! Runs.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::super::journal::sync;
+use super::super::run::Page;
+use super::super::store::MemoryStore;
+use crate::event::Event;
+use crate::id::{FencingToken, RunId};
+use crate::store::{EventPage, Lease, NewRun, RunRecord, RunStore, RunSummary, StoreError};
+
+#[async_trait]
+impl RunStore for MemoryStore {
+    async fn create_run(&self, run: NewRun) -> Result<RunRecord, StoreError> {
+        self.runs_locked().create(run, self.folder())
+    }
+
+    async fn run(&self, run: RunId) -> Result<RunRecord, StoreError> {
+        self.looked_at(run)?.with_state(|state| Ok(state.record()))
+    }
+
+    async fn runs(&self, pipeline: Option<&str>, limit: usize) -> Result<Vec<RunSummary>, StoreError> {
+        let wanted: Vec<_> = {
+            let runs = self.runs_locked();
+            let of_pipeline = runs.newest_first().filter(|run| pipeline.is_none_or(|name| run.pipeline == name));
+            of_pipeline.take(limit).cloned().collect()
+        };
+        Ok(wanted.into_iter().map(|run| run.summary()).collect())
+    }
+
+    async fn open_runs(&self) -> Result<Vec<RunId>, StoreError> {
+        Ok(self.runs_locked().open_runs())
+    }
+
+    async fn append(
+        &self,
+        run: RunId,
+        expected_seq: u64,
+        token: FencingToken,
+        events: &[Event],
+    ) -> Result<(), StoreError> {
+        let kept = self.kept(run)?;
+        let file = kept.fenced(token, || kept.with_state(|state| state.append(expected_seq, token, events)))?;
+        let Some(file) = file else { return Ok(()) };
+        match sync(vec![file]).await {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                kept.with_state(|state| {
+                    state.sync_failed();
+                    Ok(())
+                })?;
+                Err(StoreError::backend("journal", error))
+            }
+        }
+    }
+
+    async fn events(&self, run: RunId, after: u64, limit: usize) -> Result<EventPage, StoreError> {
+        // What is in a file is read without holding up whoever appends.
+        match self.looked_at(run)?.with_state(|state| Ok(state.page(after, limit)))? {
+            Page::Here(page) => Ok(page),
+            Page::InFile(reader) => reader.read(),
+        }
+    }
+
+    async fn close_run(&self, run: RunId, token: FencingToken) -> Result<(), StoreError> {
+        let kept = self.kept(run)?;
+        if kept.fenced(token, || kept.with_state(|state| state.close()))? {
+            self.runs_locked().close(&kept)?;
+            self.looked_at(run)?;
+        }
+        Ok(())
+    }
+
+    async fn lease_run(&self, run: RunId, lease: Lease, now: Timestamp) -> Result<FencingToken, StoreError> {
+        self.kept(run)?.lease(lease, now)
+    }
+}

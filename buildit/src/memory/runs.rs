@@ -1,0 +1,143 @@
+//! All runs: by id, by age, by whether they are open.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::journal::{FileLogs, Folder, Index, IsNew, RunFile};
+use super::kept::KeptRun;
+use super::run::RunState;
+use crate::id::{FencingToken, RunId};
+use crate::store::{NewRun, RunRecord, StoreError};
+
+/// How many closed runs stay in memory once they were read or have just ended: what people look at.
+const RECENT: usize = 16;
+
+#[derive(Debug, Default)]
+pub(super) struct Runs {
+    by_id: HashMap<RunId, Arc<KeptRun>>,
+    /// By the time of creation, then by the order of creation.
+    order: BTreeMap<(Timestamp, u64), Arc<KeptRun>>,
+    /// Those that are not closed, by the order of creation.
+    open: BTreeMap<u64, RunId>,
+    /// The last number of each pipeline.
+    numbers: HashMap<String, u64>,
+    last_place: u64,
+    index: Option<Index>,
+    recent: VecDeque<RunId>,
+}
+
+impl Runs {
+    /// The runs of a folder. Closed ones are known from the index; open ones, and those that the index does not know,
+    /// are read.
+    pub(super) fn open(folder: &Arc<Folder>) -> Result<Self, StoreError> {
+        let (index, mut known) = Index::open(folder)?;
+        let mut runs = Self { index: Some(index), ..Self::default() };
+        runs.last_place = known.values().map(|entry| entry.place).max().unwrap_or(0);
+        for id in Index::runs(folder)? {
+            let logs = FileLogs::new(folder.logs(id), IsNew::No);
+            let entry = known.remove(&id);
+            let place = entry.as_ref().map(|entry| entry.place);
+            if let Some(entry) = entry.filter(|entry| entry.is_closed) {
+                let (created_at, number) = (entry.summary.created_at, entry.summary.number);
+                runs.add(KeptRun::stored(entry, logs, Arc::clone(folder)), created_at, number);
+                continue;
+            }
+            // A file without its first frame is a run that nobody was told of.
+            let Some((file, stored)) = RunFile::load(&folder.run(id))? else {
+                remove_unborn(folder, id);
+                continue;
+            };
+            let (created_at, number, token, is_closed) =
+                (stored.run.created_at, stored.number, stored.token, stored.is_closed);
+            let is_new = place.is_none();
+            let place = place.unwrap_or_else(|| {
+                runs.last_place += 1;
+                runs.last_place
+            });
+            let state = RunState::stored(file, stored);
+            let run = KeptRun::new(place, token, state, Some(logs), Some(Arc::clone(folder)));
+            let run = runs.add(run, created_at, number);
+            if !is_closed {
+                runs.open.insert(place, id);
+            }
+            if is_new || is_closed {
+                runs.note(&run)?;
+                run.forget();
+            }
+        }
+        Ok(runs)
+    }
+
+    pub(super) fn get(&self, run: RunId) -> Result<Arc<KeptRun>, StoreError> {
+        self.by_id.get(&run).cloned().ok_or(StoreError::NoRun(run))
+    }
+
+    pub(super) fn create(&mut self, run: NewRun, folder: Option<&Arc<Folder>>) -> Result<RunRecord, StoreError> {
+        if self.by_id.contains_key(&run.id) {
+            return Err(StoreError::Exists(run.id));
+        }
+        let (id, created_at) = (run.id, run.created_at);
+        let number = self.numbers.get(&run.plan.name).copied().unwrap_or(0) + 1;
+        let file = folder.map(|folder| RunFile::create(folder.run(id), &run, number)).transpose()?;
+        let logs = folder.map(|folder| FileLogs::new(folder.logs(id), IsNew::Yes));
+        let state = RunState::new(run, number, file);
+        let record = state.record();
+        self.last_place += 1;
+        let run = KeptRun::new(self.last_place, FencingToken(0), state, logs, folder.cloned());
+        let run = self.add(run, created_at, number);
+        self.open.insert(run.place, id);
+        // The index follows from the file that is already there: a failure is made good when the folder is opened.
+        if let Err(error) = self.note(&run) {
+            tracing::warn!(%error, "a run is missing in the index of its journal");
+        }
+        Ok(record)
+    }
+
+    pub(super) fn newest_first(&self) -> impl Iterator<Item = &Arc<KeptRun>> {
+        self.order.values().rev()
+    }
+
+    pub(super) fn open_runs(&self) -> Vec<RunId> {
+        self.open.values().copied().collect()
+    }
+
+    /// Takes a closed run out of the open ones.
+    pub(super) fn close(&mut self, run: &KeptRun) -> Result<(), StoreError> {
+        self.note(run)?;
+        self.open.remove(&run.place);
+        Ok(())
+    }
+
+    /// Says that a run was looked at, and which one nobody looked at lately: it may leave memory.
+    pub(super) fn touch(&mut self, run: RunId) -> Option<Arc<KeptRun>> {
+        if self.index.is_none() || self.recent.back() == Some(&run) {
+            return None;
+        }
+        self.recent.retain(|recent| *recent != run);
+        self.recent.push_back(run);
+        if self.recent.len() <= RECENT {
+            return None;
+        }
+        self.recent.pop_front().and_then(|oldest| self.by_id.get(&oldest).cloned())
+    }
+
+    fn add(&mut self, run: KeptRun, created_at: Timestamp, number: u64) -> Arc<KeptRun> {
+        let run = Arc::new(run);
+        let last = self.numbers.entry(run.pipeline.clone()).or_default();
+        *last = number.max(*last);
+        self.by_id.insert(run.id, Arc::clone(&run));
+        self.order.insert((created_at, run.place), Arc::clone(&run));
+        run
+    }
+
+    fn note(&mut self, run: &KeptRun) -> Result<(), StoreError> {
+        self.index.as_mut().map_or(Ok(()), |index| index.note(&run.index_entry()))
+    }
+}
+
+fn remove_unborn(folder: &Folder, run: RunId) {
+    // Left there, it is passed over again the next time.
+    let _ = std::fs::remove_file(folder.run(run));
+}
