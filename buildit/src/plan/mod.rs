@@ -105,6 +105,7 @@ fn not_expanded(error: &ExpandError) -> Diagnostic {
     let (code, stage, origin) = match error {
         ExpandError::TooManyCells { stage, origin, .. } => ("too-many-cells", Some(stage), origin.as_deref()),
         ExpandError::NoCell { stage, origin } => ("no-cell", Some(stage), origin.as_deref()),
+        ExpandError::UnknownExclude { stage, origin, .. } => ("unknown-exclude", Some(stage), origin.as_deref()),
         _ => ("too-many-stages", None, None),
     };
     let finding = Diagnostic::error(code, error.to_string()).with_part(stage.cloned(), "matrix", None);

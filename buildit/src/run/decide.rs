@@ -149,8 +149,8 @@ impl Run {
                         fields: spec.fields.clone(),
                         deadline: spec.timeout.map(|timeout| after(now, timeout)),
                     },
-                    Err(message) => {
-                        let reason = StageReason::Attempt { cause: Cause::Start, message: Some(message) };
+                    Err(error) => {
+                        let reason = StageReason::Attempt { cause: Cause::Start, message: Some(error.to_string()) };
                         EventBody::StageFinished { stage, result: join::failed(cell, reason) }
                     }
                 });

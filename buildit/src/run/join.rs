@@ -23,7 +23,8 @@ pub(super) fn arrive(fixed: &Fixed, state: &mut State, at: u32) {
             Ok(verdict) => {
                 return settle(state, at, StageResult::skipped(StageReason::When { clause: verdict.clause }));
             }
-            Err(message) => {
+            Err(error) => {
+                let message = error.to_string();
                 return settle(state, at, failed(cell, StageReason::WhenFailed { message }));
             }
         }

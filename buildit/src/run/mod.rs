@@ -64,23 +64,13 @@ pub use approval::ApprovalError;
 pub use input::{Input, InputError};
 use jiff::Timestamp;
 pub use replay::ReplayError;
-use serde::{Deserialize, Serialize};
 pub use view::{StagePhase, WantedJob};
 
 use self::state::State;
 use crate::event::EventBody;
 use crate::graph::{Graph, StageIndex};
-use crate::id::RunId;
 use crate::pipeline::{PipelineSpec, RunContext, StageSpec};
-
-/// What tells one run of a pipeline from another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RunInfo {
-    /// Its id.
-    pub id: RunId,
-    /// Its number within the pipeline, from 1.
-    pub number: u64,
-}
+pub use crate::variables::RunInfo;
 
 /// One execution of a pipeline: what has happened and what is to happen next.
 ///

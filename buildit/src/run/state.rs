@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::queue::ReadyQueue;
-use super::when;
+use crate::condition::asks_for_failure;
 use crate::event::{Approval, RunStatus, StageReason, StageResult, StopReason};
 use crate::graph::Graph;
 use crate::id::ExecutorName;
@@ -210,7 +210,7 @@ impl State {
             .map(|(at, stage)| {
                 let mut meta = Phase::Pending as u16;
                 let mut note = |holds: bool, flag| meta |= if holds { flag } else { 0 };
-                let asks = stage.when.as_ref().is_some_and(|when| when::asks_for_failure(when));
+                let asks = stage.when.as_ref().is_some_and(|when| asks_for_failure(when));
                 note(stage.when.is_some(), Cell::WHEN);
                 note(asks, Cell::ASKS);
                 note(stage.approval.is_some(), Cell::APPROVAL);

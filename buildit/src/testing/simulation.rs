@@ -9,10 +9,11 @@ use jiff::{SignedDuration, Timestamp};
 use super::script::{Act, Script};
 use crate::diagnostic::Diagnostics;
 use crate::event::{Approval, Event, EventBody, RunStatus, StageResult};
-use crate::graph::{Graph, StageIndex};
+use crate::graph::StageIndex;
 use crate::id::{RunId, StageName};
 use crate::job::{JobOutcome, Status};
-use crate::pipeline::{ExpandError, ExpandLimits, Pipeline, PipelineError, RunContext};
+use crate::pipeline::{ExpandLimits, Pipeline, PipelineError, RunContext};
+use crate::plan::Plan;
 use crate::run::{ApprovalError, Input, InputError, Run, RunInfo};
 
 /// Plays a pipeline through in simulated time, without an engine, an executor or a store. The rules are those of real
@@ -60,9 +61,6 @@ pub enum SimulationError {
     /// There is no pipeline for this context.
     #[error(transparent)]
     Pipeline(#[from] PipelineError),
-    /// A matrix cannot be expanded.
-    #[error(transparent)]
-    Expand(#[from] ExpandError),
     /// The pipeline is invalid.
     #[error("the pipeline is invalid:\n{0}")]
     Invalid(#[from] Diagnostics),
@@ -140,8 +138,8 @@ impl<'a> Simulation<'a> {
     ///
     /// [`SimulationError`] when the pipeline is invalid, or the script does not fit it.
     pub fn run(self) -> Result<Simulated, SimulationError> {
-        let spec = Arc::new(self.pipeline.spec(&self.context)?.expand(ExpandLimits::default())?);
-        let graph = Arc::new(Graph::new(&spec)?);
+        let plan = Plan::compile(&*self.pipeline.spec(&self.context)?, ExpandLimits::default())?;
+        let (spec, graph) = (plan.spec().clone(), plan.graph().clone());
         let named = self.script.names().chain(self.answers.keys().map(String::as_str));
         for name in named {
             if graph.resolve(name).is_empty() {

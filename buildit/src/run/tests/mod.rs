@@ -1,4 +1,5 @@
 //! What a run means: rule by rule, and for random pipelines against a judge of its own.
+#![cfg(feature = "condition")]
 
 mod generate;
 mod judge;

@@ -33,7 +33,7 @@ struct Repeat(u64);
 impl Drop for Repeat {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("repeat this case with BUILDIT_SEED={} BUILDIT_RANDOM_DAGS=1", self.0);
+            println!("repeat this case with BUILDIT_SEED={} BUILDIT_RANDOM_DAGS=1", self.0);
         }
     }
 }

@@ -333,3 +333,29 @@ fn events_of_another_run_are_refused() {
     events[1].body = EventBody::RetryScheduled { stage: "zzz".into(), attempt: 2, at: START };
     assert_eq!(replay(&events), Err(ReplayError::UnknownStage { seq: 2, stage: "zzz".into() }));
 }
+
+#[test]
+fn conditions_and_questions_see_what_stages_did() {
+    let outputs = [("version".to_owned(), "1.10".to_owned())].into_iter().collect();
+    let built = JobOutcome::succeeded().with_products(JobProducts { outputs, ..JobProducts::default() });
+    let ask = |message: &str| ApprovalSpec { message: Some(message.into()), ..ApprovalSpec::default() };
+    let mut run = drive(pipeline([
+        stage("build", &[]),
+        stage("skipped", &[]).when("false"),
+        stage("new", &["build"]).when("stages.build.outputs.version == '1.10'"),
+        stage("old", &["build"]).when("stages.build.outputs.version == '1.1'"),
+        stage("bad", &["build"]).when("stages.build.outputs.size > 3"),
+        stage("ship", &["build"]).approval(ask("Ship ${stages.build.outputs.version}?")),
+        stage("lost", &["skipped"]).approval(ask("Ship ${stages.skipped.outputs.version}?")),
+    ]));
+    run.runs("build", built);
+    assert_eq!(run.ready(), ["new"]);
+    assert_eq!(run.result("old").status, Status::Skipped);
+    assert_eq!(run.ended("bad").split(':').next(), Some("failed"), "an error in a condition never counts as true");
+    let asked = run.events.iter().find_map(|event| match &event.body {
+        EventBody::ApprovalRequested { message, .. } => Some(message.to_string()),
+        _ => None,
+    });
+    assert_eq!(asked.as_deref(), Some("Ship 1.10?"));
+    assert_eq!(run.ended("lost"), "failed: start: stage `skipped` was skipped, so it has no output `version`");
+}
