@@ -18,6 +18,9 @@ pub mod diagnostic;
 #[cfg(feature = "engine")]
 #[cfg_attr(docsrs, doc(cfg(feature = "engine")))]
 pub mod durable;
+#[cfg(feature = "engine")]
+#[cfg_attr(docsrs, doc(cfg(feature = "engine")))]
+pub mod engine;
 pub mod event;
 pub mod executor;
 pub mod fault;

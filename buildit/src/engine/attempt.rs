@@ -1,0 +1,232 @@
+//! One attempt, from the call of its executor to an outcome that can be recorded.
+
+use std::error::Error;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+
+use super::bus::RunBus;
+use super::clock::later;
+use super::core::{Core, Registered};
+use super::host::RunHost;
+use super::lease;
+use super::prepare::Prepared;
+use crate::backoff::Backoff;
+use crate::cancel::{CancelSignal, Stop};
+use crate::executor::{Adoption, ExecutorError, JobContext, LeaseLost, LogError, RetryClass};
+use crate::id::{FencingToken, JobId};
+use crate::job::{Cause, JobOutcome, Status};
+use crate::secret::Masker;
+
+/// How long an executor whose jobs end with the engine has to end a killed job before it is left to itself: one that
+/// never looks at its signal must not hold the run for ever.
+const ABANDON_AFTER: Duration = Duration::from_secs(10);
+
+/// A backend that is gone is asked again for about three minutes, which is what a daemon takes to restart.
+fn patient(job: &JobId) -> Backoff {
+    Backoff::new(12, Duration::from_millis(200), Duration::from_secs(30), job)
+}
+
+/// One attempt of a stage.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub(super) core: Arc<Core>,
+    pub(super) bus: Arc<RunBus>,
+    pub(super) host: Arc<RunHost>,
+    pub(super) executor: usize,
+    pub(super) prepared: Prepared,
+    pub(super) cancel: CancelSignal,
+    /// Whether an earlier engine began it.
+    pub(super) adopted: bool,
+}
+
+impl Attempt {
+    /// The outcome; `None` when the run is in other hands, and nothing may be written about the attempt.
+    pub(super) async fn run(mut self) -> Option<JobOutcome> {
+        self.prepared.find_caches(&self.core, &self.bus.plan.spec().name).await;
+        if self.adopted && !self.go_on_with_log().await {
+            return None;
+        }
+        let mut waits = patient(&self.prepared.job.id);
+        loop {
+            let held = self.bus.token();
+            let error = match AssertUnwindSafe(self.call()).catch_unwind().await {
+                Ok(Ok(outcome)) => match self.host.close(&self.prepared.job.id).await {
+                    Ok(()) => return Some(self.finish(outcome).await),
+                    Err(error) => ExecutorError::from(error),
+                },
+                Ok(Err(error)) => error,
+                Err(_) => return Some(JobOutcome::failed_because(Cause::Infrastructure, "the executor panicked")),
+            };
+            if !self.may_go_on(&error, held, &mut waits).await? {
+                let message = self.host.masker().mask(&described(&error));
+                tracing::warn!(job = %self.prepared.job.id, %message, "the backend broke");
+                // What was written of the log is kept; its end is lost with the backend.
+                let _ = self.host.close(&self.prepared.job.id).await;
+                return Some(JobOutcome::failed_because(Cause::Infrastructure, message));
+            }
+            if !self.go_on_with_log().await {
+                return None;
+            }
+        }
+    }
+
+    fn registered(&self) -> &Registered {
+        &self.core.executors[self.executor]
+    }
+
+    async fn call(&self) -> Result<JobOutcome, ExecutorError> {
+        let Prepared { job, inputs, secrets, .. } = &self.prepared;
+        let cursor = self.host.cursor(&job.id);
+        let host = Arc::clone(&self.host);
+        let ctx = JobContext::builder(host, Arc::clone(&self.core.blobs))
+            .inputs(Arc::clone(inputs))
+            .secrets(Arc::clone(secrets))
+            .faults(self.core.faults.clone())
+            .cancel(self.cancel.clone())
+            .cursor(cursor)
+            .grace(self.core.grace)
+            .build();
+        tokio::select! {
+            biased;
+            ended = self.registered().executor.run(job, ctx) => ended,
+            () = self.abandoned() => {
+                Ok(JobOutcome::cancelled().with_message("the executor did not end the job, which was left to itself"))
+            }
+        }
+    }
+
+    /// Makes a stop more urgent after the grace period, for executors that do not count it themselves, and gives a
+    /// job up that does not even end then. A job that outlives its engine is never given up.
+    async fn abandoned(&self) {
+        self.cancel.raised(Stop::Gracefully).await;
+        let clock = &self.core.clock;
+        tokio::select! {
+            () = clock.sleep_until(later(clock.now(), self.core.grace)) => self.cancel.raise(Stop::Now),
+            () = self.cancel.raised(Stop::Now) => {}
+        }
+        match self.registered().adoption {
+            Adoption::None => clock.sleep_until(later(clock.now(), ABANDON_AFTER)).await,
+            Adoption::ByJobId => std::future::pending().await,
+        }
+    }
+
+    /// Whether the same call is to be made again, after a wait; `None` when the run is in other hands.
+    async fn may_go_on(
+        &self,
+        error: &ExecutorError,
+        held: FencingToken,
+        waits: &mut Backoff,
+    ) -> Option<bool> {
+        let adopts = self.registered().adoption == Adoption::ByJobId;
+        if let ExecutorError::LeaseLost(LeaseLost) | ExecutorError::Log(LogError::LeaseLost(LeaseLost)) = error {
+            // It may have ended and be ours again: then the job is taken over under the new token.
+            let ours = lease::renew(&self.core, &self.bus).await.unwrap_or(false);
+            return match ours && self.bus.token() != held {
+                true => Some(adopts),
+                false => None,
+            };
+        }
+        let again = match error.retry_class() {
+            RetryClass::Adopt => adopts,
+            RetryClass::Safe | RetryClass::Never => false,
+        };
+        let wait = if again { waits.next() } else { None };
+        let Some(wait) = wait else { return Some(false) };
+        tracing::warn!(job = %self.prepared.job.id, %error, ?wait, "the backend broke; the job is taken over again");
+        self.core.clock.sleep_until(later(self.core.clock.now(), wait)).await;
+        Some(true)
+    }
+
+    /// Begins with the log where the store has it; whether the run is still ours.
+    async fn go_on_with_log(&self) -> bool {
+        let job = &self.prepared.job.id;
+        let mut waits = patient(job);
+        loop {
+            match self.core.store.log_cursor(job).await {
+                Ok(cursor) => {
+                    self.host.go_on(job, cursor);
+                    return true;
+                }
+                Err(error) => {
+                    let Some(wait) = waits.next() else { return false };
+                    tracing::warn!(%job, %error, "the end of a log cannot be found; trying again");
+                    self.core.clock.sleep_until(later(self.core.clock.now(), wait)).await;
+                }
+            }
+        }
+    }
+
+    /// The outcome as it may be recorded: with no secret in it, and its caches saved if it succeeded.
+    async fn finish(&self, outcome: JobOutcome) -> JobOutcome {
+        let mut outcome = without_secrets(outcome, self.host.masker());
+        if let Some(products) = &mut outcome.products {
+            let caches = std::mem::take(&mut products.caches);
+            if let (Status::Succeeded, Some(store)) = (outcome.status, &self.core.caches) {
+                for cache in caches {
+                    let saved = store.save_cache(&self.bus.plan.spec().name, &cache.key, cache.digest).await;
+                    if let Err(error) = saved {
+                        tracing::warn!(cache = %cache.name, %error, "a cache cannot be saved");
+                    }
+                }
+            }
+        }
+        outcome
+    }
+}
+
+/// Executors keep secrets out of what they return; this is the net behind them (guarantee G4).
+fn without_secrets(mut outcome: JobOutcome, masker: &Masker) -> JobOutcome {
+    if masker.is_empty() {
+        return outcome;
+    }
+    if let Some(message) = &mut outcome.message {
+        *message = masker.mask(message).into();
+    }
+    let Some(products) = &mut outcome.products else { return outcome };
+    if let Some(summary) = &mut products.summary {
+        *summary = masker.mask(summary).into();
+    }
+    let mut texts = products.outputs.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    if let Some((key, _)) = texts.find(|(key, value)| masker.holds(key) || masker.holds(value)) {
+        let message = format!("the output `{}` holds a secret", masker.mask(key));
+        products.outputs.clear();
+        return refused(outcome, message);
+    }
+    let names = products.artifacts.iter().chain(&products.reports);
+    let mut texts = names.flat_map(|artifact| std::iter::once(&artifact.name).chain(&artifact.paths));
+    if let Some(name) = texts.find(|name| masker.holds(name)) {
+        let message = format!("the name of the artifact `{}` holds a secret", masker.mask(name));
+        outcome.products = None;
+        return refused(outcome, message);
+    }
+    outcome
+}
+
+/// A success becomes a failure; what failed already keeps its own cause.
+fn refused(outcome: JobOutcome, message: String) -> JobOutcome {
+    match outcome.status {
+        Status::Succeeded => {
+            let exit_code = outcome.exit_code;
+            JobOutcome { exit_code, products: outcome.products, ..JobOutcome::failed_because(Cause::Output, message) }
+        }
+        _ => outcome,
+    }
+}
+
+/// An error with all that it goes back to.
+fn described(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let cause = error.to_string();
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+        source = error.source();
+    }
+    text
+}

@@ -1,0 +1,194 @@
+//! [`EngineBuilder`].
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::clock::SystemClock;
+use super::core::{Core, Parts, Registered};
+use super::error::BuildError;
+use super::slots::Slots;
+use super::Engine;
+use crate::artifact::{BlobStore, CacheStore};
+use crate::clock::Clock;
+use crate::executor::Executor;
+use crate::fault::FaultPlan;
+use crate::id::{ExecutorName, WorkerId};
+use crate::memory::MemoryStore;
+use crate::secret::{MemorySecrets, SecretSource};
+use crate::store::Store;
+
+/// Makes an [`Engine`].
+#[derive(Debug)]
+#[must_use]
+pub struct EngineBuilder {
+    executors: Vec<Arc<dyn Executor>>,
+    store: Option<Arc<dyn Store>>,
+    blobs: Option<Arc<dyn BlobStore>>,
+    caches: Option<Arc<dyn CacheStore>>,
+    secrets: Option<Arc<dyn SecretSource>>,
+    clock: Arc<dyn Clock>,
+    faults: Option<Arc<dyn FaultPlan>>,
+    worker: Option<WorkerId>,
+    lease: Duration,
+    grace: Duration,
+    max_jobs: usize,
+    limits: Vec<(ExecutorName, usize)>,
+    max_parallel: Option<NonZeroU32>,
+}
+
+/// How many jobs an engine runs at once when nothing else is said: more than a small machine can use, and few enough
+/// that a wide pipeline of shell scripts does not take it down.
+const DEFAULT_MAX_JOBS: usize = 64;
+
+/// How long a lease holds. A paused or dead engine's runs can be taken over after it; it is renewed at a third.
+const DEFAULT_LEASE: Duration = Duration::from_secs(30);
+
+/// A lease may not be longer, so that a run never waits longer for another engine.
+const LONGEST_LEASE: Duration = Duration::from_secs(60);
+
+/// How long a job may take to end in good order (LANGUAGE: "cancel").
+const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+
+impl Default for EngineBuilder {
+    fn default() -> Self {
+        Self {
+            executors: Vec::new(),
+            store: None,
+            blobs: None,
+            caches: None,
+            secrets: None,
+            clock: Arc::new(SystemClock),
+            faults: None,
+            worker: None,
+            lease: DEFAULT_LEASE,
+            grace: DEFAULT_GRACE,
+            max_jobs: DEFAULT_MAX_JOBS,
+            limits: Vec::new(),
+            max_parallel: None,
+        }
+    }
+}
+
+impl EngineBuilder {
+    /// Adds an executor, under its own name. A stage that names none goes to the first that can take it.
+    pub fn executor(mut self, executor: impl Executor) -> Self {
+        self.executors.push(Arc::new(executor));
+        self
+    }
+
+    /// Where runs, events and logs are kept. Without one, in memory.
+    pub fn store(mut self, store: Arc<dyn Store>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Where sources and artifacts are kept. Without one, in memory.
+    pub fn blobs(mut self, blobs: Arc<dyn BlobStore>) -> Self {
+        self.blobs = Some(blobs);
+        self
+    }
+
+    /// Where caches are found. Without one, caches are neither found nor saved.
+    pub fn caches(mut self, caches: Arc<dyn CacheStore>) -> Self {
+        self.caches = Some(caches);
+        self
+    }
+
+    /// Where the values of secrets come from. Without one there are none.
+    pub fn secrets(mut self, secrets: impl SecretSource) -> Self {
+        self.secrets = Some(Arc::new(secrets));
+        self
+    }
+
+    /// The clock; without one, that of this machine.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Who is told of crash points: for tests.
+    pub fn faults(mut self, faults: Arc<dyn FaultPlan>) -> Self {
+        self.faults = Some(faults);
+        self
+    }
+
+    /// The name under which this engine holds its leases. It must differ from that of any other engine on the same
+    /// store; without one it is random.
+    pub fn worker(mut self, worker: impl Into<WorkerId>) -> Self {
+        self.worker = Some(worker.into());
+        self
+    }
+
+    /// How long a lease on a run holds; 30 s without.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
+    }
+
+    /// How long a job may take to end in good order before it is killed; 10 s without.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// How many jobs may run at once; 64 without. 0 counts as 1.
+    pub fn max_jobs(mut self, jobs: usize) -> Self {
+        self.max_jobs = jobs;
+        self
+    }
+
+    /// How many jobs may run at once on this executor. 0 counts as 1.
+    pub fn executor_limit(mut self, executor: impl Into<ExecutorName>, jobs: usize) -> Self {
+        self.limits.push((executor.into(), jobs));
+        self
+    }
+
+    /// How many jobs of one run may run at once, for runs that are started without a limit of their own.
+    pub fn max_parallel(mut self, jobs: NonZeroU32) -> Self {
+        self.max_parallel = Some(jobs);
+        self
+    }
+
+    /// The engine. It starts nothing by itself: see [`Engine::resume`] for the runs of an earlier engine.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] when names clash or a limit is meaningless.
+    pub fn build(self) -> Result<Engine, BuildError> {
+        let mut executors: Vec<Registered> = Vec::with_capacity(self.executors.len());
+        for executor in self.executors {
+            let name = ExecutorName::from(executor.name());
+            if executors.iter().any(|known| known.name == name) {
+                return Err(BuildError::DoubleExecutor(name));
+            }
+            executors.push(Registered { name, adoption: executor.adoption(), executor });
+        }
+        if self.lease.is_zero() || self.lease > LONGEST_LEASE {
+            return Err(BuildError::BadLease);
+        }
+        let mut free = vec![usize::MAX; executors.len()];
+        for (name, jobs) in self.limits {
+            let at = executors.iter().position(|known| known.name == name);
+            free[at.ok_or(BuildError::UnknownExecutor(name))?] = jobs.max(1);
+        }
+        let memory = MemoryStore::new();
+        let core = Core::new(Parts {
+            executors,
+            store: self.store.unwrap_or_else(|| Arc::new(memory.clone())),
+            blobs: self.blobs.unwrap_or_else(|| Arc::new(memory)),
+            caches: self.caches,
+            secrets: self.secrets.unwrap_or_else(|| Arc::new(MemorySecrets::new())),
+            clock: self.clock,
+            faults: self.faults,
+            worker: self.worker.unwrap_or_else(|| Uuid::now_v7().to_string().into()),
+            lease: self.lease,
+            grace: self.grace,
+            max_parallel: self.max_parallel,
+            slots: Slots::new(self.max_jobs.max(1), free),
+        });
+        Ok(Engine { core: Arc::new(core) })
+    }
+}

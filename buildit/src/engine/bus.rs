@@ -1,0 +1,73 @@
+//! What a run tells whoever watches it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+
+use super::error::RunError;
+use super::message::Message;
+use crate::fault::{CrashPoint, FaultPlan};
+use crate::id::{FencingToken, JobId};
+use crate::log::LogObserver;
+use crate::plan::Plan;
+use crate::run::{Run, RunInfo};
+use crate::store::LogChunk;
+
+/// The live side of a run. It carries no events and no lines, only how far each has come: readers read from the
+/// store, so one that stalls holds no memory and misses nothing.
+#[derive(Debug)]
+pub(super) struct RunBus {
+    pub(super) info: RunInfo,
+    pub(super) plan: Plan,
+    pub(super) sender: mpsc::UnboundedSender<Message>,
+    /// The number of the last event that is stored.
+    pub(super) seq: watch::Sender<u64>,
+    /// Changes whenever some of the log of any job is stored.
+    pub(super) logs: watch::Sender<u64>,
+    /// How the driver ended, once it has.
+    pub(super) ended: watch::Sender<Option<Result<Arc<Run>, RunError>>>,
+    /// The token of the lease as it is now.
+    token: AtomicU64,
+    faults: Option<Arc<dyn FaultPlan>>,
+}
+
+impl RunBus {
+    pub(super) fn new(
+        info: RunInfo,
+        plan: Plan,
+        token: FencingToken,
+        seq: u64,
+        faults: Option<Arc<dyn FaultPlan>>,
+    ) -> (Arc<Self>, mpsc::UnboundedReceiver<Message>) {
+        let (sender, inbox) = mpsc::unbounded_channel();
+        let bus = Self {
+            info,
+            plan,
+            sender,
+            seq: watch::Sender::new(seq),
+            logs: watch::Sender::new(0),
+            ended: watch::Sender::new(None),
+            token: AtomicU64::new(token.0),
+            faults,
+        };
+        (Arc::new(bus), inbox)
+    }
+
+    pub(super) fn token(&self) -> FencingToken {
+        FencingToken(self.token.load(Ordering::Acquire))
+    }
+
+    pub(super) fn set_token(&self, token: FencingToken) {
+        self.token.store(token.0, Ordering::Release);
+    }
+}
+
+impl LogObserver for RunBus {
+    fn stored(&self, job: &JobId, _: &[LogChunk]) {
+        self.logs.send_modify(|count| *count += 1);
+        if let Some(faults) = &self.faults {
+            faults.reach(CrashPoint::LogStored, Some(job));
+        }
+    }
+}

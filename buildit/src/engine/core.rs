@@ -1,0 +1,123 @@
+//! What all runs of an engine share.
+
+use std::collections::HashMap;
+use std::fmt::{self, Debug};
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::bus::RunBus;
+use super::groups::Groups;
+use super::slots::Slots;
+use crate::artifact::{BlobStore, CacheStore};
+use crate::clock::Clock;
+use crate::executor::{Adoption, Executor};
+use crate::fault::{CrashPoint, FaultPlan};
+use crate::id::{ExecutorName, JobId, RunId, WorkerId};
+use crate::secret::SecretSource;
+use crate::store::{Lease, Store};
+
+/// What all runs of an engine share.
+pub(super) struct Core {
+    pub(super) executors: Vec<Registered>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) blobs: Arc<dyn BlobStore>,
+    pub(super) caches: Option<Arc<dyn CacheStore>>,
+    pub(super) secrets: Arc<dyn SecretSource>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) faults: Option<Arc<dyn FaultPlan>>,
+    pub(super) worker: WorkerId,
+    pub(super) lease: Duration,
+    pub(super) grace: Duration,
+    pub(super) max_parallel: Option<NonZeroU32>,
+    pub(super) slots: Arc<Slots>,
+    pub(super) groups: Arc<Groups>,
+    /// Held while a run is created and joins its group, so that the two orders are one.
+    pub(super) creating: tokio::sync::Mutex<()>,
+    pub(super) closing: AtomicBool,
+    runs: Mutex<HashMap<RunId, Arc<RunBus>>>,
+}
+
+/// An executor that an engine has.
+#[derive(Clone, Debug)]
+pub(super) struct Registered {
+    pub(super) name: ExecutorName,
+    pub(super) executor: Arc<dyn Executor>,
+    pub(super) adoption: Adoption,
+}
+
+/// The shared parts that [`Core`] is made of, so that its making stays readable.
+pub(super) struct Parts {
+    pub(super) executors: Vec<Registered>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) blobs: Arc<dyn BlobStore>,
+    pub(super) caches: Option<Arc<dyn CacheStore>>,
+    pub(super) secrets: Arc<dyn SecretSource>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) faults: Option<Arc<dyn FaultPlan>>,
+    pub(super) worker: WorkerId,
+    pub(super) lease: Duration,
+    pub(super) grace: Duration,
+    pub(super) max_parallel: Option<NonZeroU32>,
+    pub(super) slots: Arc<Slots>,
+}
+
+impl Core {
+    pub(super) fn new(parts: Parts) -> Self {
+        let Parts { executors, store, blobs, caches, secrets, clock, faults, worker, lease, grace, .. } = parts;
+        Self {
+            executors,
+            store,
+            blobs,
+            caches,
+            secrets,
+            clock,
+            faults,
+            worker,
+            lease,
+            grace,
+            max_parallel: parts.max_parallel,
+            slots: parts.slots,
+            groups: Arc::default(),
+            creating: tokio::sync::Mutex::new(()),
+            closing: AtomicBool::new(false),
+            runs: Mutex::default(),
+        }
+    }
+
+    /// The place of the executor of this name.
+    pub(super) fn executor(&self, name: &str) -> Option<usize> {
+        self.executors.iter().position(|known| known.name == *name)
+    }
+
+    pub(super) fn lease_from_now(&self) -> Lease {
+        Lease { worker: self.worker.clone(), until: super::clock::later(self.clock.now(), self.lease) }
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    pub(super) fn reach(&self, point: CrashPoint, job: Option<&JobId>) {
+        if let Some(faults) = &self.faults {
+            faults.reach(point, job);
+        }
+    }
+
+    /// The runs that this engine drives.
+    pub(super) fn runs(&self) -> MutexGuard<'_, HashMap<RunId, Arc<RunBus>>> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("worker", &self.worker)
+            .field("executors", &self.executors)
+            .field("store", &self.store)
+            .field("runs", &self.runs().len())
+            .finish_non_exhaustive()
+    }
+}

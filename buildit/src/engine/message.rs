@@ -1,0 +1,30 @@
+//! What the driver of a run is told.
+
+use tokio::sync::oneshot;
+
+use super::error::ApproveError;
+use super::slots::Slot;
+use crate::event::Approval;
+use crate::graph::StageIndex;
+use crate::job::JobOutcome;
+
+/// What the driver of a run is told.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// An attempt ended; `None` when it is in other hands: nothing may be written about it.
+    Ended { stage: StageIndex, attempt: u32, outcome: Option<JobOutcome> },
+    /// A slot that was asked for.
+    Slot(Slot),
+    /// A person answered.
+    Approve { stage: StageIndex, approval: Approval, reply: oneshot::Sender<Result<(), ApproveError>> },
+    /// The run is to end.
+    Cancel { reason: String },
+    /// The run is to end at once.
+    Kill { reason: String },
+    /// It is the run's turn in its concurrency group.
+    Turn,
+    /// Another engine has taken the run over.
+    LeaseLost,
+    /// The engine shuts down and leaves jobs alone.
+    HandOver,
+}

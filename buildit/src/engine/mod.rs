@@ -1,0 +1,171 @@
+//! The one driver of runs: [`Engine`].
+//!
+//! For each run there is one task. It gathers what happened, lets the [state machine](crate::run) decide what
+//! follows, makes that durable, publishes it, and then carries it out: start, retry, cancel, approval and recovery
+//! are this one code path. Nothing is started or removed before the event that says so is durable (guarantee G1), so
+//! an engine that dies between any two steps is followed by one that [resumes](Engine::resume) its runs and ends each
+//! with the result that it would have had (G2).
+//!
+//! A [`RunHandle`] watches and steers a run. Its streams read from the store, however far they lag (G3).
+//!
+//! ```
+//! use buildit::engine::{Engine, StartOptions};
+//! use buildit::pipeline::{PipelineBuilder, RunContext, StageBuilder};
+//! # use buildit::executor::{Executor, ExecutorError, JobContext, Unsupported};
+//! # use buildit::job::{JobOutcome, JobSpec};
+//! # #[derive(Debug)]
+//! # struct Nothing;
+//! # #[async_trait::async_trait]
+//! # impl Executor for Nothing {
+//! #     fn name(&self) -> &str { "nothing" }
+//! #     fn supports(&self, _: &JobSpec) -> Result<(), Unsupported> { Ok(()) }
+//! #     async fn run(&self, _: &JobSpec, _: JobContext) -> Result<JobOutcome, ExecutorError> {
+//! #         Ok(JobOutcome::succeeded())
+//! #     }
+//! # }
+//!
+//! # tokio::runtime::Runtime::new()?.block_on(async {
+//! let engine = Engine::builder().executor(Nothing).build()?;
+//! let pipeline = PipelineBuilder::new("shop")
+//!     .stage(StageBuilder::run("fmt", "cargo fmt --check"))
+//!     .stage(StageBuilder::run("test", "cargo test").needs(["fmt"]))
+//!     .build();
+//! let run = engine.start(&pipeline, StartOptions::new(RunContext::manual())).await?;
+//! let report = run.wait().await?;
+//! assert_eq!(report.status.as_str(), "succeeded");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod append;
+mod attempt;
+mod builder;
+mod bus;
+mod clock;
+mod core;
+mod driver;
+mod error;
+mod feed;
+mod groups;
+mod handle;
+mod host;
+mod launch;
+mod lease;
+mod message;
+mod options;
+mod params;
+mod placement;
+mod prepare;
+mod release;
+mod report;
+mod resume;
+mod secrets;
+mod slots;
+mod start;
+#[cfg(all(test, feature = "testing"))]
+mod tests;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+pub use builder::EngineBuilder;
+pub use clock::SystemClock;
+pub use error::{ApproveError, BuildError, ResumeError, RunError, StartError};
+pub use feed::StageLog;
+pub use handle::RunHandle;
+pub use options::StartOptions;
+pub use report::RunReport;
+
+use self::core::Core;
+use self::message::Message;
+use crate::id::RunId;
+use crate::pipeline::Pipeline;
+use crate::store::{Store, StoreError};
+
+/// Drives runs. Clones are one engine, with one set of limits; dropping them all stops nothing that runs.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    core: Arc<Core>,
+}
+
+impl Engine {
+    /// Makes an engine.
+    pub fn builder() -> EngineBuilder {
+        EngineBuilder::default()
+    }
+
+    /// Starts a run. When it returns, the run is kept under its id, and is driven in tasks of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] when the run is refused or cannot be kept; then nothing of it was started. Refusals come all at
+    /// once, as diagnostics with their places.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future may have kept the run, which [`resume`](Self::resume) then takes up.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub async fn start(&self, pipeline: &dyn Pipeline, options: StartOptions) -> Result<RunHandle, StartError> {
+        start::start(&self.core, pipeline, options).await
+    }
+
+    /// Takes up all runs that an earlier engine left open and nobody drives now, in the order in which they were
+    /// created, and removes what is left of runs that had ended. Jobs that outlived that engine are taken over.
+    ///
+    /// A run that cannot be taken up is passed over, with a word in the program's own log; [`resume_run`](Self::resume_run)
+    /// says why.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot say which runs are open.
+    pub async fn resume(&self) -> Result<Vec<RunHandle>, StoreError> {
+        let mut runs = Vec::new();
+        for id in self.core.store.open_runs().await? {
+            match self.resume_run(id).await {
+                Ok(run) => runs.extend(run),
+                Err(ResumeError::Elsewhere(_)) => {}
+                Err(error) => tracing::error!(run = %id, %error, "the run cannot be taken up"),
+            }
+        }
+        Ok(runs)
+    }
+
+    /// Takes up one run; `None` when it had ended already, and what was left of it is removed.
+    ///
+    /// # Errors
+    ///
+    /// [`ResumeError`] when it cannot be taken up here.
+    pub async fn resume_run(&self, run: RunId) -> Result<Option<RunHandle>, ResumeError> {
+        resume::resume(&self.core, run).await
+    }
+
+    /// The run of this id, if this engine drives it.
+    #[must_use]
+    pub fn run(&self, run: RunId) -> Option<RunHandle> {
+        let bus = self.core.runs().get(&run).cloned()?;
+        Some(RunHandle::new(Arc::clone(&self.core), bus))
+    }
+
+    /// Where runs, events and logs are kept.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.core.store
+    }
+
+    /// Lets go of all runs without touching their jobs, and waits until that is done: another engine can take them up
+    /// at once. No new run is started.
+    pub async fn shutdown(&self) {
+        self.core.closing.store(true, Ordering::Release);
+        let runs: Vec<_> = self.core.runs().values().cloned().collect();
+        for bus in &runs {
+            let _ = bus.sender.send(Message::HandOver);
+        }
+        for bus in runs {
+            let _ = bus.ended.subscribe().wait_for(Option::is_some).await;
+        }
+    }
+}

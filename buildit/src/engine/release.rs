@@ -1,0 +1,72 @@
+//! What is left of jobs and runs at their executors is removed, once their ends are durable.
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use super::bus::RunBus;
+use super::clock::later;
+use super::core::Core;
+use crate::backoff::Backoff;
+use crate::fault::CrashPoint;
+use crate::id::JobId;
+
+/// The removals that are under way.
+#[derive(Debug, Default)]
+pub(super) struct Releases(JoinSet<()>);
+
+impl Releases {
+    /// Removes what is left of a job, in the background unless it is nothing.
+    pub(super) fn release(&mut self, core: &Arc<Core>, executor: usize, job: JobId) {
+        while self.0.try_join_next().is_some() {}
+        let core = Arc::clone(core);
+        let mut removal: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
+            if let Err(error) = core.executors[executor].executor.release(&job).await {
+                tracing::warn!(%job, %error, "what is left of a job goes with its run");
+            }
+            core.reach(CrashPoint::Removed, Some(&job));
+        });
+        if removal.as_mut().poll(&mut Context::from_waker(Waker::noop())) == Poll::Pending {
+            self.0.spawn(removal);
+        }
+    }
+
+    /// Waits for all of them.
+    pub(super) async fn all(&mut self) {
+        while self.0.join_next().await.is_some() {}
+    }
+}
+
+/// Removes what is left of a run that has ended, and notes that nothing is. Where that fails the run stays open, and
+/// the next engine that resumes tries again.
+pub(super) async fn close(core: &Core, bus: &RunBus, used: &[bool]) {
+    let run = bus.info.id;
+    let mut is_clean = true;
+    for (registered, _) in core.executors.iter().zip(used).filter(|(_, used)| **used) {
+        let mut waits = Backoff::brief(&run);
+        while let Err(error) = registered.executor.reap(run).await {
+            let Some(wait) = waits.next() else {
+                tracing::error!(%run, executor = %registered.name, %error, "something of the run is left");
+                is_clean = false;
+                break;
+            };
+            core.clock.sleep_until(later(core.clock.now(), wait)).await;
+        }
+    }
+    if !is_clean {
+        return;
+    }
+    let mut waits = Backoff::new(3, Duration::from_millis(100), Duration::from_secs(1), &run);
+    while let Err(error) = core.store.close_run(run, bus.token()).await {
+        let Some(wait) = waits.next() else {
+            tracing::warn!(%run, %error, "the run is clean, which could not be noted");
+            return;
+        };
+        core.clock.sleep_until(later(core.clock.now(), wait)).await;
+    }
+}

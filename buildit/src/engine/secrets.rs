@@ -1,0 +1,118 @@
+//! The secrets of a run: found by name when it starts or goes on, kept in memory alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Debug};
+use std::sync::Arc;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::executor::JobSecrets;
+use crate::pipeline::{PipelineSpec, StageSpec};
+use crate::plan::SecretTemplates;
+use crate::secret::{Masker, SecretError, SecretSource};
+use crate::variables::{MissingSecret, PieceKind, Reference, Variable, may_refer, pieces};
+
+/// The secrets that a run's stages may read. `Debug` shows names only.
+#[derive(Default)]
+pub(super) struct RunSecrets {
+    values: BTreeMap<String, SecretString>,
+    /// Names that no source knows.
+    pub(super) missing: Vec<String>,
+}
+
+impl Debug for RunSecrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.values.keys()).finish()
+    }
+}
+
+impl RunSecrets {
+    /// Asks the source for every secret that the pipeline names.
+    pub(super) async fn find(spec: &PipelineSpec, source: &dyn SecretSource) -> Result<Self, SecretError> {
+        let mut found = Self::default();
+        for name in names(spec) {
+            match source.secret(&name).await? {
+                Some(value) => drop(found.values.insert(name, value)),
+                None => found.missing.push(name),
+            }
+        }
+        Ok(found)
+    }
+
+    /// The filter that keeps them out of everything else.
+    pub(super) fn masker(&self) -> Result<Arc<Masker>, SecretError> {
+        if self.values.is_empty() {
+            return Ok(Arc::new(Masker::none()));
+        }
+        Ok(Arc::new(Masker::new(self.values.iter().map(|(name, value)| (name.as_str(), value)))?))
+    }
+
+    /// The texts of a job that hold secrets, filled.
+    pub(super) fn fill(&self, templates: &SecretTemplates) -> Result<JobSecrets, MissingSecret> {
+        let lookup = |name: &str| self.values.get(name);
+        let mut filled = JobSecrets::default();
+        for (name, template) in &templates.env {
+            filled.env.insert(name.clone(), template.fill(lookup)?);
+        }
+        for (service, env) in &templates.services {
+            let of_service = filled.services.entry(service.clone()).or_default();
+            for (name, template) in env {
+                of_service.insert(name.clone(), template.fill(lookup)?);
+            }
+        }
+        for (image, (user, password)) in &templates.registries {
+            let user = user.fill(lookup)?.expose_secret().to_owned();
+            filled.registries.insert(image.clone(), (user, password.fill(lookup)?));
+        }
+        Ok(filled)
+    }
+}
+
+/// The names of all secrets that a pipeline refers to.
+fn names(spec: &PipelineSpec) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for text in spec.env.values() {
+        in_text(text, &mut names);
+    }
+    for stage in &spec.stages {
+        of_stage(stage, &mut names);
+    }
+    names
+}
+
+fn of_stage(stage: &StageSpec, names: &mut BTreeSet<String>) {
+    names.extend(stage.secrets.iter().cloned());
+    for text in stage.env.values().chain(stage.services.iter().flat_map(|service| service.env.values())) {
+        in_text(text, names);
+    }
+    let images = stage.image.as_deref().into_iter().chain(stage.services.iter().map(|service| &service.image));
+    for credentials in images.filter_map(|image| image.credentials.as_ref()) {
+        in_text(&credentials.username, names);
+        in_text(&credentials.password, names);
+    }
+    for (_, read) in stage.run().iter().flat_map(|run| &run.commands).flat_map(|command| &command.reads) {
+        if let Ok(reference) = Reference::parse(read) {
+            in_reference(&reference, names);
+        }
+    }
+}
+
+fn in_text(text: &str, names: &mut BTreeSet<String>) {
+    if !may_refer(text) {
+        return;
+    }
+    for piece in pieces(text) {
+        if let PieceKind::Reference(reference) = piece.kind {
+            in_reference(&reference, names);
+        }
+    }
+}
+
+fn in_reference(reference: &Reference, names: &mut BTreeSet<String>) {
+    if let Variable::Secret(name) = &reference.variable {
+        names.insert(name.clone());
+    }
+    if let Some(default) = &reference.default {
+        in_text(default, names);
+    }
+}

@@ -1,0 +1,197 @@
+//! Starting a run.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use tokio::sync::mpsc;
+
+use super::bus::RunBus;
+use super::core::Core;
+use super::driver::{Driver, Work};
+use super::error::{RunError, StartError};
+use super::groups::Place;
+use super::handle::RunHandle;
+use super::host::RunHost;
+use super::lease;
+use super::message::Message;
+use super::options::StartOptions;
+use super::params;
+use super::placement::Placement;
+use super::prepare::Preparer;
+use super::release::Releases;
+use super::secrets::RunSecrets;
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::id::{JobId, RunId};
+use crate::pipeline::{ConcurrencySpec, Pipeline, PipelineSpec, RunContext};
+use crate::plan::Plan;
+use crate::run::{Run, RunInfo};
+use crate::store::{NewRun, RunRecord};
+use crate::variables::{NoStages, Scope, resolve_plain};
+
+/// Starts a run: everything that can be refused is refused before anything is kept.
+pub(super) async fn start(
+    core: &Arc<Core>,
+    pipeline: &dyn Pipeline,
+    options: StartOptions,
+) -> Result<RunHandle, StartError> {
+    if core.is_closing() {
+        return Err(StartError::ShuttingDown);
+    }
+    let context = Arc::new(options.context);
+    let spec = pipeline.spec(&context)?;
+    let plan = Plan::compile(&spec, options.limits)?;
+    drop(spec);
+    let spec = plan.spec();
+    let mut findings = params::check(spec, &context);
+    if let Err(unknown) = plan.graph().select(spec, context.only.iter().map(String::as_str)) {
+        findings.extend(unknown.0);
+    }
+    let placement = match Placement::find(core, spec, options.executor.as_ref()) {
+        Ok(placement) => placement,
+        Err(nowhere) => {
+            findings.extend(nowhere.0);
+            Placement::All(0)
+        }
+    };
+    let secrets = RunSecrets::find(spec, &*core.secrets).await?;
+    findings.extend(secrets.missing.iter().map(|name| {
+        Diagnostic::error("missing-secret", format!("there is no secret `{name}`"))
+    }));
+    if !findings.is_empty() {
+        return Err(Diagnostics(findings).into());
+    }
+    let masker = secrets.masker()?;
+    let id = RunId::new();
+    let group = match &spec.concurrency {
+        Some(concurrency) => Some(group_name(concurrency, spec, &context, id)?),
+        None => None,
+    };
+    let new = NewRun {
+        id,
+        plan: Arc::clone(spec),
+        context: Arc::clone(&context),
+        source: options.source,
+        created_at: core.clock.now(),
+        group,
+        executor: options.executor,
+        max_parallel: options.max_parallel.or(core.max_parallel),
+    };
+    let creating = core.creating.lock().await;
+    let record = core.store.create_run(new).await?;
+    let token = core.store.lease_run(id, core.lease_from_now(), core.clock.now()).await?;
+    let info = RunInfo { id, number: record.number };
+    let run = Run::new(Arc::clone(spec), Arc::clone(plan.graph()), context, info);
+    let (bus, inbox) = RunBus::new(info, plan, token, 0, core.faults.clone());
+    let place = join(core, &record, &bus);
+    drop(creating);
+    let host = RunHost::new(Arc::clone(core), Arc::clone(&bus), masker);
+    let ready = Ready { bus, inbox, host, run, placement, secrets, place, record, released: Vec::new() };
+    Ok(ready.spawn(core))
+}
+
+fn group_name(
+    concurrency: &ConcurrencySpec,
+    spec: &PipelineSpec,
+    context: &RunContext,
+    id: RunId,
+) -> Result<String, Diagnostics> {
+    let nothing = indexmap::IndexMap::new();
+    let scope = Scope {
+        context,
+        plan: spec,
+        // A run has its number when it is kept, which is later.
+        run: RunInfo { id, number: 0 },
+        stage: None,
+        index: 0,
+        attempt: 0,
+        stages: &NoStages,
+        approval: None,
+        environment: &nothing,
+    };
+    resolve_plain(&concurrency.group, &scope).map(Into::into).map_err(|error| {
+        let finding = Diagnostic::error("concurrency", error.to_string()).with_part(None, "concurrency", None);
+        Diagnostics(vec![match spec.origins.get("concurrency") {
+            Some(origin) => finding.with_origin(origin.clone()),
+            None => finding,
+        }])
+    })
+}
+
+/// The run's place in its group, at the end of it.
+pub(super) fn join(core: &Core, record: &RunRecord, bus: &RunBus) -> Option<Place> {
+    let group = record.run.group.clone()?;
+    let spec = bus.plan.spec();
+    let cancels = spec.concurrency.as_ref().is_some_and(|concurrency| concurrency.cancel_in_progress);
+    let reason = cancels.then(|| format!("run {} of the same concurrency group takes its place", record.number));
+    Some(core.groups.join((spec.name.clone(), group), bus.info.id, &bus.sender, reason))
+}
+
+/// A run that can be driven.
+pub(super) struct Ready {
+    pub(super) bus: Arc<RunBus>,
+    pub(super) inbox: mpsc::UnboundedReceiver<Message>,
+    pub(super) host: Arc<RunHost>,
+    pub(super) run: Run,
+    pub(super) placement: Placement,
+    pub(super) secrets: RunSecrets,
+    pub(super) place: Option<Place>,
+    pub(super) record: RunRecord,
+    /// Jobs whose outcome is durable and of which something may be left, each with its executor.
+    pub(super) released: Vec<(JobId, usize)>,
+}
+
+impl Ready {
+    /// Drives the run in tasks of their own: a task that is polled by `block_on` wakes far more slowly.
+    pub(super) fn spawn(self, core: &Arc<Core>) -> RunHandle {
+        let Self { bus, inbox, host, run, placement, secrets, place, record, released } = self;
+        let mut used = vec![false; core.executors.len()];
+        let mut releases = Releases::default();
+        for (job, executor) in released {
+            used[executor] = true;
+            releases.release(core, executor, job);
+        }
+        for job in run.wanted() {
+            core.executor(job.executor).into_iter().for_each(|executor| used[executor] = true);
+        }
+        let max_parallel = record.run.max_parallel.map_or(usize::MAX, |jobs| jobs.get() as usize);
+        let preparer = Preparer::new(&run, record.run.source, secrets);
+        core.runs().insert(bus.info.id, Arc::clone(&bus));
+        let driver = Driver {
+            core: Arc::clone(core),
+            bus: Arc::clone(&bus),
+            run,
+            inbox,
+            host,
+            preparer,
+            placement,
+            max_parallel,
+            place,
+            used,
+            releases,
+            work: Work::default(),
+        };
+        let handle = RunHandle::new(Arc::clone(core), Arc::clone(&bus));
+        let core = Arc::clone(core);
+        tokio::spawn(async move {
+            let keeper = tokio::spawn(lease::keep(Arc::clone(&core), Arc::clone(&bus)));
+            let driven = AssertUnwindSafe(driver.drive()).catch_unwind().await;
+            keeper.abort();
+            let id = bus.info.id;
+            let ended = driven.unwrap_or(Err(RunError::Broken));
+            if let Err(error) = &ended {
+                tracing::warn!(run = %id, %error, "the run is no longer driven here");
+                core.slots.leave(id);
+            }
+            if matches!(ended, Err(RunError::HandedOver)) {
+                // Whoever takes the run over need not wait for the end of the lease.
+                let now = core.clock.now();
+                let over = crate::store::Lease { worker: core.worker.clone(), until: now };
+                let _ = core.store.lease_run(id, over, now).await;
+            }
+            core.runs().remove(&id);
+            bus.ended.send_replace(Some(ended));
+        });
+        handle
+    }
+}
