@@ -5,18 +5,10 @@ use indexmap::IndexMap;
 use super::findings::Findings;
 use crate::diagnostic::Diagnostic;
 use crate::pipeline::{PipelineSpec, StageSpec};
-use crate::variables::{NAMESPACES, Reference, Variable};
+use crate::variables::{NAMESPACES, Reference, Variable, is_code_variable};
 
 /// Variables of the executors, beside those of the namespaces.
 const OWN: &[&str] = &["BUILDIT_OUTPUT", "BUILDIT_SUMMARY", "BUILDIT_JOB_ID"];
-
-/// Variables whose values a shell reads as code, by itself and at any time.
-const CODE: &[&str] = &["BASH_ENV", "ENV", "PROMPT_COMMAND", "PS0", "PS1", "PS2", "PS3", "PS4"];
-
-/// Whether a shell reads the value of this variable as code.
-pub(crate) fn is_code(name: &str) -> bool {
-    CODE.contains(&name) || name.starts_with("BASH_FUNC_")
-}
 
 /// Whether the variable is one that BuildIt sets itself.
 #[must_use]
@@ -42,7 +34,7 @@ fn problem(name: &str, text: &str) -> Option<Diagnostic> {
                 .with_help("give it a name of your own"),
         );
     }
-    if is_code(name) && crate::variables::may_refer(text) {
+    if is_code_variable(name) && crate::variables::may_refer(text) {
         return Some(
             Diagnostic::error("reference-in-code", format!("a shell reads the value of `{name}` as code"))
                 .with_help("write the value out, without a reference"),

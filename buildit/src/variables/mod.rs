@@ -6,6 +6,7 @@
 //! `env.NAME` is what people set: the pipeline's `env`, the variables of the stage's `environment`, the stage's
 //! `env`, and what the run was given, the later before the earlier. A value in `env` sees what was set before it.
 
+mod code;
 mod environment;
 mod names;
 mod reference;
@@ -16,6 +17,7 @@ mod suggest;
 mod template;
 mod variable;
 
+pub(crate) use code::is_code_variable;
 pub use environment::{PipelineEnv, pipeline_env, run_variables};
 pub use names::{NameError, Names, Place, StageNames};
 pub use reference::{Piece, PieceKind, Reference, ReferenceError, may_refer, pieces};

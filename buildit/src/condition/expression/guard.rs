@@ -24,6 +24,11 @@ pub(super) const FUNCTIONS: &[&str] = &[
     "bool",
 ];
 
+/// How deep the tree may be. The evaluator takes some 30 KiB of stack for each level in a debug build, and a worker's
+/// stack has 2 MiB; the parser's own limit counts brackets, not the length of `a + b + c`. `&&` and `||` are balanced by
+/// the parser, so long chains of those stay flat.
+const DEEPEST_TREE: usize = 20;
+
 /// How long a pattern may be, and what its counted repetitions may multiply to: `((a{99}){99}){99}` is a million
 /// states in 17 bytes.
 const LONGEST_PATTERN: usize = 256;
@@ -36,6 +41,9 @@ const MOST_PATTERNS: usize = 8;
 pub(super) fn check(tree: &IdedExpr) -> Vec<NameError> {
     let mut walk = Walk::default();
     walk.visit(tree, None);
+    if walk.deepest > DEEPEST_TREE {
+        walk.errors.push(costly("it nests too deeply, or joins too many values"));
+    }
     if walk.patterns > MOST_PATTERNS {
         walk.errors.push(costly(format!("more than {MOST_PATTERNS} patterns in one expression")));
     }
@@ -49,12 +57,21 @@ fn costly(what: impl std::fmt::Display) -> NameError {
 #[derive(Default)]
 struct Walk {
     patterns: usize,
+    depth: usize,
+    deepest: usize,
     errors: Vec<NameError>,
 }
 
 impl Walk {
-    /// `around` is the accumulator of the loop around this node, if there is one.
     fn visit(&mut self, node: &IdedExpr, around: Option<&str>) {
+        self.depth += 1;
+        self.deepest = self.deepest.max(self.depth);
+        self.visit_parts(node, around);
+        self.depth -= 1;
+    }
+
+    /// `around` is the accumulator of the loop around this node, if there is one.
+    fn visit_parts(&mut self, node: &IdedExpr, around: Option<&str>) {
         match &node.expr {
             Expr::Comprehension(loops) => {
                 if around.is_some() {

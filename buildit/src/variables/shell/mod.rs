@@ -4,14 +4,26 @@
 //! that is quoted for its place. Where a reference stands is found by reading the script as a shell would. Where no
 //! expansion is safe, or where that cannot be told, the reference is refused with the name of the variable to read.
 
+mod builtin;
+mod command;
+mod document;
+mod expansion;
 mod place;
+mod program;
+mod reader;
+mod source;
+mod table;
+mod word;
 
 pub use place::{Placement, Refusal};
 
 use std::ops::Range;
 
-use super::reference::{PieceKind, Reference, ReferenceError, may_refer, pieces};
+use super::reference::{Reference, ReferenceError, may_refer};
 use crate::pipeline::Shell;
+use place::Verdict;
+use reader::{Reader, Shared};
+use source::Source;
 
 /// A script with its references replaced.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,28 +50,67 @@ pub struct Placed {
 /// Reads the scripts of a stage, which share one shell, and replaces the references in them.
 #[must_use]
 pub fn compile(sources: &[&str], shell: &Shell) -> Vec<Script> {
-    let _ = shell;
-    let one = |source: &&str| {
-        let mut script = Script { text: (*source).to_owned(), ..Script::default() };
-        if !may_refer(source) {
-            return script;
-        }
-        for piece in pieces(source) {
-            match piece.kind {
-                PieceKind::Reference(reference) => {
-                    script.references.push(Placed {
-                        reference,
-                        range: piece.range,
-                        placement: Placement::Refused(Refusal::Unclear),
-                    });
-                }
-                PieceKind::Malformed(error) => script.malformed.push((piece.range, error)),
-                PieceKind::Text | PieceKind::Escape => {}
-            }
-        }
-        script
+    if !sources.iter().any(|source| may_refer(source)) {
+        return sources.iter().map(|source| Script { text: (*source).to_owned(), ..Script::default() }).collect();
+    }
+    let sources: Vec<Source> = sources.iter().map(|source| Source::new(source)).collect();
+    let verdicts = if shell.is_posix() {
+        judge(&sources, shell)
+    } else {
+        sources.iter().map(|source| vec![Verdict::Refused(Refusal::OtherShell); source.spots.len()]).collect()
     };
-    sources.iter().map(one).collect()
+    sources.into_iter().zip(verdicts).map(|(source, verdicts)| script(source, &verdicts)).collect()
+}
+
+/// Judges the references of scripts that share one shell.
+fn judge(sources: &[Source], shell: &Shell) -> Vec<Vec<Verdict>> {
+    let name = shell.program().rsplit('/').next().unwrap_or_default();
+    let evaluates = matches!(name, "zsh" | "ksh");
+    let mut shared = Shared { evaluates, loose_braces: name == "zsh", ..Shared::default() };
+    // A script that does not end where it should swallows the beginning of the next.
+    let mut is_open = false;
+    let mut all = Vec::with_capacity(sources.len());
+    let mut assigned = Vec::new();
+    if !sources.iter().any(|source| !source.spots.is_empty()) {
+        return vec![Vec::new(); sources.len()];
+    }
+    for (index, source) in sources.iter().enumerate() {
+        let refuse_all = |refusal| vec![Verdict::Refused(refusal); source.spots.len()];
+        if is_open {
+            all.push(refuse_all(Refusal::Unclosed));
+            continue;
+        }
+        let mut reader = Reader::new(source, shared);
+        let end = if source.text.contains('\0') { Err(Refusal::Unclear) } else { reader.script() };
+        shared = reader.shared;
+        assigned.extend(reader.assigned.iter().map(|(spot, by_builtin)| (index, *spot, *by_builtin)));
+        all.push(match end {
+            Ok(()) => reader.verdicts,
+            Err(refusal) => {
+                is_open = refusal == Refusal::Unclosed;
+                refuse_all(refusal)
+            }
+        });
+    }
+    // A variable that evaluates what is assigned to it may have been made so anywhere in these scripts.
+    for (index, spot, by_builtin) in assigned {
+        let verdict = &mut all[index][spot];
+        let evaluates = shared.integers || by_builtin && shared.arrays;
+        if evaluates && !matches!(verdict, Verdict::Refused(_) | Verdict::Comment) {
+            *verdict = Verdict::Refused(Refusal::Arithmetic);
+        }
+    }
+    all
+}
+
+fn script(source: Source, verdicts: &[Verdict]) -> Script {
+    let text = source.expanded(verdicts, environment_name);
+    let references = source.spots.into_iter().zip(verdicts).map(|(spot, verdict)| Placed {
+        reference: spot.reference,
+        range: spot.written,
+        placement: (*verdict).into(),
+    });
+    Script { text, references: references.collect(), malformed: source.malformed }
 }
 
 /// The environment variable that a reference reads: that of its variable, or, with a default, one of its own, because
@@ -78,6 +129,8 @@ pub fn environment_name(reference: &Reference) -> String {
 
 /// Whether the word at `index` of a command line is code for the interpreter that the line runs.
 pub(crate) fn is_code(words: &[&str], index: usize) -> bool {
-    let _ = (words, index);
-    false
+    program::is_code(words, index)
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,29 @@ pub enum Placement {
     Refused(Refusal),
 }
 
+/// How the reader judges a reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is a word or a part of one: `"${X}"`.
+    Bare,
+    /// It stands within double quotes or a here-document: `${X}`.
+    Quoted,
+    /// It stands in a comment.
+    Comment,
+    /// It cannot stand there.
+    Refused(Refusal),
+}
+
+impl From<Verdict> for Placement {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Bare | Verdict::Quoted => Self::Expanded,
+            Verdict::Comment => Self::Comment,
+            Verdict::Refused(refusal) => Self::Refused(refusal),
+        }
+    }
+}
+
 /// Why a reference cannot stand where it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
