@@ -47,6 +47,8 @@ pub(super) fn job_container(
         host_config: Some(HostConfig {
             network_mode: network,
             privileged: stage.privileged.then_some(true),
+            binds: (!options.mounts.is_empty())
+                .then(|| options.mounts.iter().map(|(source, target)| format!("{source}:{target}")).collect()),
             ..host_config(&stage.resources, whole_log())
         }),
         ..Default::default()

@@ -6,11 +6,12 @@ pub struct DockerOptions {
     pub(super) network: Network,
     pub(super) privileged: Privileged,
     pub(super) name: String,
+    pub(super) mounts: Vec<(String, String)>,
 }
 
 impl Default for DockerOptions {
     fn default() -> Self {
-        Self { network: Network::Default, privileged: Privileged::Refused, name: "docker".to_owned() }
+        Self { network: Network::Default, privileged: Privileged::Refused, name: "docker".to_owned(), mounts: Vec::new() }
     }
 }
 
@@ -40,6 +41,14 @@ impl DockerOptions {
     #[must_use]
     pub fn with_name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
+        self
+    }
+
+    /// A folder of the container engine's host, or a volume by its name, that every job sees at a path. What jobs do
+    /// there is beyond isolation and clean-up, so a pipeline cannot ask for it: the embedding program can.
+    #[must_use]
+    pub fn with_mount(mut self, source: impl Into<String>, target: impl Into<String>) -> Self {
+        self.mounts.push((source.into(), target.into()));
         self
     }
 }
