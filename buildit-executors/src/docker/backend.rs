@@ -15,6 +15,7 @@ use buildit::executor::{ExecutorError, JobContext, Unsupported};
 use buildit::id::{JobId, RunId};
 use buildit::job::{JobOutcome, JobSpec};
 
+use super::connect::Engine;
 use super::error::{Failing, Trouble, trouble};
 use super::options::DockerOptions;
 use super::remove::Removals;
@@ -28,12 +29,15 @@ pub type DockerExecutor = Durable<DockerBackend>;
 #[derive(Debug)]
 pub struct DockerBackend {
     pub(super) docker: Docker,
+    pub(super) engine: Engine,
     pub(super) options: DockerOptions,
     pub(super) failing: Failing,
     /// Containers that this process has made and not started: these need not be looked at before.
     fresh: Mutex<HashSet<String>>,
     /// What the scripts said at the end, for the outcome.
     endings: Mutex<HashMap<String, Ending>>,
+    /// Why containers could not be started, for the outcome.
+    unstartable: Mutex<HashMap<String, String>>,
     pub(super) removals: Removals,
 }
 
@@ -53,20 +57,17 @@ impl DockerBackend {
     ///
     /// [`ExecutorError::Backend`] when the address cannot be used or nothing answers there.
     pub async fn connect_to(address: &str, options: DockerOptions) -> Result<Self, ExecutorError> {
-        let docker = connect::client(address, &options).await?;
-        Ok(Self::with_client(docker, address, options))
-    }
-
-    /// A backend on a client of one's own; the address is for messages.
-    pub fn with_client(docker: Docker, address: impl Into<String>, options: DockerOptions) -> Self {
-        Self {
+        let (docker, engine) = connect::client(address, &options).await?;
+        Ok(Self {
+            engine,
             docker,
-            failing: Failing { name: options.name.clone(), address: address.into() },
+            failing: Failing { name: options.name.clone(), address: address.to_owned() },
             options,
             fresh: Mutex::default(),
             endings: Mutex::default(),
+            unstartable: Mutex::default(),
             removals: Removals::default(),
-        }
+        })
     }
 
     /// The container of this name, or `None` when there is none.
@@ -100,10 +101,19 @@ impl DockerBackend {
         lock(&self.endings).get(name).copied()
     }
 
+    pub(super) fn set_unstartable(&self, name: &str, reason: String) {
+        lock(&self.unstartable).insert(name.to_owned(), reason);
+    }
+
+    pub(super) fn unstartable(&self, name: &str) -> Option<String> {
+        lock(&self.unstartable).get(name).cloned()
+    }
+
     /// Nothing needs to be known of this job any more.
     pub(super) fn forget(&self, name: &str) {
         lock(&self.fresh).remove(name);
         lock(&self.endings).remove(name);
+        lock(&self.unstartable).remove(name);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Finding the container engine.
 
 use std::path::Path;
+use std::time::Duration;
 
 use bollard::{API_DEFAULT_VERSION, Docker};
 use buildit::durable::Durable;
@@ -39,17 +40,30 @@ pub async fn connect_to(address: &str, options: DockerOptions) -> Result<DockerE
     Ok(Durable::new(DockerBackend::connect_to(address, options).await?))
 }
 
+/// What answers at an address, where it matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Engine {
+    /// Docker, or what behaves like it.
+    Docker,
+    /// Podman, whose following of a log ends early and has gaps.
+    Podman,
+}
+
 /// A client that speaks a version of the protocol that the engine knows.
-pub(super) async fn client(address: &str, options: &DockerOptions) -> Result<Docker, ExecutorError> {
+pub(super) async fn client(address: &str, options: &DockerOptions) -> Result<(Docker, Engine), ExecutorError> {
     let failed = |error: bollard::errors::Error| {
         let message = format!("cannot reach a container engine at {address}: {}", said(&error));
         ExecutorError::backend(&options.name, message, RetryClass::Safe, error)
     };
     let client = match address {
         path if path.starts_with('/') => Docker::connect_with_unix(path, TIMEOUT, API_DEFAULT_VERSION),
-        other => Docker::connect_with_host(other).map(|client| client.with_timeout(std::time::Duration::from_secs(TIMEOUT))),
+        other => Docker::connect_with_host(other),
     };
-    client.map_err(failed)?.negotiate_version().await.map_err(failed)
+    let client = client.map_err(failed)?.with_timeout(Duration::from_secs(TIMEOUT));
+    let client = client.negotiate_version().await.map_err(failed)?;
+    let version = client.version().await.map_err(failed)?;
+    let is_podman = version.components.unwrap_or_default().iter().any(|component| component.name.contains("Podman"));
+    Ok((client, if is_podman { Engine::Podman } else { Engine::Docker }))
 }
 
 pub(super) fn default_address() -> String {

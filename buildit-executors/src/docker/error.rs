@@ -21,9 +21,22 @@ pub(super) fn trouble(error: &Error) -> Trouble {
     match error {
         Error::DockerResponseServerError { status_code: 404, .. } => Trouble::Gone,
         Error::DockerResponseServerError { status_code: 409, .. } => Trouble::Conflict,
+        // So Podman says that a name is taken.
+        Error::DockerResponseServerError { message, .. } if message.contains("is already in use") => Trouble::Conflict,
         Error::DockerResponseServerError { status_code: 400..=499, .. } => Trouble::Refused,
         _ => Trouble::Broken,
     }
+}
+
+/// Whether the engine itself has answered, rather than nobody.
+pub(super) fn is_answer(error: &Error) -> bool {
+    matches!(error, Error::DockerResponseServerError { .. })
+}
+
+/// Whether a container cannot be started because of what it is to run.
+pub(super) fn is_unstartable(error: &Error) -> bool {
+    let Error::DockerResponseServerError { message, .. } = error else { return false };
+    ["OCI runtime", "executable file not found", "no such file or directory"].iter().any(|hint| message.contains(hint))
 }
 
 /// What the engine itself said, without the client's own words around it.
@@ -68,7 +81,11 @@ impl Failing {
             Error::DockerResponseServerError { .. } | Error::DockerStreamError { .. } => {
                 format!("cannot {doing}: {}", said(&error))
             }
-            _ => format!("cannot {doing}: no good answer from the container engine at {}: {}", self.address, said(&error)),
+            _ => format!(
+                "cannot {doing}: no good answer from the container engine at {}: {}",
+                self.address,
+                said(&error)
+            ),
         };
         ExecutorError::backend(&self.name, message, retry, error)
     }

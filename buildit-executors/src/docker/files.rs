@@ -17,7 +17,8 @@ use super::image::{Owner, UserName};
 use super::names::{OUTPUT, SUMMARY, WORKSPACE};
 use crate::script::Ending;
 use crate::workspace::{
-    Archived, Base, CachePath, Folders, JobFile, JobFiles, Kind, Limits, Selection, WorkspaceError, read_archive, unpack,
+    Archived, Base, CachePath, Folders, JobFile, JobFiles, Kind, Limits, Selection, WorkspaceError, read_archive,
+    unpack,
 };
 
 /// The files of a container that has ended. What is selected is downloaded to a folder of this host and gathered from

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use bollard::container::LogOutput;
-use bollard::query_parameters::LogsOptionsBuilder;
+use bollard::query_parameters::{LogsOptionsBuilder, WaitContainerOptions};
 use buildit::executor::{ExecutorError, JobContext, LogCursor, LogWrite, Physical};
 use buildit::job::JobSpec;
 use bytes::BytesMut;
 use futures_util::{FutureExt, Stream, StreamExt};
+use tokio::time::Instant;
 
 use super::backend::{DockerBackend, Phase, is_gone};
+use super::connect::Engine;
 use crate::script::{Marks, Output};
 
 /// What is there at once is passed on together up to this size: the engine sends a frame for each line.
@@ -29,37 +31,83 @@ enum Reading {
 
 impl DockerBackend {
     pub(super) async fn follow_job(&self, job: &JobSpec, ctx: &JobContext) -> Result<(), ExecutorError> {
+        if self.unstartable(&job.id.backend_name()).is_some() {
+            return Ok(());
+        }
+        match self.engine {
+            Engine::Docker => self.follow_log(job, ctx).await,
+            Engine::Podman => self.poll_log(job, ctx).await,
+        }
+    }
+
+    /// Follows the log, again and again from its start when the engine ends it before the job has ended.
+    async fn follow_log(&self, job: &JobSpec, ctx: &JobContext) -> Result<(), ExecutorError> {
         let name = job.id.backend_name();
         let mut cursor = ctx.cursor();
-        let mut fruitless = 0;
+        let mut patience = Patience::default();
         loop {
             let before = cursor;
             let mut output = self.output(job, cursor);
-            let reading = self.read_log(job, ctx, &mut output, &mut cursor).await?;
-            let error = match reading {
+            let error = match self.read_log(job, ctx, true, &mut output, &mut cursor).await? {
                 Reading::Whole => match self.phase(&name).await {
                     Ok(Phase::Running) => None,
-                    Ok(Phase::Gone | Phase::Created | Phase::Unstartable | Phase::Ended) => {
-                        let mut rest = Vec::new();
-                        output.finish(&mut rest);
-                        self.pass(job, ctx, rest, &mut cursor).await?;
-                        if let Some(ending) = output.ending() {
-                            self.set_ending(&name, ending);
-                        }
-                        return Ok(());
-                    }
+                    Ok(_) => return self.finish(job, ctx, output, cursor).await,
                     Err(error) => Some(error),
                 },
                 Reading::Broken(error) if is_gone(&error) => return Ok(()),
                 Reading::Broken(error) => Some(self.failing.at("read the log", error)),
             };
-            fruitless = if cursor == before { fruitless + 1 } else { 0 };
-            tracing::debug!(job = %job.id, ?error, fruitless, "the log ended before the job");
-            match error {
-                Some(error) if fruitless > TRIES => return Err(error),
-                _ => tokio::time::sleep(PAUSE * 2_u32.pow(fruitless.min(TRIES))).await,
+            patience.wait(cursor != before, error).await?;
+        }
+    }
+
+    /// Reads the whole log now and then, and once more when the job has ended.
+    async fn poll_log(&self, job: &JobSpec, ctx: &JobContext) -> Result<(), ExecutorError> {
+        let name = job.id.backend_name();
+        let mut cursor = ctx.cursor();
+        let mut patience = Patience::default();
+        let mut ends = Box::pin(self.docker.wait_container(&name, None::<WaitContainerOptions>)).fuse();
+        loop {
+            // Looked at before: what is read after the end is all of it.
+            let phase = self.phase(&name).await;
+            let began = Instant::now();
+            let before = cursor;
+            let mut output = self.output(job, cursor);
+            let error = match (self.read_log(job, ctx, false, &mut output, &mut cursor).await?, phase) {
+                (Reading::Broken(error), _) if is_gone(&error) => return Ok(()),
+                (Reading::Broken(error), _) => Some(self.failing.at("read the log", error)),
+                (Reading::Whole, Err(error)) => Some(error),
+                (Reading::Whole, Ok(Phase::Running)) => None,
+                (Reading::Whole, Ok(_)) => return self.finish(job, ctx, output, cursor).await,
+            };
+            if error.is_some() {
+                patience.wait(cursor != before, error).await?;
+                continue;
+            }
+            // A long log is read more rarely, so that reading it takes a fifth of the time at most.
+            let pause = (began.elapsed() * 4).clamp(PAUSE * 2, PAUSE * 100);
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                _ = ends.next(), if !ends.is_done() => {}
             }
         }
+    }
+
+    /// The job has ended and its log was read to its end.
+    async fn finish(
+        &self,
+        job: &JobSpec,
+        ctx: &JobContext,
+        mut output: Output,
+        mut cursor: LogCursor,
+    ) -> Result<(), ExecutorError> {
+        let mut rest = Vec::new();
+        output.finish(&mut rest);
+        self.pass(job, ctx, rest, &mut cursor).await?;
+        if let Some(ending) = output.ending() {
+            self.set_ending(&job.id.backend_name(), ending);
+        }
+        Ok(())
     }
 
     /// The log is always read from its start, which has all marks, and given from the cursor on.
@@ -72,10 +120,11 @@ impl DockerBackend {
         &self,
         job: &JobSpec,
         ctx: &JobContext,
+        follow: bool,
         output: &mut Output,
         cursor: &mut LogCursor,
     ) -> Result<Reading, ExecutorError> {
-        let options = LogsOptionsBuilder::new().follow(true).stdout(true).stderr(true).build();
+        let options = LogsOptionsBuilder::new().follow(follow).stdout(true).stderr(true).build();
         let mut frames = Box::pin(self.docker.logs(&job.id.backend_name(), Some(options)));
         let mut writes = Vec::new();
         loop {
@@ -106,6 +155,27 @@ impl DockerBackend {
             }
         }
         Ok(())
+    }
+}
+
+/// Counts the readings that brought nothing.
+#[derive(Debug, Default)]
+struct Patience {
+    fruitless: u32,
+}
+
+impl Patience {
+    /// Waits before the log is asked for again, or gives up with the error.
+    async fn wait(&mut self, fruitful: bool, error: Option<ExecutorError>) -> Result<(), ExecutorError> {
+        self.fruitless = if fruitful { 0 } else { self.fruitless + 1 };
+        tracing::debug!(?error, self.fruitless, "the log ended before the job");
+        match error {
+            Some(error) if self.fruitless > TRIES => Err(error),
+            _ => {
+                tokio::time::sleep(PAUSE * 2_u32.pow(self.fruitless.min(TRIES))).await;
+                Ok(())
+            }
+        }
     }
 }
 

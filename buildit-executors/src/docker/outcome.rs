@@ -21,6 +21,9 @@ const REMOVAL: Duration = Duration::from_millis(100);
 impl DockerBackend {
     pub(super) async fn outcome_of(&self, job: &JobSpec, ctx: &JobContext) -> Result<JobOutcome, ExecutorError> {
         let name = job.id.backend_name();
+        if let Some(reason) = self.unstartable(&name) {
+            return Ok(JobOutcome::failed_because(Cause::Start, ctx.mask(&start_error(&reason))));
+        }
         let Some(container) = self.inspect(&name).await? else {
             return Ok(JobOutcome::lost().with_message("its container is gone"));
         };
@@ -83,7 +86,10 @@ fn ended(job: &JobSpec, state: &ContainerState, ending: Option<Ending>) -> (JobO
     match ending.map(|ending| ending.code) {
         Some(NO_FOLDER) => {
             let folder = job.stage.workdir.as_deref().unwrap_or_default();
-            return (JobOutcome::failed_because(Cause::Start, format!("there is no folder `{folder}` to work in")), false);
+            return (
+                JobOutcome::failed_because(Cause::Start, format!("there is no folder `{folder}` to work in")),
+                false,
+            );
         }
         Some(NO_SHELL) => {
             let shell = job.stage.run().map_or("sh", |run| run.shell.program());

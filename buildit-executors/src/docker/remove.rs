@@ -73,9 +73,10 @@ impl DockerBackend {
 async fn remove_all(docker: &Docker, filters: Filters) -> Result<(), Error> {
     let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
     let containers = docker.list_containers(Some(options)).await?;
-    let removals = containers.into_iter().filter_map(|container| container.id).map(|id| async move {
-        remove_container(docker, &id).await
-    });
+    let removals = containers
+        .into_iter()
+        .filter_map(|container| container.id)
+        .map(|id| async move { remove_container(docker, &id).await });
     futures_util::future::try_join_all(removals).await?;
     let options = ListNetworksOptionsBuilder::new().filters(&filters).build();
     for network in docker.list_networks(Some(options)).await? {

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::backend::{DockerBackend, Phase};
 use super::config::{private_network, service_container};
 use super::entry::service_feed;
-use super::error::{Trouble, said, trouble};
+use super::error::{Trouble, is_answer, said, trouble};
 use super::image::ImageFacts;
 use super::names;
 use super::pull::unstartable;
@@ -103,7 +103,7 @@ impl DockerBackend {
         };
         match done {
             Ok(()) => Ok(()),
-            Err(error) if matches!(error, bollard::errors::Error::DockerResponseServerError { .. }) => {
+            Err(error) if is_answer(&error) => {
                 Err(unstartable(ctx, &format!("service `{}` cannot be started: {}", service.name, said(&error))))
             }
             Err(error) => Err(self.failing.at("start a service", error).into()),
@@ -123,7 +123,8 @@ impl DockerBackend {
             let looked = tokio::time::timeout_at(until, self.exec(name, &ready.command, None)).await;
             match looked {
                 Ok(Ok(0)) => return Ok(()),
-                Ok(Err(error)) if trouble(&error) == Trouble::Broken => {
+                // An answer that it cannot be looked at is one: it has ended, most likely.
+                Ok(Err(error)) if !is_answer(&error) => {
                     return Err(self.failing.at("look whether a service is ready", error).into());
                 }
                 Ok(_) | Err(_) => {}
@@ -134,7 +135,9 @@ impl DockerBackend {
                     continue;
                 }
                 Phase::Running => format!("was not ready within {} s", ready.timeout.as_secs_f64()),
-                Phase::Gone | Phase::Created | Phase::Unstartable | Phase::Ended => "ended before it was ready".to_owned(),
+                Phase::Gone | Phase::Created | Phase::Unstartable | Phase::Ended => {
+                    "ended before it was ready".to_owned()
+                }
             };
             self.show_end(job, ctx, name, service).await?;
             return Err(unstartable(ctx, &format!("service `{}` {reason}", service.name)));

@@ -12,7 +12,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::backend::{DockerBackend, Phase};
 use super::entry::job_feed;
-use super::error::{Trouble, trouble};
+use super::error::{Trouble, is_answer, is_unstartable, said, trouble};
 use crate::script::Marks;
 
 /// How long the engine may take to pass on what a container is fed. It is passed on in milliseconds once the container
@@ -50,6 +50,11 @@ impl DockerBackend {
             }
             // The engine has answered that it cannot be: it keeps the reason, which becomes the outcome.
             Err(error) => match self.phase(&name).await? {
+                // Podman keeps no reason; it says the same when it is asked again.
+                Phase::Created if is_unstartable(&error) => {
+                    self.set_unstartable(&name, said(&error));
+                    Ok(())
+                }
                 Phase::Created => Err(self.failing.at("start a container", error)),
                 Phase::Gone | Phase::Unstartable | Phase::Running | Phase::Ended => Ok(()),
             },
@@ -93,9 +98,4 @@ impl DockerBackend {
         });
         Ok(())
     }
-}
-
-/// Whether the engine itself has answered, rather than nobody.
-fn is_answer(error: &Error) -> bool {
-    matches!(error, Error::DockerResponseServerError { .. })
 }

@@ -11,7 +11,7 @@ use buildit::job::{JobSpec, Status, Stream};
 use buildit_executors::docker::{self, DockerExecutor, DockerOptions, Network};
 use tokio::sync::Notify;
 
-use super::world::World;
+use super::world::{World, address};
 
 /// Tells that a point was reached, where the engine is then taken to have died.
 #[derive(Debug)]
@@ -31,11 +31,17 @@ impl FaultPlan for Dies {
 }
 
 async fn another_engine() -> DockerExecutor {
-    docker::connect(DockerOptions::new().with_network(Network::None)).await.unwrap()
+    docker::connect_to(&address(), DockerOptions::new().with_network(Network::None)).await.unwrap()
 }
 
 fn counting(world: &World, stage: &str) -> JobSpec {
-    world.job(stage, &["i=0; while [ $i -lt 200 ]; do echo line $i; i=$((i+1)); done; sleep 0.5; echo end", "echo k=v >$BUILDIT_OUTPUT"])
+    world.job(
+        stage,
+        &[
+            "i=0; while [ $i -lt 200 ]; do echo line $i; i=$((i+1)); done; sleep 0.5; echo end",
+            "echo k=v >$BUILDIT_OUTPUT",
+        ],
+    )
 }
 
 fn expected() -> Vec<String> {

@@ -78,10 +78,18 @@ async fn a_promised_artifact_that_is_missing_fails_the_job() {
 async fn another_user_owns_its_files() {
     let world = World::docker().await;
     let source = archive(&world.blobs, &[("a/b", "x")]).await;
-    for (index, inputs) in [JobInputs::default(), JobInputs { source: Some(source), ..Default::default() }].into_iter().enumerate() {
-        let job = with(world.job(&format!("user{index}"), &["id -u; id -g; echo y >a-file; mkdir -p a; echo z >>a/b; echo k=v >$BUILDIT_OUTPUT"]), |stage| {
-            stage.image = Some(Box::new(ImageSpec { user: Some("1000:1001".into()), ..ImageSpec::new(IMAGE) }));
-        });
+    for (index, inputs) in
+        [JobInputs::default(), JobInputs { source: Some(source), ..Default::default() }].into_iter().enumerate()
+    {
+        let job = with(
+            world.job(
+                &format!("user{index}"),
+                &["id -u; id -g; echo y >a-file; mkdir -p a; echo z >>a/b; echo k=v >$BUILDIT_OUTPUT"],
+            ),
+            |stage| {
+                stage.image = Some(Box::new(ImageSpec { user: Some("1000:1001".into()), ..ImageSpec::new(IMAGE) }));
+            },
+        );
         let outcome = world.executor.run(&job, world.context().inputs(inputs).build()).await.unwrap();
         assert_eq!(outcome.status, Status::Succeeded, "{:?}", world.host.lines());
         assert_eq!(outcome.products.unwrap().outputs["k"], "v");

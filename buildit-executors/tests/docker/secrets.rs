@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use buildit::executor::JobSecrets;
 use buildit::executor::Executor;
+use buildit::executor::JobSecrets;
 use buildit::job::{Status, Stream};
 use buildit::pipeline::{ImageSpec, ReadySpec, ServiceSpec};
 

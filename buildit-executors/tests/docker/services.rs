@@ -12,7 +12,11 @@ fn web(ready: &str, timeout: Duration) -> ServiceSpec {
     ServiceSpec {
         name: "web".into(),
         image: ImageSpec::new(IMAGE),
-        command: vec!["sh".into(), "-c".into(), "echo starting; mkdir /www; echo $WORD >/www/x; exec httpd -f -p 80 -h /www".into()],
+        command: vec![
+            "sh".into(),
+            "-c".into(),
+            "echo starting; mkdir /www; echo $WORD >/www/x; exec httpd -f -p 80 -h /www".into(),
+        ],
         env: [("WORD".to_owned(), "hello".to_owned())].into_iter().collect(),
         ready: Some(ReadySpec { command: ready.into(), timeout }),
         ..Default::default()

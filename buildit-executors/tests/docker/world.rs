@@ -10,9 +10,7 @@ use bollard::query_parameters::{
     CreateImageOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
 };
 use buildit::artifact::BlobStore;
-use buildit::executor::{
-    Executor, JobContext, JobContextBuilder, JobHost, LeaseLost, LogCursor, LogError, LogWrite,
-};
+use buildit::executor::{Executor, JobContext, JobContextBuilder, JobHost, LeaseLost, LogCursor, LogError, LogWrite};
 use buildit::id::{JobId, RunId};
 use buildit::job::{JobOutcome, JobSpec, Stream};
 use buildit::memory::MemoryStore;
@@ -34,7 +32,7 @@ pub struct World {
 impl World {
     /// The engine of this host, without a network, which is quick.
     pub async fn docker() -> Self {
-        Self::at("unix:///var/run/docker.sock", DockerOptions::new().with_network(Network::None)).await
+        Self::at(&address(), DockerOptions::new().with_network(Network::None)).await
     }
 
     pub async fn at(address: &str, options: DockerOptions) -> Self {
@@ -144,6 +142,11 @@ impl Host {
 
     /// Waits until there is such a line.
     pub async fn saw(&self, line: &str) {
+        let seen = tokio::time::timeout(std::time::Duration::from_secs(60), self.sees(line)).await;
+        assert!(seen.is_ok(), "no line `{line}` in {:?}", self.lines());
+    }
+
+    async fn sees(&self, line: &str) {
         loop {
             let arrived = self.arrived.notified();
             if self.lines().iter().any(|found| found == line) {
@@ -221,10 +224,19 @@ async fn see_to_image(docker: &Docker) {
         header.set_size(0);
         archive.append_link(&mut header, format!("bin/{name}"), "busybox").unwrap();
     }
-    let options = CreateImageOptionsBuilder::new().from_src("-").repo("busybox").tag("local").build();
+    let options = CreateImageOptionsBuilder::new().from_src("-").repo(IMAGE).build();
     let body = bollard::body_full(archive.into_inner().unwrap().into());
     let mut messages = docker.create_image(Some(options), Some(body), None);
     while let Some(message) = messages.next().await {
         message.unwrap();
     }
+}
+
+/// The engine that the tests run on: Docker's socket, unless `BUILDIT_TEST_ENGINE` names another.
+pub fn address() -> String {
+    std::env::var("BUILDIT_TEST_ENGINE").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned())
+}
+
+pub fn is_podman() -> bool {
+    address().contains("podman")
 }
