@@ -3,6 +3,7 @@
 //! - [`Simulation`] plays a pipeline through without running anything: what happens when `deploy` times out?
 //! - [`ScriptedExecutor`] does what its [`Script`] says, under a real engine.
 //! - [`SimulatedClock`] lets an engine live through days in no time.
+//! - [`store`] is the conformance suite of stores: runs, logs, the queue, blobs and caches.
 //! - [`KillAt`] and [`Recorder`] are fault plans: one dies at a crash point, the other notes which were reached.
 
 mod clock;
@@ -16,3 +17,5 @@ pub use faults::{Death, KillAt, Recorder};
 pub use script::{Act, Script};
 pub use scripted::ScriptedExecutor;
 pub use simulation::{Simulated, Simulation, SimulationError};
+
+pub mod store;

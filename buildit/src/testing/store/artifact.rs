@@ -1,0 +1,141 @@
+//! Clauses about blobs and caches.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+
+use super::Clause;
+use super::clause::{Broken, clauses, ensure, ensure_eq, ensure_refused};
+use crate::artifact::{BlobError, BlobStore, CacheHit, CacheStore, blob_of};
+use crate::id::Digest;
+
+pub(super) fn blob_clauses() -> Vec<Clause<dyn BlobStore>> {
+    clauses![
+        a_blob_has_the_address_of_its_bytes,
+        a_blob_is_read_as_it_was_written,
+        a_blob_can_be_stored_twice,
+        a_blob_that_is_not_there_is_missing,
+        a_blob_that_breaks_off_is_not_kept,
+        a_local_path_holds_the_bytes,
+    ]
+}
+
+pub(super) fn cache_clauses() -> Vec<Clause<dyn CacheStore>> {
+    clauses![
+        a_cache_is_found_by_its_key,
+        the_newest_cache_with_the_first_beginning_is_found,
+        a_cache_of_one_key_stays,
+        caches_of_other_scopes_are_not_found,
+    ]
+}
+
+/// More than a buffer's worth, and not the same all over.
+fn large() -> Bytes {
+    (0..700_000_u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 24) as u8).collect::<Vec<u8>>().into()
+}
+
+async fn read(store: &Arc<dyn BlobStore>, digest: &Digest) -> Result<Vec<u8>, BlobError> {
+    let mut content = store.open(digest).await?;
+    let mut bytes = Vec::new();
+    while let Some(piece) = content.next().await {
+        bytes.extend_from_slice(&piece?);
+    }
+    Ok(bytes)
+}
+
+async fn a_blob_has_the_address_of_its_bytes(store: Arc<dyn BlobStore>) -> Result<(), Broken> {
+    for bytes in [Bytes::new(), Bytes::from_static(b"bytes"), large()] {
+        let (digest, length) = store.put(blob_of(bytes.clone())).await?;
+        ensure_eq!((digest, length), (Digest::of(&bytes), bytes.len() as u64), "address and length");
+    }
+    Ok(())
+}
+
+async fn a_blob_is_read_as_it_was_written(store: Arc<dyn BlobStore>) -> Result<(), Broken> {
+    for bytes in [Bytes::new(), large()] {
+        let pieces: Vec<_> = bytes.chunks(100_000).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+        let (digest, _) = store.put(Box::pin(stream::iter(pieces))).await?;
+        ensure!(store.contains(&digest).await?, "the blob is not there");
+        ensure!(read(&store, &digest).await? == bytes, "the bytes are others");
+    }
+    Ok(())
+}
+
+async fn a_blob_can_be_stored_twice(store: Arc<dyn BlobStore>) -> Result<(), Broken> {
+    let first = store.put(blob_of("bytes")).await?;
+    let second = store.put(blob_of("bytes")).await?;
+    ensure_eq!(first, second, "the second time");
+    ensure_eq!(read(&store, &first.0).await?, b"bytes", "the bytes");
+    Ok(())
+}
+
+async fn a_blob_that_is_not_there_is_missing(store: Arc<dyn BlobStore>) -> Result<(), Broken> {
+    let digest = Digest::of(b"nothing");
+    ensure!(!store.contains(&digest).await?, "a blob is there that was never stored");
+    ensure_refused!(store.open(&digest).await.map(drop), BlobError::Missing(_), "opening it");
+    ensure_eq!(store.local_path(&digest), None, "its file");
+    Ok(())
+}
+
+async fn a_blob_that_breaks_off_is_not_kept(store: Arc<dyn BlobStore>) -> Result<(), Broken> {
+    let broken = stream::iter([Ok(Bytes::from_static(b"half")), Err(BlobError::Io(std::io::Error::other("gone")))]);
+    let kept = store.put(Box::pin(broken)).await;
+    ensure!(kept.is_err(), "the error of the stream is lost: {kept:?}");
+    ensure!(!store.contains(&Digest::of(b"half")).await?, "half a blob is there");
+    Ok(())
+}
+
+async fn a_local_path_holds_the_bytes(store: Arc<dyn BlobStore>) -> Result<(), Broken> {
+    let (digest, _) = store.put(blob_of("bytes")).await?;
+    if let Some(path) = store.local_path(&digest) {
+        let bytes = std::fs::read(&path).map_err(|error| Broken(format!("{}: {error}", path.display())))?;
+        ensure_eq!(bytes, b"bytes", "the bytes of the file");
+    }
+    Ok(())
+}
+
+fn hit(key: &str, archive: &str, exact: bool) -> Option<CacheHit> {
+    Some(CacheHit { key: key.to_owned(), archive: Digest::of(archive.as_bytes()), exact })
+}
+
+async fn save(store: &Arc<dyn CacheStore>, scope: &str, key: &str, archive: &str) -> Result<(), Broken> {
+    Ok(store.save_cache(scope, key, Digest::of(archive.as_bytes())).await?)
+}
+
+async fn a_cache_is_found_by_its_key(store: Arc<dyn CacheStore>) -> Result<(), Broken> {
+    ensure_eq!(store.find_cache("s", "key", &["k".into()]).await?, None, "what is found in an empty store");
+    save(&store, "s", "key-1", "one").await?;
+    save(&store, "s", "key-12", "twelve").await?;
+    ensure_eq!(store.find_cache("s", "key-1", &[]).await?, hit("key-1", "one", true), "the archive of a key");
+    ensure_eq!(store.find_cache("s", "key", &[]).await?, None, "what is found for the beginning of a key");
+    Ok(())
+}
+
+async fn the_newest_cache_with_the_first_beginning_is_found(store: Arc<dyn CacheStore>) -> Result<(), Broken> {
+    for (key, archive) in [("a-2", "older"), ("a-1", "newer"), ("b-1", "other"), ("%-1", "percent")] {
+        save(&store, "s", key, archive).await?;
+    }
+    let found = async |restore: &[&str]| {
+        let restore: Vec<String> = restore.iter().map(|&key| key.to_owned()).collect();
+        Ok::<_, Broken>(store.find_cache("s", "a-9", &restore).await?)
+    };
+    ensure_eq!(found(&["a-", "b-"]).await?, hit("a-1", "newer", false), "the newest of the first beginning");
+    ensure_eq!(found(&["c-", "b-", "a-"]).await?, hit("b-1", "other", false), "the first beginning that has one");
+    ensure_eq!(found(&["%"]).await?, hit("%-1", "percent", false), "a beginning that is a pattern elsewhere");
+    ensure_eq!(found(&["_"]).await?, None, "another one");
+    Ok(())
+}
+
+async fn a_cache_of_one_key_stays(store: Arc<dyn CacheStore>) -> Result<(), Broken> {
+    save(&store, "s", "key", "first").await?;
+    save(&store, "s", "key", "second").await?;
+    ensure_eq!(store.find_cache("s", "key", &[]).await?, hit("key", "first", true), "what is under the key");
+    Ok(())
+}
+
+async fn caches_of_other_scopes_are_not_found(store: Arc<dyn CacheStore>) -> Result<(), Broken> {
+    save(&store, "s", "key", "archive").await?;
+    ensure_eq!(store.find_cache("t", "key", &["k".into(), String::new()]).await?, None, "what another scope finds");
+    Ok(())
+}

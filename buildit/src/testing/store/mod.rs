@@ -1,0 +1,111 @@
+//! The conformance suite of stores: what an engine relies on, as clauses that each can fail.
+//!
+//! A store of your own is tested in one line; each clause gets a fresh, empty store:
+//!
+//! ```
+//! use buildit::memory::MemoryStore;
+//! use buildit::testing::store;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! store::assert_store(async || MemoryStore::new()).await;
+//! store::assert_blobs(async || MemoryStore::new()).await;
+//! # }
+//! ```
+//!
+//! A store that outlives its process also passes [`assert_durable`], which opens it anew between writing and reading.
+//! Whoever wants the violations themselves calls [`check_store`] and its like.
+
+mod artifact;
+mod clause;
+mod durable;
+mod log;
+mod queue;
+mod run;
+mod samples;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+pub use clause::{Clause, Violation};
+
+use crate::artifact::{BlobStore, CacheStore};
+use crate::store::Store;
+
+/// The clauses about runs, logs and the queue.
+#[must_use]
+pub fn store_clauses() -> Vec<Clause<dyn Store>> {
+    [run::clauses(), log::clauses(), queue::clauses()].concat()
+}
+
+/// The clauses about blobs.
+#[must_use]
+pub fn blob_clauses() -> Vec<Clause<dyn BlobStore>> {
+    artifact::blob_clauses()
+}
+
+/// The clauses about caches.
+#[must_use]
+pub fn cache_clauses() -> Vec<Clause<dyn CacheStore>> {
+    artifact::cache_clauses()
+}
+
+/// Everything that the stores which `make` makes do wrong with runs, logs and the queue.
+pub async fn check_store<S: Store>(make: impl AsyncFn() -> S) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    for clause in store_clauses() {
+        violations.extend(clause.check(Arc::new(make().await)).await.err());
+    }
+    violations
+}
+
+/// Everything that the stores which `make` makes do wrong with blobs and caches.
+pub async fn check_blobs<S: BlobStore + CacheStore>(make: impl AsyncFn() -> S) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    for clause in blob_clauses() {
+        violations.extend(clause.check(Arc::new(make().await)).await.err());
+    }
+    for clause in cache_clauses() {
+        violations.extend(clause.check(Arc::new(make().await)).await.err());
+    }
+    violations
+}
+
+/// Everything that a store loses or changes when it is opened again. `open` opens the same store each time; the one
+/// before is dropped first.
+pub async fn check_durable<S: Store>(open: impl AsyncFn() -> S) -> Vec<Violation> {
+    durable::check(async || Arc::new(open().await) as Arc<dyn Store>).await.err().into_iter().collect()
+}
+
+/// Requires [`check_store`] to find nothing.
+///
+/// # Panics
+///
+/// With all violations, when there are some.
+pub async fn assert_store<S: Store>(make: impl AsyncFn() -> S) {
+    report(&check_store(make).await);
+}
+
+/// Requires [`check_blobs`] to find nothing.
+///
+/// # Panics
+///
+/// With all violations, when there are some.
+pub async fn assert_blobs<S: BlobStore + CacheStore>(make: impl AsyncFn() -> S) {
+    report(&check_blobs(make).await);
+}
+
+/// Requires [`check_durable`] to find nothing.
+///
+/// # Panics
+///
+/// With all violations, when there are some.
+pub async fn assert_durable<S: Store>(open: impl AsyncFn() -> S) {
+    report(&check_durable(open).await);
+}
+
+fn report(violations: &[Violation]) {
+    let lines: Vec<String> = violations.iter().map(|violation| format!("\n  {violation}")).collect();
+    assert!(violations.is_empty(), "the store does not conform:{}", lines.concat());
+}
