@@ -61,14 +61,14 @@ impl Tree {
                 if let Some(parent) = other.parent() {
                     self.folder(parent)?;
                 }
-                let other = self.root.join(other);
-                if !fs::symlink_metadata(&other).is_ok_and(|found| found.is_file()) {
+                let target = self.root.join(&other);
+                if !fs::symlink_metadata(&target).is_ok_and(|found| found.is_file()) {
                     return Err(ArchiveError::Link { path, target: other }.into());
                 }
-                if other == place {
+                if target == place {
                     return Ok(());
                 }
-                self.replace(&path, || fs::hard_link(&other, &place)).map_err(failed)
+                self.replace(&path, || fs::hard_link(&target, &place)).map_err(failed)
             }
             Kind::Folder => Ok(()),
         }
