@@ -171,7 +171,7 @@ impl LocalBackend {
         self.environment(job, ctx).map_err(|error| refused(error.to_string()))?;
         let spool = self.spool(&job.id);
         fresh.make().map_err(broken)?;
-        for file in [fresh.stdout(), fresh.stderr(), fresh.output(), fresh.summary()] {
+        for file in [fresh.stdout(), fresh.stderr()] {
             Spool::write(&file, b"").map_err(broken)?;
         }
         let workspace = match &self.in_place {

@@ -9,7 +9,7 @@
 //!   engine that comes back finds the job, its output without a gap, and how it ended (guarantees G1 to G3).
 //! - Of the engine's environment it inherits `PATH`, `HOME`, `USER`, `LANG`, `LC_*`, `TZ`, `TMPDIR` and
 //!   `SSH_AUTH_SOCK`. The engine sets `BUILDIT_OUTPUT`, `BUILDIT_SUMMARY` and `BUILDIT_WORKSPACE`, then come the
-//!   variables of the job, then its secrets.
+//!   variables of the job, then its secrets. The files of the first two are made by the first write to them.
 //! - What still runs when the commands have ended is killed: the process group at once, what has left it when the run
 //!   is reaped at the latest, found by the `BUILDIT_JOB_ID` in its environment. A process that has both left the
 //!   session and thrown its environment away is beyond reach.

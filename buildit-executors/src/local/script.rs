@@ -57,7 +57,7 @@ impl Script<'_> {
             }
         }
         line(&[b")"]);
-        line(&[b"printf '%s\\n' \"$?\" >", &quoted_path(&self.spool.exit())]);
+        line(&[b"printf '%s\\n' \"$?\" >>", &quoted_path(&self.spool.claim())]);
         text
     }
 

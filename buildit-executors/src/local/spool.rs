@@ -1,4 +1,4 @@
-//! The folder that a job lives in: its script, its outputs, its claim and its exit code.
+//! The folder that a job lives in: its script, its outputs, and the claim with its exit code.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -47,12 +47,10 @@ impl Spool {
         &self.folder
     }
 
+    /// The claim: the process id of the one who made it and, once the job has ended, its exit code, a line each. One
+    /// file for both, because making and removing files is what a short job costs most.
     pub(super) fn claim(&self) -> PathBuf {
         self.folder.join("claim")
-    }
-
-    pub(super) fn exit(&self) -> PathBuf {
-        self.folder.join("exit")
     }
 
     pub(super) fn stdout(&self) -> PathBuf {
@@ -125,8 +123,7 @@ impl Spool {
             match fs::read(self.claim()) {
                 Ok(text) if text == NEVER => return Ok(Claim::Never),
                 Ok(text) => {
-                    let whole = text.strip_suffix(b"\n").and_then(|digits| std::str::from_utf8(digits).ok());
-                    if let Some(id) = whole.and_then(|digits| digits.parse().ok()) {
+                    if let Some(id) = line(&text, 0) {
                         return Ok(Claim::Taken(id));
                     }
                     if waited >= CLAIM_WAIT {
@@ -174,8 +171,7 @@ impl Spool {
 
     /// The exit code, once its line is whole.
     pub(super) fn exit_code(&self) -> Option<i32> {
-        let text = fs::read(self.exit()).ok()?;
-        std::str::from_utf8(text.strip_suffix(b"\n")?).ok()?.parse().ok()
+        line(&fs::read(self.claim()).ok()?, 1)
     }
 
     /// What the script's first line says.
@@ -205,6 +201,12 @@ impl Spool {
         }
         Ok(())
     }
+}
+
+/// The number in this line, if it is whole.
+fn line(text: &[u8], index: usize) -> Option<i32> {
+    let line = text.split_inclusive(|&byte| byte == b'\n').nth(index)?;
+    std::str::from_utf8(line.strip_suffix(b"\n")?).ok()?.parse().ok()
 }
 
 /// Removes a file, or a folder with all in it, even where a folder forbids its owner to change it.

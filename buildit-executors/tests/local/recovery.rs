@@ -99,7 +99,8 @@ async fn a_job_whose_processes_are_gone_is_lost() {
     let job = job(&["mkfifo a; echo one; read x <a"]);
     world.die_at(&job, "stdout one").await;
     let claim = world.state.path().join("jobs").join(job.id.backend_name()).join("claim");
-    let leader: i32 = std::fs::read_to_string(claim).unwrap().trim().parse().unwrap();
+    let claim = std::fs::read_to_string(claim).unwrap();
+    let leader: i32 = claim.lines().next().unwrap().parse().unwrap();
     nix::sys::signal::killpg(nix::unistd::Pid::from_raw(leader), nix::sys::signal::Signal::SIGKILL).unwrap();
     let outcome = world.run(&job).await;
     assert_eq!((outcome.status, outcome.cause), (Status::Lost, Some(Cause::Lost)), "{outcome:?}");
