@@ -8,8 +8,10 @@
 mod expression;
 mod glob;
 mod properties;
+mod trigger;
 
 pub use glob::{GlobError, Globs};
+pub use trigger::{NotTriggered, triggers};
 
 use crate::pipeline::When;
 use crate::variables::{NameError, ResolveError, Scope, StageNames, Variable};

@@ -1,6 +1,7 @@
 //! A pipeline made ready to run: matrices expanded, scripts compiled, every name checked, the graph built.
 
 mod check;
+mod checksums;
 mod environment;
 mod findings;
 mod resolve;

@@ -48,6 +48,7 @@
 mod apply;
 mod approval;
 mod decide;
+mod forecast;
 mod input;
 mod join;
 mod outcome;
@@ -61,6 +62,7 @@ mod when;
 use std::sync::Arc;
 
 pub use approval::ApprovalError;
+pub use forecast::{Forecast, forecast};
 pub use input::{Input, InputError};
 use jiff::Timestamp;
 pub use replay::ReplayError;
