@@ -2,18 +2,37 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod commands;
+mod diagnostics;
 mod exit;
+mod graph;
+mod init;
+mod look;
 mod out;
+mod pipelines;
 mod report;
+mod session;
+mod source;
 mod text;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::exit::Failure;
+use crate::out::Out;
+use crate::report::Mark;
+
 /// Runs the program and tells how it ended.
 #[must_use]
 pub fn main() -> ExitCode {
-    let _ = args::Cli::parse();
-    exit::Exit::Succeeded.into()
+    let look = look::Look::of_process();
+    let exit = commands::dispatch(args::Cli::parse().command, look).unwrap_or_else(|failure| {
+        if let Failure::Refused(error) | Failure::Backend(error) = &failure {
+            let theme = look.stderr();
+            Out::stderr().line(&format!("{}{error:#}", theme.shape(Mark::Failed)));
+        }
+        failure.exit()
+    });
+    exit.into()
 }

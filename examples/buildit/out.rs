@@ -45,3 +45,33 @@ impl Out {
         self.text(&format!("{text}\n"));
     }
 }
+
+/// Text that was printed.
+#[cfg(test)]
+#[derive(Clone, Default)]
+pub(crate) struct Page(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+#[cfg(test)]
+impl Write for Page {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+impl Page {
+    /// A stream to it.
+    pub(crate) fn out(&self) -> Out {
+        Out::new(self.clone())
+    }
+
+    /// What was printed so far.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}

@@ -7,6 +7,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
+use crate::diagnostics::Teller;
+use crate::look::Look;
+
 pub(crate) use pair::Pair;
 pub(crate) use run::{ContextArgs, RunArgs};
 
@@ -15,7 +18,13 @@ pub(crate) const DEFAULT_FILE: &str = ".buildit.kdl";
 
 /// Run pipelines: on this host, in containers, from one file.
 #[derive(Debug, Parser)]
-#[command(name = "buildit", version, about, max_term_width = 100, disable_help_subcommand = true)]
+#[command(
+    name = "buildit",
+    version,
+    about = "Run pipelines: on this host, in containers, from one file",
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -46,9 +55,6 @@ pub(crate) struct PlanArgs {
     pub(crate) file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) context: ContextArgs,
-    /// Send every stage to this executor
-    #[arg(long, value_name = "NAME")]
-    pub(crate) executor: Option<String>,
     /// How to print
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     pub(crate) output: DataOutput,
@@ -118,6 +124,16 @@ pub(crate) enum DataOutput {
     Human,
     /// One JSON object a line
     Json,
+}
+
+impl DataOutput {
+    /// How findings are told in this form.
+    pub(crate) fn teller(self, look: Look) -> Teller {
+        match self {
+            Self::Human => Teller::Human(look.stderr()),
+            Self::Json => Teller::Json,
+        }
+    }
 }
 
 /// What a graph is drawn as.

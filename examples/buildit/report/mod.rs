@@ -12,9 +12,11 @@ use buildit::event::Event;
 use buildit::job::LogLine;
 use jiff::Timestamp;
 
+use crate::text::Keep;
+
 pub(crate) use board::{Board, Shown, StageState};
-pub(crate) use human::Human;
-pub(crate) use json::Json;
+pub(crate) use human::{Human, Live};
+pub(crate) use json::{Json, VERSION};
 pub(crate) use plain::Plain;
 pub(crate) use style::{Mark, Palette, Theme};
 
@@ -46,4 +48,9 @@ pub(crate) trait Reporter: Send {
 
     /// The run has ended and nothing more follows.
     fn finish(&mut self, _board: &Board) {}
+}
+
+/// What may pass of a job's controls onto a terminal of this theme.
+pub(crate) fn keep(theme: Theme) -> Keep {
+    if theme.0 == Palette::Plain { Keep::Nothing } else { Keep::Colours }
 }

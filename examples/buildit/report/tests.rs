@@ -1,8 +1,5 @@
 //! Events go in, text comes out.
 
-use std::io;
-use std::sync::{Arc, Mutex};
-
 use buildit::event::{Approval, Event, EventBody, RunStatus, StageReason, StageResult};
 use buildit::id::RunId;
 use buildit::job::{Cause, JobOutcome, LogLine, Status, Stream};
@@ -11,32 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::human::{Human, Size, frame, summary};
 use super::{Attempt, Board, Json, Palette, Plain, Reporter, Theme};
-use crate::out::Out;
-
-/// Text that was printed.
-#[derive(Clone, Default)]
-struct Page(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Page {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Page {
-    fn out(&self) -> Out {
-        Out::new(self.clone())
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
+use crate::out::Page;
 
 /// A run that is told step by step, a second for each.
 struct Story<'a> {

@@ -62,7 +62,7 @@ pub(crate) fn rows(board: &Board, budget: usize) -> Vec<Row> {
     for place in order {
         match &all[place] {
             Row::Stage { index, .. } => chosen[*index] = true,
-            Row::Matrix { cells } if has_nested(&all, place) => drop(cells),
+            Row::Matrix { .. } if has_nested(&all, place) => {}
             Row::Matrix { cells } => cells.iter().for_each(|&cell| chosen[cell] = true),
             Row::Folded { .. } => {}
         }

@@ -5,7 +5,7 @@ use buildit::job::{Cause, Status, Stream};
 use jiff::Timestamp;
 
 use super::super::style::word;
-use super::super::{Board, Mark, Palette, Shown, Theme};
+use super::super::{Board, Mark, Shown, Theme, keep};
 use crate::text::{Keep, duration, fit_middle, pad, sanitize, visible_line, width};
 
 /// Stages that did what they were to do are listed one by one up to this many; more of them are only counted.
@@ -79,7 +79,7 @@ pub(crate) fn tail(shown: &Shown, limit: usize, indent: &str, theme: Theme) -> V
         let plural = if earlier == 1 { "" } else { "s" };
         lines.push(format!("{indent}{}", theme.faint(&format!("… {earlier} earlier line{plural}"))));
     }
-    let keep = if theme.0 == Palette::Plain { Keep::Nothing } else { Keep::Colours };
+    let keep = keep(theme);
     lines.extend(shown.tail.iter().skip(left_out).map(|line| {
         let text = sanitize(visible_line(&line.text), keep);
         if line.stream == Stream::Command {
