@@ -1,0 +1,49 @@
+//! `buildit init`.
+
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+
+use buildit::config::{self, Options};
+
+use crate::args::{DEFAULT_FILE, InitArgs};
+use crate::exit::{Exit, Failure, Outcome};
+use crate::init::detect;
+use crate::look::Look;
+use crate::out::Out;
+use crate::report::Mark;
+use crate::source;
+
+pub(crate) fn init(args: &InitArgs, look: Look) -> Outcome {
+    let folder = args
+        .dir
+        .canonicalize()
+        .map_err(|error| Failure::usage(format!("cannot look at {}: {error}", args.dir.display())))?;
+    let name = folder.file_name().map_or_else(|| "pipeline".into(), |name| name.to_string_lossy().into_owned());
+    let draft = detect(&folder, &name, &branch(&folder));
+    let text = draft.text();
+    // What is written must be valid whatever the folder is named; anything else is a mistake of ours, told as one.
+    config::parse(DEFAULT_FILE, &text, &Options::default()).map_err(Failure::refused)?;
+    let file = args.dir.join(DEFAULT_FILE);
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(args.force).create_new(!args.force);
+    options.open(&file).and_then(|mut opened| opened.write_all(text.as_bytes())).map_err(|error| {
+        Failure::usage(match error.kind() {
+            ErrorKind::AlreadyExists => format!("{} is there already; --force replaces it", file.display()),
+            _ => format!("cannot write {}: {error}", file.display()),
+        })
+    })?;
+    let found = if draft.found.is_empty() { "nothing that it knows".into() } else { draft.found.join(", ") };
+    let stages: Vec<&str> = draft.stages.iter().map(|stage| stage.name.as_str()).collect();
+    let mut out = Out::stdout();
+    let theme = look.stdout();
+    out.line(&format!("{}{} from {found}: {}", theme.shape(Mark::Succeeded), file.display(), stages.join(", ")));
+    out.line(&format!("  {}", theme.faint("next: buildit run")));
+    Ok(Exit::Succeeded)
+}
+
+/// The branch that is worked on here, or `main`. Read from the repository's own file: it may have no commit yet.
+fn branch(folder: &Path) -> String {
+    let head = source::repository(folder).and_then(|root| std::fs::read_to_string(root.join(".git/HEAD")).ok());
+    head.as_deref().and_then(|head| head.trim().strip_prefix("ref: refs/heads/")).unwrap_or("main").to_owned()
+}

@@ -1,0 +1,38 @@
+//! One file for each command.
+
+mod completions;
+mod fmt;
+mod graph;
+mod init;
+mod plan;
+mod run;
+mod shell;
+mod validate;
+
+use crate::args::Command;
+use crate::exit::{Failure, Outcome};
+use crate::look::Look;
+
+/// Does what was asked for.
+pub(crate) fn dispatch(command: Command, look: Look) -> Outcome {
+    match command {
+        Command::Validate(args) => validate::validate(args, look),
+        Command::Graph(args) => graph::graph(args, look),
+        Command::Fmt(args) => fmt::fmt(args, look),
+        Command::Init(args) => init::init(&args, look),
+        Command::Completions(args) => completions::completions(&args),
+        Command::Plan(args) => runtime()?.block_on(plan::plan(*args, look)),
+        Command::Run(args) => {
+            let runtime = runtime()?;
+            let outcome = runtime.block_on(run::run(*args, look));
+            // Nobody waits for a thread that reads a terminal.
+            runtime.shutdown_background();
+            outcome
+        }
+    }
+}
+
+/// Where asynchronous work is done. Few threads: the work itself is done by other processes.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(Failure::backend)
+}

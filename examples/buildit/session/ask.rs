@@ -1,0 +1,168 @@
+//! Asks a person at the terminal.
+
+use std::io::BufRead;
+use std::sync::{Arc, OnceLock};
+
+use buildit::event::Approval;
+use buildit::pipeline::ApprovalField;
+use tokio::sync::Mutex;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::task::JoinHandle;
+
+use super::Answers;
+use crate::out::Out;
+use crate::report::{Mark, Theme};
+use crate::text::{Keep, sanitize};
+
+/// A question that is on the terminal. Dropping it takes the question back.
+#[derive(Debug)]
+pub(crate) struct Asked(JoinHandle<Option<Approval>>);
+
+impl Asked {
+    /// The answer; `None` when the terminal is closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing; what was typed so far is kept.
+    pub(crate) async fn answer(&mut self) -> Option<Approval> {
+        (&mut self.0).await.ok().flatten()
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Asks whether a stage may go on, and for its fields.
+pub(crate) fn ask(stage: &str, message: &str, fields: &[ApprovalField], answers: &Answers, theme: Theme) -> Asked {
+    let question = sanitize(message, Keep::Nothing).into_owned();
+    let title = format!("{}{} waits for approval: {question}", theme.shape(Mark::Waiting), theme.strong(stage));
+    let (fields, answers, lines) = (fields.to_vec(), answers.clone(), typed());
+    Asked(tokio::spawn(async move {
+        let mut lines = lines.lock().await;
+        converse(&title, &fields, &answers, &mut Person { lines: &mut lines, out: Out::stderr() }).await
+    }))
+}
+
+type Lines = Arc<Mutex<UnboundedReceiver<String>>>;
+
+/// What is typed, line by line. Reading a terminal cannot be broken off, so one thread does it for the whole life of
+/// the process, and a question that is taken back leaves nobody behind who swallows the next answer.
+fn typed() -> Lines {
+    static LINES: OnceLock<Lines> = OnceLock::new();
+    Arc::clone(LINES.get_or_init(|| {
+        let (sender, receiver) = unbounded_channel();
+        std::thread::spawn(move || {
+            for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Arc::new(Mutex::new(receiver))
+    }))
+}
+
+/// Where questions are put.
+struct Person<'a> {
+    lines: &'a mut UnboundedReceiver<String>,
+    out: Out,
+}
+
+impl Person<'_> {
+    async fn answer(&mut self, prompt: &str) -> Option<String> {
+        self.out.text(prompt);
+        Some(self.lines.recv().await?.trim().to_owned())
+    }
+}
+
+async fn converse(
+    title: &str,
+    fields: &[ApprovalField],
+    answers: &Answers,
+    person: &mut Person<'_>,
+) -> Option<Approval> {
+    person.out.line(title);
+    loop {
+        match person.answer("  Approve? [y/n] ").await?.to_lowercase().as_str() {
+            "y" | "yes" => break,
+            "n" | "no" => return Some(Approval::no(answers.by())),
+            _ => {}
+        }
+    }
+    let mut approval = Approval::yes(answers.by());
+    for field in fields {
+        let value = fill_in(field, answers.field(field), person).await?;
+        approval = approval.with_field(&field.name, value);
+    }
+    Some(approval)
+}
+
+/// Asks for a field until the answer is allowed.
+async fn fill_in(field: &ApprovalField, default: Option<&str>, person: &mut Person<'_>) -> Option<String> {
+    let hint =
+        field.description.as_ref().map(|text| format!(", {}", sanitize(text, Keep::Nothing))).unwrap_or_default();
+    let choices = if field.choices.is_empty() { String::new() } else { format!(" ({})", field.choices.join(", ")) };
+    let shown = default.map(|default| format!(" [{default}]")).unwrap_or_default();
+    loop {
+        let answer = person.answer(&format!("  {}{hint}{choices}{shown}: ", field.name)).await?;
+        let value = if answer.is_empty() { default.unwrap_or_default() } else { &answer };
+        if field.required && value.is_empty() {
+            person.out.line("  it must not be empty");
+        } else if !field.choices.is_empty() && !value.is_empty() && !field.choices.iter().any(|choice| choice == value)
+        {
+            person.out.line("  it must be one of the choices");
+        } else {
+            return Some(value.to_owned());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::out::Page;
+
+    fn fields() -> Vec<ApprovalField> {
+        vec![
+            ApprovalField {
+                name: "note".into(),
+                required: true,
+                description: Some("why now".into()),
+                ..Default::default()
+            },
+            ApprovalField {
+                name: "speed".into(),
+                choices: vec!["slow".into(), "fast".into()],
+                default: Some("slow".into()),
+                ..Default::default()
+            },
+        ]
+    }
+
+    async fn talk(answers: &[&str]) -> (Option<Approval>, String) {
+        let (sender, mut lines) = unbounded_channel();
+        answers.iter().for_each(|answer| sender.send((*answer).to_owned()).unwrap());
+        drop(sender);
+        let page = Page::default();
+        let mut person = Person { lines: &mut lines, out: page.out() };
+        let approval = converse("ship waits for approval: Ship?", &fields(), &Answers::default(), &mut person).await;
+        // What a person types ends the line; here nobody types.
+        (approval, page.text().replace("] ", "]\n").replace(": ", ":\n"))
+    }
+
+    #[tokio::test]
+    async fn fields_are_asked_for_until_they_are_right() {
+        let (approval, said) = talk(&["maybe", "y", "", "it is time", "quick", ""]).await;
+        assert_eq!(approval, Some(Approval::yes("").with_field("note", "it is time").with_field("speed", "slow")));
+        insta::assert_snapshot!(said);
+    }
+
+    #[tokio::test]
+    async fn a_no_asks_nothing_more_and_a_closed_terminal_is_no_answer() {
+        assert_eq!(talk(&["n"]).await.0, Some(Approval::no("")));
+        assert_eq!(talk(&["y"]).await.0, None);
+    }
+}

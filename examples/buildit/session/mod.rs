@@ -1,0 +1,21 @@
+//! One `buildit run`: what it is started with, how it is followed, and how it ends.
+
+mod answers;
+mod ask;
+mod context;
+mod env_file;
+mod executors;
+mod follow;
+mod keep;
+mod logs;
+mod secrets;
+mod signals;
+pub(crate) mod state;
+
+pub(crate) use answers::Answers;
+pub(crate) use context::context;
+pub(crate) use executors::Executors;
+pub(crate) use follow::Follower;
+pub(crate) use keep::Keep;
+pub(crate) use secrets::secrets;
+pub(crate) use signals::{Signal, Signals};

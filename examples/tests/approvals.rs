@@ -1,0 +1,52 @@
+//! Approvals without a terminal.
+
+mod common;
+
+use common::Project;
+
+const ASKS: &str = r#"
+pipeline "p"
+stage "a" { run "true" }
+stage "ship" { needs "a"; approval { message "Ship it?" }; run "echo by ${approval.by}" }
+"#;
+
+#[test]
+fn a_run_that_would_wait_for_ever_is_refused() {
+    let project = Project::new(ASKS);
+    let done = project.json(&[]).exits(2);
+    assert_eq!(done.objects()[0]["code"], "approval-needed");
+    assert!(done.of_type("run_started").is_empty());
+    let done = project.buildit(&["run"]).exits(2);
+    assert!(done.stderr.contains("--approve"), "{}", done.stderr);
+}
+
+#[test]
+fn approvals_are_given_in_advance() {
+    for args in [["--approve", "ship"].as_slice(), &["--approve-all"]] {
+        let done = Project::new(ASKS).json(args).exits(0);
+        assert_eq!(done.of_type("approval_requested")[0]["message"], "Ship it?");
+        let given = &done.of_type("approval_given")[0];
+        assert_eq!((given["by"].as_str(), given["approved"].as_bool()), (Some("ann"), Some(true)));
+        assert_eq!(done.log("ship"), ["by ann"]);
+    }
+}
+
+#[test]
+fn a_stage_that_will_not_run_needs_no_approval() {
+    let project = Project::new(ASKS);
+    project.json(&["--stage", "a"]).exits(0);
+    let project = Project::new(&ASKS.replace("approval {", "when branch=\"release\"; approval {"));
+    project.json(&[]).exits(0);
+    project.json(&["--branch", "release"]).exits(2);
+}
+
+#[test]
+fn fields_are_filled_in() {
+    let asks =
+        ASKS.replace("message", "field \"note\" required=#true; message").replace("approval.by", "approval.note");
+    let project = Project::new(&asks);
+    let done = project.json(&["--approve-all"]).exits(2);
+    assert_eq!(done.objects()[0]["code"], "approval-field-missing");
+    let done = project.json(&["--approve-all", "--approve-field", "note=it's time"]).exits(0);
+    assert_eq!(done.log("ship"), ["by it's time"]);
+}

@@ -1,0 +1,113 @@
+//! `validate`, `graph`, `fmt`, `init`, `completions`, `plan`.
+
+mod common;
+
+use common::{Project, steady};
+
+const GOOD: &str =
+    "pipeline \"p\"\n\nstage \"a\" {\n    run \"true\"\n}\n\nstage \"b\" {\n    needs \"a\"\n    run \"true\"\n}\n";
+
+#[test]
+fn validate_tells_all_files() {
+    let project = Project::new(GOOD);
+    project.write("bad.kdl", "pipeline \"p\"\nstage \"a\" { imge \"x\"; run \"true\" }\n");
+    project.buildit(&["validate"]).exits(0);
+    let done = project.buildit(&["validate", ".buildit.kdl", "bad.kdl"]).exits(2);
+    insta::assert_snapshot!("validate_human", format!("{}---\n{}", done.stdout, done.stderr));
+    let done = project.buildit(&["validate", "--output", "json", "bad.kdl"]).exits(2);
+    insta::assert_snapshot!("validate_json", done.stdout);
+    project.buildit(&["validate", "missing.kdl"]).exits(2);
+}
+
+#[test]
+fn a_warning_is_no_error() {
+    let project = Project::new(
+        "pipeline \"p\"\nstage \"a\" { run \"true\" }\nstage \"c\" { run \"true\" }\nstage \"b\" needs=\"a\" needs=\"c\" { run \"true\" }\n",
+    );
+    let done = project.buildit(&["validate", "--output", "json"]).exits(0);
+    assert_eq!(done.objects()[0]["severity"], "warning", "{}", done.stdout);
+    project.json(&[]).exits(0);
+}
+
+#[test]
+fn graphs_have_five_forms() {
+    let project = Project::new(GOOD);
+    for format in ["text", "dot", "mermaid", "json", "svg"] {
+        let done = project.buildit(&["graph", ".buildit.kdl", "--format", format]).exits(0);
+        insta::assert_snapshot!(format!("graph_{format}"), done.stdout);
+    }
+    project.write(
+        "circle.kdl",
+        "pipeline \"p\"\nstage \"a\" { needs \"b\"; run \"x\" }\nstage \"b\" { needs \"a\"; run \"x\" }\n",
+    );
+    let done = project.buildit(&["graph", "circle.kdl"]).exits(2);
+    assert!(done.stdout.is_empty() && done.stderr.contains("cycle"), "{}", done.stderr);
+}
+
+#[test]
+fn fmt_keeps_comments_and_checks() {
+    let project = Project::new("// first\npipeline    \"p\"\nstage \"a\" {   run \"true\" // why\n}\n");
+    let before = project.read(".buildit.kdl");
+    project.buildit(&["fmt", "--check"]).exits(1);
+    assert_eq!(project.read(".buildit.kdl"), before, "--check changes nothing");
+    project.buildit(&["fmt"]).exits(0);
+    let after = project.read(".buildit.kdl");
+    assert!(after.contains("// first") && after.contains("// why"), "{after}");
+    project.buildit(&["fmt", "--check"]).exits(0);
+    project.buildit(&["fmt", "missing.kdl"]).exits(2);
+    project.write("bad.kdl", "stage {");
+    project.buildit(&["fmt", "bad.kdl"]).exits(2);
+    assert_eq!(project.read("bad.kdl"), "stage {");
+}
+
+#[test]
+fn init_writes_a_pipeline_that_runs() {
+    let project = Project::new("");
+    std::fs::remove_file(project.path().join(".buildit.kdl")).unwrap();
+    project.buildit(&["init"]).exits(0);
+    project.buildit(&["validate"]).exits(0);
+    project.buildit(&["fmt", "--check"]).exits(0);
+    project.json(&[]).exits(0);
+    project.buildit(&["init"]).exits(2);
+    project.buildit(&["init", "--force"]).exits(0);
+}
+
+#[test]
+fn init_knows_makefiles() {
+    let project = Project::new("");
+    project.write("Makefile", "test:\n\t@echo tested\nbuild:\n\t@echo built\n");
+    project.buildit(&["init", "--force"]).exits(0);
+    let done = project.json(&[]).exits(0);
+    assert_eq!((done.log("test"), done.log("build")), (vec!["tested".into()], vec!["built".into()]));
+}
+
+#[test]
+fn completions_are_for_each_shell() {
+    let project = Project::new(GOOD);
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let done = project.buildit(&["completions", shell]).exits(0);
+        assert!(done.stdout.contains("buildit") && done.stdout.contains("validate"), "{shell}");
+    }
+}
+
+#[test]
+fn plan_tells_what_would_run_and_starts_nothing() {
+    let project = Project::new(
+        r#"
+        pipeline "p"
+        on "push" { branches "main"; paths "src/**" }
+        on "tag" pattern="v*"
+        param "region" default="eu"
+        stage "a" { run "echo x > $HOME/never" }
+        stage "b" { needs "a"; when branch="release"; run "true" }
+        stage "c" { needs "b"; when "params.region == 'eu'"; approval; run "true" }
+        stage "d" { needs "a"; when "failure()"; run "true" }
+        stage "e" { run "true" }
+        "#,
+    );
+    let done =
+        project.buildit(&["plan", "--event", "push", "--branch", "dev", "--stage", "c", "--stage", "d"]).exits(0);
+    insta::assert_snapshot!("plan_human", steady(&done.stdout));
+    let done = project.buildit(&["plan", "--output", "json", "--event", "tag", "--tag", "v1"]).exits(0);
+    insta::assert_snapshot!("plan_json", done.stdout);
+}

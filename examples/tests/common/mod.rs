@@ -1,0 +1,175 @@
+//! What the tests of the command line share.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::allow_attributes,
+    reason = "each test file is a program of its own and uses a part of it"
+)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+
+use serde_json::Value;
+
+/// The command line that `cargo test` built with these tests.
+pub fn binary() -> PathBuf {
+    // …/debug/deps/cli-…: examples lie beside `deps`.
+    let own = std::env::current_exe().unwrap();
+    let binary = own.parent().and_then(Path::parent).unwrap().join("examples/buildit");
+    assert!(binary.exists(), "{} is missing: cargo build -p buildit-examples --example buildit", binary.display());
+    binary
+}
+
+/// A folder with a pipeline, in a repository of its own, and a state folder of its own.
+pub struct Project {
+    dir: tempfile::TempDir,
+    state: tempfile::TempDir,
+}
+
+impl Project {
+    /// A repository that holds this pipeline.
+    pub fn new(pipeline: &str) -> Self {
+        let project = Self { dir: tempfile::tempdir().unwrap(), state: tempfile::tempdir().unwrap() };
+        project.write(".buildit.kdl", pipeline);
+        project.git(&["init", "-q", "-b", "main"]);
+        project
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Where the command line keeps what it needs while a run goes.
+    pub fn state(&self) -> &Path {
+        self.state.path()
+    }
+
+    pub fn write(&self, file: &str, text: &str) {
+        let path = self.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    pub fn read(&self, file: &str) -> String {
+        std::fs::read_to_string(self.path().join(file)).unwrap()
+    }
+
+    /// A pipe in the state folder, for a job and a test to wait for each other. It lies outside of the source.
+    pub fn pipe(&self, name: &str) -> PathBuf {
+        let path = self.state.path().join(name);
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        path
+    }
+
+    pub fn git(&self, args: &[&str]) {
+        let mut git = std::process::Command::new("git");
+        git.args(["-c", "user.name=Ann", "-c", "user.email=ann@example.com"]).args(args).current_dir(self.path());
+        let done = git.output().unwrap();
+        assert!(done.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+
+    /// The command line in this folder, with nothing of this process's environment that changes what it prints.
+    pub fn command(&self, args: &[&str]) -> std::process::Command {
+        let mut command = std::process::Command::new(binary());
+        command.args(args).current_dir(self.path()).stdin(Stdio::null());
+        command.env("XDG_STATE_HOME", self.state.path()).env("USER", "ann");
+        command.env_remove("CI").env_remove("NO_COLOR").env_remove("GIT_DIR").env_remove("GIT_WORK_TREE");
+        command
+    }
+
+    pub fn buildit(&self, args: &[&str]) -> Done {
+        Done::of(self.command(args).output().unwrap())
+    }
+
+    /// Runs the pipeline and reads the objects.
+    pub fn json(&self, args: &[&str]) -> Done {
+        let all: Vec<&str> = ["run", "--output", "json"].iter().chain(args).copied().collect();
+        self.buildit(&all)
+    }
+}
+
+/// What a command did.
+pub struct Done {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Done {
+    pub fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or_else(|| panic!("killed: {:?}", output.status)),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// The same, once the exit code was looked at.
+    #[track_caller]
+    pub fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// The objects on standard output.
+    pub fn objects(&self) -> Vec<Value> {
+        self.stdout
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+            .collect()
+    }
+
+    /// The objects of one type.
+    pub fn of_type(&self, kind: &str) -> Vec<Value> {
+        self.objects().into_iter().filter(|object| object["type"] == kind).collect()
+    }
+
+    /// How each stage ended, in the order of their ends.
+    pub fn ended(&self) -> Vec<(String, String)> {
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        self.of_type("stage_finished").iter().map(|end| (text(&end["stage"]), text(&end["status"]))).collect()
+    }
+
+    /// How this stage ended.
+    pub fn status(&self, stage: &str) -> String {
+        let ended = self.ended();
+        let found = ended.iter().find(|(name, _)| name == stage);
+        found.unwrap_or_else(|| panic!("{stage} is not among {ended:?}")).1.clone()
+    }
+
+    /// What this stage printed, without the echo of its commands.
+    pub fn log(&self, stage: &str) -> Vec<String> {
+        let lines = self.of_type("log").into_iter();
+        lines
+            .filter(|line| line["stage"] == stage && line["stream"] != "command")
+            .map(|line| line["text"].as_str().unwrap().to_owned())
+            .collect()
+    }
+}
+
+/// The text with everything that differs between two runs made the same.
+pub fn steady(text: &str) -> String {
+    let mut steady = String::new();
+    for line in text.lines() {
+        let words: Vec<&str> = line.split_inclusive(' ').collect();
+        for word in words {
+            let bare = word.trim_end();
+            let number = bare.trim_end_matches(|character: char| character.is_ascii_alphabetic());
+            let is_time = !number.is_empty()
+                && number.len() < bare.len()
+                && matches!(&bare[number.len()..], "ms" | "s" | "m" | "h")
+                && number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+            if is_time {
+                // What was put before it to align it goes too: a longer time has less of it.
+                let ends = steady.trim_end_matches(' ').len();
+                steady.truncate(ends);
+                steady.push_str("  T");
+                steady.push_str(&word[bare.len()..]);
+            } else {
+                steady.push_str(word);
+            }
+        }
+        steady.push('\n');
+    }
+    steady
+}
