@@ -1,6 +1,6 @@
 //! What was found while reading, and the hints for what is not known.
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::pipeline::Origin;
 
 /// Collects findings, so that all of them are told at once.
@@ -10,6 +10,10 @@ pub(crate) struct Findings(pub(crate) Vec<Diagnostic>);
 impl Findings {
     pub(crate) fn push(&mut self, finding: Diagnostic) {
         self.0.push(finding);
+    }
+
+    pub(crate) fn has_errors(&self) -> bool {
+        self.0.iter().any(|finding| finding.severity == Severity::Error)
     }
 
     /// An error at this place.
@@ -99,9 +103,13 @@ pub(crate) fn similar<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         if candidate.len() > LONGEST_WORD {
             continue;
         }
-        let distance = strsim::damerau_levenshtein(&lower, &candidate.to_ascii_lowercase());
         let allowed = (word.len().max(candidate.len()) / 3).clamp(1, 3);
-        if distance <= allowed && best.is_none_or(|(least, _)| distance < least) {
+        // Words of very different lengths need no look: a broken file may hold a hundred thousand of them.
+        if word.len().abs_diff(candidate.len()) > allowed {
+            continue;
+        }
+        let distance = strsim::osa_distance(&lower, &candidate.to_ascii_lowercase());
+        if distance <= allowed && distance < candidate.len() && best.is_none_or(|(least, _)| distance < least) {
             best = Some((distance, candidate));
         }
     }

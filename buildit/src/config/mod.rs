@@ -16,13 +16,17 @@ mod older;
 mod options;
 mod param;
 mod pipeline;
+mod place;
 mod report;
+mod seen;
 mod shape;
 mod source;
 mod stage;
 mod syntax;
 mod trigger;
 mod units;
+#[cfg(feature = "kdl-v1")]
+mod v1;
 mod values;
 
 pub use format::{FormatError, format};
@@ -30,4 +34,5 @@ pub use loader::{MemorySources, SourceError, SourceLoader, SourceTree};
 pub use options::{Limits, Options};
 pub use pipeline::{InvalidPipeline, KdlPipeline, load, parse};
 pub use report::Report;
+pub use seen::ParseCache;
 pub use source::{Source, Sources};

@@ -3,14 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::document;
 use super::findings::Findings;
 use super::loader::{self, SourceTree};
 use super::options::Options;
 use super::source::Sources;
 use super::units::Units;
+use super::{document, place};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::pipeline::{Origin, Pipeline, PipelineError, PipelineSpec, RunContext};
+use crate::plan::Plan;
 
 /// A pipeline that was read from KDL text, and found valid.
 #[derive(Clone, Debug)]
@@ -84,12 +85,35 @@ pub fn parse(name: &str, text: &str, options: &Options) -> Result<KdlPipeline, I
     let mut sources = Sources::default();
     let mut found = Findings::default();
     let units = Units::load(name, text, options, &mut sources, &mut found);
+    // A file that could not be read at all leaves names unknown that are fine: nothing is said about those.
+    let complete = !found.has_errors();
     let spec = document::decode(&units.nodes(), name, &mut found);
+    if complete {
+        plan(&spec, options, &sources, &mut found);
+    }
     let diagnostics = sorted(found.0, &sources);
     if diagnostics.has_errors() {
         return Err(InvalidPipeline { diagnostics, sources });
     }
     Ok(KdlPipeline { spec: Arc::new(spec), warnings: diagnostics, sources })
+}
+
+/// Adds what is wrong with the pipeline as a whole: its references, conditions, scripts, matrices and graph.
+fn plan(spec: &PipelineSpec, options: &Options, sources: &Sources, found: &mut Findings) {
+    let mut more = match Plan::compile(spec, options.expand) {
+        Ok(plan) => plan.warnings().to_vec(),
+        Err(findings) => findings.0,
+    };
+    // Where each stage was refused, that none is left is no news.
+    more.retain(|finding| finding.code != "no-stage" || !found.has_errors());
+    place::refine(&mut more, spec, sources);
+    let start = spec.origins.get("pipeline").cloned().or_else(|| sources.iter().next().map(|main| main.origin(0, 0)));
+    for finding in &mut more {
+        if finding.origin.is_none() {
+            finding.origin.clone_from(&start);
+        }
+    }
+    found.0.append(&mut more);
 }
 
 /// Reads a pipeline from a file of a source tree, whose other files it may include. The name of the file in

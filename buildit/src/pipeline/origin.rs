@@ -1,8 +1,12 @@
 //! Where a part of a pipeline was written.
 
 use std::fmt;
-use std::sync::Arc;
+use std::hash::BuildHasher;
+use std::sync::{Arc, LazyLock, OnceLock};
 
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use serde::{Deserialize, Serialize};
 
 /// Where something was written: a range of bytes in a file, and where a template brought it in.
@@ -44,31 +48,100 @@ impl fmt::Display for Origin {
 /// | a stage | `stage`, `needs.NAME`, `matrix`, `matrix.AXIS`, `matrix.AXIS[0]`, `matrix.exclude[0]`, `when` (an expression's text), `when.branch[0]`, `image`, `image.user`, `image.platform`, `image.credentials.username`, `image.credentials.password`, `env.NAME`, `secrets.NAME`, `caches.NAME`, `run[0]`, `shell`, `artifacts[0]`, `artifacts[0].name`, `reports.junit[0]`, `timeout`, `retry`, `resources`, `resources.cpu`, `resources.memory`, `runs-on[0]`, `cacheable`, `inputs[0]`, `environment`, `approval`, `approval.message`, `approval.by[0]`, `approval.fields.NAME`, `executor`, `allow-failure`, `workdir`, `entrypoint[0]`, `privileged` |
 /// | a stage's service | `services.NAME`, then `.image` (and its settings as above), `.command[0]`, `.env.NAME`, `.ready`, `.resources` |
 /// | a stage's action | `deploy`, `deploy.service`, `deploy.environment`, `deploy.image`, `deploy.strategy`, `terraform`, `terraform.stack`, `build-image`, `build-image.dockerfile`, `build-image.context`, `build-image.target`, `build-image.tags[0]`, `build-image.args.NAME` |
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Origins(Vec<(Box<str>, Origin)>);
+pub struct Origins {
+    parts: Vec<(Box<str>, Origin)>,
+    /// Where in `parts` each part is, by the hash of its path; made when it is first asked for, since most pipelines
+    /// are right and nobody asks.
+    #[serde(skip)]
+    index: OnceLock<HashTable<usize>>,
+}
 
 impl Origins {
     /// Notes where `part` was written; the later note of a part wins.
     pub fn insert(&mut self, part: impl Into<Box<str>>, origin: Origin) {
         // Looking for an earlier note here would make a stage of 100,000 variables take minutes.
-        self.0.push((part.into(), origin));
+        self.parts.push((part.into(), origin));
+        self.index.take();
     }
 
     /// Where `part` was written, if that is known.
     #[must_use]
     pub fn get(&self, part: &str) -> Option<&Origin> {
-        self.0.iter().rev().find(|(known, _)| &**known == part).map(|(_, origin)| origin)
+        let found = self.index().find(hash(part), |at| *self.parts[*at].0 == *part)?;
+        Some(&self.parts[*found].1)
     }
 
     /// All parts with their origins, in the order in which they were noted.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Origin)> {
-        self.0.iter().map(|(part, origin)| (&**part, origin))
+        self.parts.iter().map(|(part, origin)| (&**part, origin))
     }
 
     /// Whether nothing is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.parts.is_empty()
+    }
+
+    fn index(&self) -> &HashTable<usize> {
+        self.index.get_or_init(|| {
+            let mut index: HashTable<usize> = HashTable::with_capacity(self.parts.len());
+            for (at, (part, _)) in self.parts.iter().enumerate() {
+                let same = |known: &usize| *self.parts[*known].0 == **part;
+                let entry = index.entry(hash(part), same, |known| hash(&self.parts[*known].0));
+                match entry {
+                    Entry::Occupied(mut known) => *known.get_mut() = at,
+                    Entry::Vacant(free) => {
+                        free.insert(at);
+                    }
+                }
+            }
+            index
+        })
+    }
+}
+
+fn hash(part: &str) -> u64 {
+    // Paths come from texts that anybody may have written, so the hash must not be known to them.
+    static STATE: LazyLock<RandomState> = LazyLock::new(RandomState::default);
+    STATE.hash_one(part)
+}
+
+impl Clone for Origins {
+    fn clone(&self) -> Self {
+        Self { parts: self.parts.clone(), index: OnceLock::new() }
+    }
+}
+
+impl PartialEq for Origins {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts == other.parts
+    }
+}
+
+impl Eq for Origins {}
+
+impl fmt::Debug for Origins {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_later_note_wins() {
+        let at = |line| Origin { line, ..Origin::default() };
+        let mut origins = Origins::default();
+        origins.insert("image", at(1));
+        origins.insert("run[0]", at(2));
+        assert_eq!(origins.get("image"), Some(&at(1)));
+        origins.insert("image", at(3));
+        assert_eq!(origins.get("image"), Some(&at(3)));
+        assert_eq!(origins.clone().get("run[0]"), Some(&at(2)));
+        assert_eq!(origins.get("env"), None);
     }
 }

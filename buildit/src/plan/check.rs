@@ -13,7 +13,9 @@ use crate::condition;
 use crate::diagnostic::Diagnostic;
 use crate::pipeline::{Action, Command, PipelineSpec, RunAction, StageSpec};
 use crate::variables::shell::{self, Placed, Placement, Refusal};
-use crate::variables::{NameError, Names, PieceKind, Place, Reference, StageNames, Variable, may_refer, pieces};
+use crate::variables::{
+    NameError, Names, PieceKind, Place, Reference, StageNames, Variable, closest, may_refer, pieces,
+};
 
 /// Checks every text of a pipeline, in one pass over its stages.
 #[derive(Debug)]
@@ -113,7 +115,16 @@ impl<'p> Checker<'p> {
 
     /// A cache's key is resolved for each stage that uses it, so it may refer to what is the stage's own.
     fn check_cache(&mut self, index: usize, name: &str, names: &StageNames<'_, '_>, out: &mut Findings) {
-        let Some(cache) = self.spec.caches.iter().find(|cache| cache.name == name) else { return };
+        let Some(cache) = self.spec.caches.iter().find(|cache| cache.name == name) else {
+            let finding = Diagnostic::error("unknown-cache", format!("there is no cache `{name}`"));
+            let known = self.spec.caches.iter().take(1000).map(|cache| cache.name.as_str());
+            let help = match closest(name, known) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => "write at the top level what it holds: `cache \"…\" { path \"…\"; key \"…\" }`".to_owned(),
+            };
+            out.stage(&self.spec.stages[index], format!("caches.{name}"), None, finding.with_help(help));
+            return;
+        };
         let parts = [("key".to_owned(), &cache.key)].into_iter();
         let parts = parts.chain(cache.paths.iter().enumerate().map(|(at, path)| (format!("paths[{at}]"), path)));
         let keys = cache.restore_keys.iter().enumerate();

@@ -10,6 +10,8 @@ mod merge;
 mod needs;
 mod when;
 
+use indexmap::IndexSet;
+
 use super::document::Templates;
 use super::env::{self, Earlier};
 use super::findings::Findings;
@@ -65,20 +67,23 @@ pub(crate) fn decode<'a>(node: Node<'a>, templates: &Templates<'a>, out: &mut Fi
     let name = node.arg().and_then(|value| value.parsed("bad-name", values::stage_name, out));
     let used_at = node.prop("use").map(|value| value.origin());
     let parts = merge::parts(node, templates, used_at.as_ref(), out);
+    let template_missing = template_of(node).is_some_and(|(name, _)| !templates.contains_key(name));
     // A stage without a usable name is read all the same: its other mistakes are told too.
     let named = name.is_some();
-    let stage = read(node, name.unwrap_or_default(), &parts, out);
+    let stage = read(node, name.unwrap_or_default(), &parts, template_missing, out);
     named.then_some(stage)
 }
 
-/// Reads the nodes that make up a stage: its own, and before them those of its template.
-fn read<'a>(stage_node: Node<'a>, name: String, parts: &[Node<'_>], out: &mut Findings) -> StageSpec {
+/// Reads the nodes that make up a stage: its own, and before them those of its template. `incomplete` when those could
+/// not be found.
+fn read<'a>(stage_node: Node<'a>, name: String, parts: &[Node<'_>], incomplete: bool, out: &mut Findings) -> StageSpec {
     let mut stage = StageSpec::new(name, Action::Run(RunAction::default()));
     stage.origins.insert("stage", stage_node.origin());
     let mut needs = needs::Needs::default();
     needs.take_properties(stage_node, &mut stage.origins, out);
     let mut actions = action::Actions::default();
     let mut services = super::node::Seen::default();
+    let (mut caches, mut secrets) = (IndexSet::new(), IndexSet::new());
     let (mut from_template, mut own) = (Earlier::new(), Earlier::new());
     for part in parts {
         let (node, origins) = (*part, &mut stage.origins);
@@ -92,8 +97,8 @@ fn read<'a>(stage_node: Node<'a>, name: String, parts: &[Node<'_>], out: &mut Fi
                 env::decode(node, "env", earlier, &mut stage.env, origins, out);
             }
             "service" => stage.services.extend(container::service(node, &mut services, origins, out)),
-            "cache" => names(node, "caches", values::key, &mut stage.caches, origins, out),
-            "secrets" => names(node, "secrets", values::variable, &mut stage.secrets, origins, out),
+            "cache" => names(node, "caches", values::key, &mut caches, origins, out),
+            "secrets" => names(node, "secrets", values::variable, &mut secrets, origins, out),
             "run" | "deploy" | "terraform" | "build-image" | "shell" => actions.take(node, origins, out),
             "reports" => {
                 let reports = stage.reports.get_or_insert_default();
@@ -141,10 +146,12 @@ fn read<'a>(stage_node: Node<'a>, name: String, parts: &[Node<'_>], out: &mut Fi
         }
     }
     stage.needs = needs.finish();
+    stage.caches = caches.into_iter().collect();
+    stage.secrets = secrets.into_iter().collect();
     matrix::check_excludes(&stage, out);
     // Where an action is missing or wrong, which was told, one that does nothing stands in for it, so that what
     // needs the stage is not called wrong too.
-    let misspelt = parts.iter().any(|part| !NODES.contains(&part.name()));
+    let misspelt = incomplete || parts.iter().any(|part| !NODES.contains(&part.name()));
     stage.action = actions.finish(stage_node, misspelt, out).unwrap_or_else(|| {
         let commands = vec![Command::new("true")];
         Action::Run(RunAction { commands, ..RunAction::default() })
@@ -212,18 +219,17 @@ fn names(
     node: Node<'_>,
     part: &str,
     read: fn(&str) -> Result<String, Bad>,
-    names: &mut Vec<String>,
+    names: &mut IndexSet<String>,
     origins: &mut Origins,
     out: &mut Findings,
 ) {
     shape::check(node, &Shape::leaf(Args::Some("a name")), out);
-    let mut known: std::collections::HashSet<String> = names.iter().cloned().collect();
     for value in node.args() {
         if let Some(name) = value.parsed("bad-name", read, out)
-            && known.insert(name.clone())
+            && !names.contains(&name)
         {
             origins.insert(format!("{part}.{name}"), value.origin());
-            names.push(name);
+            names.insert(name);
         }
     }
 }

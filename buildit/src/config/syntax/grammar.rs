@@ -51,6 +51,7 @@ pub(crate) fn check(text: &str, depth: usize) -> Checked {
         place: Place::Node,
         removed: None,
         spaced: true,
+        after_bad: false,
     };
     check.run();
     let mut found = check.found;
@@ -72,6 +73,8 @@ struct Check<'a> {
     removed: Option<usize>,
     /// Whether white space came before what comes now.
     spaced: bool,
+    /// Whether a mistake came before it, so that a missing space is no news.
+    after_bad: bool,
 }
 
 impl Check<'_> {
@@ -226,6 +229,7 @@ impl Check<'_> {
         if token.kind.is_name() {
             self.place = Place::Entries;
             self.spaced = false;
+            self.after_bad = token.kind == Kind::Bad;
             return;
         }
         self.unexpected(token, "a node begins with its name");
@@ -243,10 +247,11 @@ impl Check<'_> {
 
     /// Reads a value or a property, and says where it ends.
     fn entry(&mut self, token: Token) -> usize {
-        if !self.spaced {
+        if !self.spaced && !self.after_bad {
             self.unexpected(token, "put a space before it");
         }
         self.spaced = false;
+        self.after_bad = token.kind == Kind::Bad;
         let typed = token.kind == Kind::TypeOpen;
         let Some(value) = self.after_type(token) else { return token.end };
         if !value.kind.is_value() {

@@ -49,6 +49,10 @@ pub(crate) fn parse(source: &Source, depth: usize, out: &mut Findings) -> Option
         }
         return None;
     }
+    #[cfg(feature = "kdl-v1")]
+    if let Some(document) = super::v1::parse(text, depth) {
+        return Some(document);
+    }
     checked.mistakes.into_iter().for_each(|mistake| out.push(mistake.into_diagnostic(source)));
     None
 }

@@ -156,6 +156,14 @@ fn is_blank(line: &str, form: Form) -> bool {
 /// from; one more entry tells where the value ends.
 pub(crate) fn decode(written: &str) -> (String, Vec<u32>) {
     let mut value = Value::default();
+    // KDL 1 writes `r` before a raw string; no bare word holds quotes.
+    if written.starts_with("r\"") || written.starts_with("r#") {
+        let hashes = written[1..].bytes().take_while(|b| *b == b'#').count();
+        let end = written.len().saturating_sub(hashes + 1).max(hashes + 2);
+        value.copy(written, hashes + 2, end.min(written.len()));
+        value.places.push(end as u32);
+        return (value.text, value.places);
+    }
     match form(written) {
         None => value.copy(written, 0, written.len()),
         Some(form) if form.multiline => decode_lines(written, form, &mut value),
