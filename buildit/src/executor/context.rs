@@ -116,7 +116,9 @@ pub struct LogWrite {
     /// The physical output that the bytes were read from, and the raw offset behind them. The stored cursor follows
     /// it, line by line: with an offset, a line is stored once however often it is written, because the executor
     /// begins at the cursor. Bytes between two writes that were not passed on (markers) count as passed over, which
-    /// is possible only at the beginning of a line. Without it the bytes come from nowhere that can be read again.
+    /// is possible only at the beginning of a line. A write of [`Stream::Command`] that is longer than the raw bytes
+    /// behind the last position stands in for all of them (an echo in place of its mark) and consists of whole lines.
+    /// Without it the bytes come from nowhere that can be read again.
     pub position: Option<(Physical, u64)>,
 }
 

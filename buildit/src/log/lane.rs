@@ -55,6 +55,9 @@ impl Lane {
     /// passed over.
     pub(crate) fn push(&mut self, stream: Stream, mut bytes: Bytes, end: Option<u64>, out: &mut Vec<Piece>) {
         if let Some(end) = end {
+            if stream == Stream::Command && bytes.len() as u64 > end.saturating_sub(self.taken()) {
+                return self.stand_in(bytes, end, out);
+            }
             let start = end.saturating_sub(bytes.len() as u64);
             let known = self.taken().saturating_sub(start);
             if known >= bytes.len() as u64 && end <= self.taken() {
@@ -79,6 +82,21 @@ impl Lane {
                 self.push_masked(&window, out);
             }
         }
+    }
+
+    /// Takes the echo of a command in place of the shorter mark that stands for it in the raw output.
+    fn stand_in(&mut self, bytes: Bytes, end: u64, out: &mut Vec<Piece>) {
+        if end <= self.taken() {
+            return;
+        }
+        self.finish(out);
+        self.stream = Stream::Command;
+        let first = out.len();
+        let masker = Arc::clone(&self.masker);
+        self.settle(bytes, &|text| masker.scan(text, 0, 0, End::Closed), out);
+        self.finish(out);
+        out[first..].iter_mut().for_each(|piece| piece.end = end);
+        self.offset = end;
     }
 
     /// Ends a line that was begun.

@@ -230,6 +230,25 @@ async fn lines_of_all_streams_are_numbered_and_the_cursor_follows_their_offsets(
     assert_eq!(*observer.0.lock().unwrap(), page.chunks);
 }
 
+#[test]
+fn an_echo_stands_in_for_a_shorter_mark_and_eats_nothing_behind_it() {
+    for secrets in [&[][..], &["hunter2-hunter2"]] {
+        let mut lane = Lane::new(masker(secrets), 0);
+        let mut pieces = Vec::new();
+        let mut push = |stream, text: &'static str, end| lane.push(stream, text.into(), Some(end), &mut pieces);
+        push(Stream::Command, "cargo build --release\n  --workspace\n", 10);
+        push(Stream::Stdout, "one\nopen", 18);
+        push(Stream::Command, "cargo test --workspace\n", 28);
+        push(Stream::Command, "cargo test --workspace\n", 28);
+        push(Stream::Stdout, "two\n", 32);
+        let ends: Vec<_> = pieces.iter().map(|piece| (piece.stream, piece.lines, piece.end)).collect();
+        let (out, command) = (Stream::Stdout, Stream::Command);
+        assert_eq!(ends, [(command, 2, 10), (out, 1, 14), (out, 1, 18), (command, 1, 28), (out, 1, 32)]);
+        let expected = "cargo build --release\n  --workspace\none\nopen\ncargo test --workspace\ntwo\n";
+        assert_eq!(text(&pieces), expected.as_bytes());
+    }
+}
+
 #[tokio::test]
 async fn a_writer_whose_lease_is_lost_says_so_and_stores_nothing() {
     let (store, job) = store_with_job().await;
