@@ -114,12 +114,7 @@ impl Attempt {
     }
 
     /// Whether the same call is to be made again, after a wait; `None` when the run is in other hands.
-    async fn may_go_on(
-        &self,
-        error: &ExecutorError,
-        held: FencingToken,
-        waits: &mut Backoff,
-    ) -> Option<bool> {
+    async fn may_go_on(&self, error: &ExecutorError, held: FencingToken, waits: &mut Backoff) -> Option<bool> {
         let adopts = self.registered().adoption == Adoption::ByJobId;
         if let ExecutorError::LeaseLost(LeaseLost) | ExecutorError::Log(LogError::LeaseLost(LeaseLost)) = error {
             // It may have ended and be ours again: then the job is taken over under the new token.

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::Engine;
 use super::clock::SystemClock;
 use super::core::{Core, Parts, Registered};
 use super::error::BuildError;
 use super::slots::Slots;
-use super::Engine;
 use crate::artifact::{BlobStore, CacheStore};
 use crate::clock::Clock;
 use crate::executor::Executor;

@@ -30,7 +30,8 @@ pub struct StageLog {
 pub(super) fn events(core: Arc<Core>, bus: Arc<RunBus>, after: u64) -> BoxStream<'static, Result<Event, StoreError>> {
     let (seq, ended) = (bus.seq.subscribe(), bus.ended.subscribe());
     let reader = Events { core, bus, seq, ended, after, read: VecDeque::new(), done: false };
-    stream::try_unfold(reader, |mut reader| async move { Ok(reader.next().await?.map(|event| (event, reader))) }).boxed()
+    stream::try_unfold(reader, |mut reader| async move { Ok(reader.next().await?.map(|event| (event, reader))) })
+        .boxed()
 }
 
 struct Events {

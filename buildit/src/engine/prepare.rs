@@ -59,13 +59,7 @@ struct Shared {
 impl Preparer {
     pub(super) fn new(run: &Run, source: Option<Digest>, secrets: RunSecrets) -> Self {
         let inputs = JobInputs { source, checkout: run.spec().checkout.clone(), ..JobInputs::default() };
-        Self {
-            secrets,
-            shared: None,
-            inputs: Arc::new(inputs),
-            no_secrets: Arc::default(),
-            nothing: IndexMap::new(),
-        }
+        Self { secrets, shared: None, inputs: Arc::new(inputs), no_secrets: Arc::default(), nothing: IndexMap::new() }
     }
 
     /// The job of this attempt.
@@ -122,6 +116,9 @@ impl Shared {
 /// What the direct needs of a stage left; two that bring the same path are an error that names both.
 fn artifacts(run: &Run, stage: &StageSpec) -> Result<Vec<ArtifactInput>, PrepareError> {
     let mut all: Vec<ArtifactInput> = Vec::new();
+    if !run.has_products() {
+        return Ok(all);
+    }
     for need in run.graph().needs(stage) {
         let Some(products) = run.products(need) else { continue };
         let name = run.graph().name(need);

@@ -55,9 +55,9 @@ pub(super) async fn start(
         }
     };
     let secrets = RunSecrets::find(spec, &*core.secrets).await?;
-    findings.extend(secrets.missing.iter().map(|name| {
-        Diagnostic::error("missing-secret", format!("there is no secret `{name}`"))
-    }));
+    findings.extend(
+        secrets.missing.iter().map(|name| Diagnostic::error("missing-secret", format!("there is no secret `{name}`"))),
+    );
     if !findings.is_empty() {
         return Err(Diagnostics(findings).into());
     }

@@ -86,9 +86,8 @@ async fn failures_skip_what_follows_and_retries_wait() {
 #[tokio::test(start_paused = true)]
 async fn a_timeout_and_a_cancellation_stop_what_runs() {
     let script = || Script::new().stage("fmt", [Act::hang()]);
-    let pipeline = PipelineBuilder::new("shop")
-        .stage(StageBuilder::run("fmt", "true").timeout(Duration::from_secs(60)))
-        .build();
+    let pipeline =
+        PipelineBuilder::new("shop").stage(StageBuilder::run("fmt", "true").timeout(Duration::from_secs(60))).build();
     let engine = Engine::builder().executor(scripted(script())).clock(clock()).build().unwrap();
     let report = engine.start(&pipeline, options()).await.unwrap().wait().await.unwrap();
     assert_eq!(report.stage("fmt").unwrap().status, Status::TimedOut);
@@ -104,9 +103,8 @@ async fn a_timeout_and_a_cancellation_stop_what_runs() {
 #[tokio::test(start_paused = true)]
 async fn an_approval_opens_its_stage_and_a_bad_one_does_not() {
     let engine = Engine::builder().executor(scripted(Script::new())).clock(clock()).build().unwrap();
-    let pipeline = PipelineBuilder::new("shop")
-        .stage(StageBuilder::run("ship", "true").approval(ApprovalSpec::default()))
-        .build();
+    let pipeline =
+        PipelineBuilder::new("shop").stage(StageBuilder::run("ship", "true").approval(ApprovalSpec::default())).build();
     let run = engine.start(&pipeline, options()).await.unwrap();
     tokio::time::sleep(Duration::from_secs(86_400)).await;
     assert!(matches!(run.approve("shop", Approval::yes("ann")).await, Err(ApproveError::NoStage(_))));
@@ -123,10 +121,13 @@ async fn limits_of_engine_executor_and_run_hold() {
         let stages = (0..20).map(|index| StageBuilder::run(format!("s{index}"), "true"));
         PipelineBuilder::new("wide").stages(stages).build()
     };
-    let slow = || (0..20).fold(Script::new(), |script, index| {
-        script.stage(format!("s{index}"), [Act::succeed().after(Duration::from_secs(1))])
-    });
-    for (engine_limit, executor_limit, run_limit, most) in [(3, 9, 9, 3), (9, 4, 9, 4), (9, 9, 2, 2), (64, 64, 64, 20)] {
+    let slow = || {
+        (0..20).fold(Script::new(), |script, index| {
+            script.stage(format!("s{index}"), [Act::succeed().after(Duration::from_secs(1))])
+        })
+    };
+    for (engine_limit, executor_limit, run_limit, most) in [(3, 9, 9, 3), (9, 4, 9, 4), (9, 9, 2, 2), (64, 64, 64, 20)]
+    {
         let executor = scripted(slow());
         let engine = Engine::builder()
             .executor(executor.clone())
@@ -180,7 +181,8 @@ async fn runs_of_a_group_go_one_after_another_and_the_newest_cancels() {
     let order: Vec<_> = executor.started().iter().map(|job| job.run).collect();
     assert_eq!(order, runs.iter().map(RunHandle::id).collect::<Vec<_>>());
 
-    let newest = PipelineBuilder::new("web").concurrency_newest("ship").stage(StageBuilder::run("ship", "true")).build();
+    let newest =
+        PipelineBuilder::new("web").concurrency_newest("ship").stage(StageBuilder::run("ship", "true")).build();
     let mut ends = Vec::new();
     for _ in 0..3 {
         ends.push(engine.start(&newest, options()).await.unwrap());

@@ -152,12 +152,10 @@ impl Graph {
     /// The stages that this one needs, in the order in which it names them. They are looked up by name (the graph
     /// keeps its edges in one direction only, which halves its memory), so this is not for inner loops.
     pub fn needs<'a>(&'a self, stage: &'a StageSpec) -> impl Iterator<Item = StageIndex> + 'a {
-        let mut seen = Vec::with_capacity(stage.needs.len());
-        stage.needs.iter().flat_map(|need| self.resolve(need)).filter(move |need| {
-            let new = !seen.contains(need);
-            seen.push(*need);
-            new
-        })
+        // One name can only stand for one stage or one matrix: with a single name nothing comes twice.
+        let mut seen = (stage.needs.len() > 1).then(hashbrown::HashSet::<_, foldhash::fast::RandomState>::default);
+        let needs = stage.needs.iter().flat_map(|need| self.resolve(need));
+        needs.filter(move |need| seen.as_mut().is_none_or(|seen| seen.insert(*need)))
     }
 }
 

@@ -178,6 +178,12 @@ impl Run {
         self.state.products.get(&(stage.index() as u32)).map(|products| &**products)
     }
 
+    /// Whether any stage left anything. Constant time, so that whoever gathers inputs need not look at all needs.
+    #[must_use]
+    pub fn has_products(&self) -> bool {
+        !self.state.products.is_empty()
+    }
+
     /// What a person answered for a stage.
     #[must_use]
     pub fn approval(&self, stage: StageIndex) -> Option<&Approval> {
