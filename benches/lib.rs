@@ -6,6 +6,10 @@
 //! statistics where a bench asks for that.
 #![forbid(unsafe_code)]
 
+pub mod reference;
+pub mod shapes;
+pub mod subject;
+
 use std::time::Duration;
 
 /// A subject and its peers, measured in turn.

@@ -1,0 +1,105 @@
+//! BuildIt as it is measured: an engine with a memory store and an executor that does nothing, through its public API.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use buildit::engine::{Engine, StartOptions};
+use buildit::event::{Event, RunStatus};
+use buildit::executor::{Executor, ExecutorError, JobContext, Unsupported};
+use buildit::job::{JobOutcome, JobSpec};
+use buildit::memory::MemoryStore;
+use buildit::pipeline::{Pipeline, PipelineError, PipelineSpec, RunContext};
+use buildit::run::Run;
+use buildit::store::RunStore;
+use tokio::runtime::Runtime;
+
+use crate::reference::IN_FLIGHT;
+
+/// An executor whose jobs do nothing.
+#[derive(Debug)]
+struct Nothing;
+
+#[async_trait]
+impl Executor for Nothing {
+    fn name(&self) -> &str {
+        "nothing"
+    }
+
+    fn supports(&self, _: &JobSpec) -> Result<(), Unsupported> {
+        Ok(())
+    }
+
+    async fn run(&self, _: &JobSpec, _: JobContext) -> Result<JobOutcome, ExecutorError> {
+        Ok(JobOutcome::succeeded())
+    }
+}
+
+/// A pipeline that is there already, so that no copy of it is measured.
+#[derive(Debug)]
+struct Shared(Arc<PipelineSpec>);
+
+impl Pipeline for Shared {
+    fn spec(&self, _: &RunContext) -> Result<Arc<PipelineSpec>, PipelineError> {
+        Ok(self.0.clone())
+    }
+}
+
+/// Runs a pipeline; the time from `Engine::start`, which compiles it, to the end of `wait`. With `verify` the recorded
+/// events are counted and replayed afterwards.
+///
+/// # Panics
+///
+/// When the run does not succeed, or its record is not that of the run.
+#[must_use]
+#[expect(clippy::expect_used, reason = "a bench stops when it cannot measure")]
+pub fn schedule(runtime: &Runtime, spec: &Arc<PipelineSpec>, verify: bool) -> Duration {
+    let pipeline = Shared(spec.clone());
+    runtime.block_on(async move {
+        let run = async move {
+            let store = Arc::new(MemoryStore::new());
+            let builder = Engine::builder().executor(Nothing).store(store.clone()).max_jobs(IN_FLIGHT);
+            let engine = builder.build().expect("an engine");
+            let start = Instant::now();
+            let options = StartOptions::new(RunContext::manual());
+            let handle = engine.start(&pipeline, options).await.expect("a run");
+            let report = handle.wait().await.expect("it ends");
+            let took = start.elapsed();
+            assert_eq!(report.status, RunStatus::Succeeded);
+            if verify {
+                check(&store, report.run()).await;
+            }
+            took
+        };
+        tokio::spawn(run).await.expect("it ends")
+    })
+}
+
+/// Every event was recorded, and they give the run that lived.
+#[expect(clippy::expect_used, reason = "a bench stops when it cannot measure")]
+async fn check(store: &MemoryStore, run: &Run) {
+    let mut events: Vec<Event> = Vec::new();
+    loop {
+        let after = events.last().map_or(0, |event| event.seq);
+        let page = store.events(run.info().id, after, 100_000).await.expect("a page of events");
+        if page.events.is_empty() {
+            break;
+        }
+        events.extend(page.events);
+    }
+    assert_eq!(events.len(), 2 + 3 * run.graph().len(), "started and finished, and three events a stage");
+    let (spec, graph, context) = (run.spec().clone(), run.graph().clone(), run.context().clone());
+    let replayed = Run::replay(spec, graph, context, run.info(), &events).expect("a record that replays");
+    assert!(replayed == *run, "the replayed run is another");
+}
+
+/// The runtime that everything is measured on: two worker threads.
+///
+/// # Panics
+///
+/// When there is none to be had.
+#[must_use]
+#[expect(clippy::expect_used, reason = "a bench stops when it cannot measure")]
+pub fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
+}
