@@ -104,7 +104,8 @@ mod tests {
     #[test]
     fn a_tag_must_match_its_pattern() {
         let trigger = Trigger { pattern: Some("v*".into()), ..Trigger::new("tag") };
-        let tag = |tag: &str| RunContext { git: GitContext { tag: tag.into(), ..GitContext::default() }, ..context("tag") };
+        let tag =
+            |tag: &str| RunContext { git: GitContext { tag: tag.into(), ..GitContext::default() }, ..context("tag") };
         assert_eq!(triggers(&trigger, &tag("v1")), Ok(()));
         assert_eq!(triggers(&trigger, &tag("")), Err(NotTriggered::Tag { tag: String::new() }));
     }

@@ -75,15 +75,17 @@ impl Events {
     }
 }
 
-/// The log of a stage: that of one attempt, or of all of them one after another.
+/// The log of a stage: that of one attempt, or of all of them one after another. Its end is looked for among the
+/// events after number `after`.
 pub(super) fn logs(
     core: Arc<Core>,
     bus: Arc<RunBus>,
     stage: StageName,
     attempt: Option<u32>,
+    after: u64,
 ) -> BoxStream<'static, Result<StageLog, StoreError>> {
     let reader = Logs {
-        events: events(Arc::clone(&core), Arc::clone(&bus), 0),
+        events: events(Arc::clone(&core), Arc::clone(&bus), after),
         changed: bus.logs.subscribe(),
         job: JobId { run: bus.info.id, stage, attempt: attempt.unwrap_or(1) },
         only: attempt.is_some(),

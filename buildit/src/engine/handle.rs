@@ -69,7 +69,7 @@ impl RunHandle {
     /// The log of a stage, attempt after attempt, as it is stored. The stream ends with the stage.
     #[must_use]
     pub fn logs(&self, stage: impl Into<StageName>) -> BoxStream<'static, Result<StageLog, StoreError>> {
-        feed::logs(Arc::clone(&self.core), Arc::clone(&self.bus), stage.into(), None)
+        feed::logs(Arc::clone(&self.core), Arc::clone(&self.bus), stage.into(), None, 0)
     }
 
     /// The log of one attempt of a stage.
@@ -79,7 +79,19 @@ impl RunHandle {
         stage: impl Into<StageName>,
         attempt: u32,
     ) -> BoxStream<'static, Result<StageLog, StoreError>> {
-        feed::logs(Arc::clone(&self.core), Arc::clone(&self.bus), stage.into(), Some(attempt))
+        feed::logs(Arc::clone(&self.core), Arc::clone(&self.bus), stage.into(), Some(attempt), 0)
+    }
+
+    /// The log of an attempt whose start is the event of this number. A reader of all logs of a run of many stages
+    /// follows them with this: what happened before the start is not read again for each of them.
+    #[must_use]
+    pub fn logs_since(
+        &self,
+        stage: impl Into<StageName>,
+        attempt: u32,
+        started: u64,
+    ) -> BoxStream<'static, Result<StageLog, StoreError>> {
+        feed::logs(Arc::clone(&self.core), Arc::clone(&self.bus), stage.into(), Some(attempt), started)
     }
 
     /// Answers a stage that waits for a person. When it returns, the answer is durable.
