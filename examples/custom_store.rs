@@ -2,9 +2,9 @@
 //! one JSON object a line.
 //!
 //!     cargo run -p buildit-examples --example custom_store
-//!     cargo test -p buildit-examples --example custom_store
+//!     cargo test -p buildit-examples --example custom_store     # the conformance suite
 //!
-//! A store that keeps things itself implements the same methods, and proves itself with `buildit::testing`.
+//! A store that keeps things itself implements the same methods and passes the same suite.
 
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
@@ -165,7 +165,14 @@ async fn main() -> anyhow::Result<()> {
 mod tests {
     use std::sync::Arc;
 
+    use buildit::testing::store::assert_store;
+
     use super::*;
+
+    #[tokio::test]
+    async fn it_is_a_store() {
+        assert_store(async || Audited { inner: MemoryStore::new(), trail: Mutex::new(Vec::new()) }).await;
+    }
 
     #[tokio::test]
     async fn the_trail_has_every_event_in_order() {

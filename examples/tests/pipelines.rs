@@ -1,5 +1,7 @@
 //! The pipelines to learn from are valid, formatted, and those that need nothing but a shell run.
 
+#![expect(clippy::unwrap_used, reason = "what fails in a test fails it")]
+
 mod common;
 
 use common::Project;

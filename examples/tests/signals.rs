@@ -1,4 +1,5 @@
 //! Ctrl-C, twice, and SIGTERM.
+#![expect(clippy::unwrap_used, reason = "what fails in a test fails it")]
 
 mod common;
 

@@ -66,9 +66,9 @@ impl Session {
         let source = Source::open(&self.folder, &excluded).await.map_err(Failure::refused)?;
         let context = session::context(&self.args.context, &source, &compiled.plan).await?;
         self.check_approvals(&compiled, &context)?;
-        let executors = Executors::new(&self.args, &self.state, &self.folder);
-        let engine = self.engine(keep, &executors, [&**compiled.plan.spec()]).await?;
-        let mut options = StartOptions::new(context);
+        let mut executors = Executors::new(&self.args, &self.state, &self.folder);
+        let engine = self.engine(keep, &mut executors, [&**compiled.plan.spec()]).await?;
+        let mut options = StartOptions::new(context.clone());
         if !self.args.in_place {
             let blobs: Arc<dyn buildit::artifact::BlobStore> = Arc::new(keep.store.clone());
             let (digest, _) = source.store(&blobs, &compiled.plan.spec().checkout).await.map_err(Failure::backend)?;
@@ -81,34 +81,34 @@ impl Session {
             options = options.max_parallel(jobs);
         }
         let run = engine.start(&compiled.pipeline, options).await.map_err(|error| self.refused(error, &compiled))?;
-        self.drive(&run, &executors, signals).await
+        self.drive(&run, &context, &executors, signals).await
     }
 
     /// Takes up what an earlier process left open, one run after another.
     async fn resume(&self, keep: &Keep, signals: &mut Signals) -> Outcome {
-        let executors = Executors::new(&self.args, &self.state, &self.folder);
+        let mut executors = Executors::new(&self.args, &self.state, &self.folder);
         let open = keep.store.open_runs().await.map_err(Failure::backend)?;
-        let mut plans = Vec::with_capacity(open.len());
-        for run in &open {
-            plans.push(keep.store.run(*run).await.map_err(Failure::backend)?.run.plan);
+        let mut records = Vec::with_capacity(open.len());
+        for run in open {
+            records.push(keep.store.run(run).await.map_err(Failure::backend)?.run);
         }
-        let engine = self.engine(keep, &executors, plans.iter().map(|plan| &**plan)).await?;
+        let engine = self.engine(keep, &mut executors, records.iter().map(|run| &*run.plan)).await?;
         let mut exit = Exit::Succeeded;
         let mut ended = 0;
-        for run in open {
-            match engine.resume_run(run).await.map_err(Failure::backend)? {
-                Some(run) => exit = exit.worst(self.drive(&run, &executors, signals).await?),
+        for kept in &records {
+            match engine.resume_run(kept.id).await.map_err(Failure::backend)? {
+                Some(run) => exit = exit.worst(self.drive(&run, &kept.context, &executors, signals).await?),
                 // It had ended, and only its remains were there: no answer to what was asked for now.
                 None => ended += 1,
             }
         }
-        if ended == plans.len() { Box::pin(self.start(keep, signals)).await } else { Ok(exit) }
+        if ended == records.len() { Box::pin(self.start(keep, signals)).await } else { Ok(exit) }
     }
 
     async fn engine<'a>(
         &self,
         keep: &Keep,
-        executors: &Executors,
+        executors: &mut Executors,
         pipelines: impl IntoIterator<Item = &'a PipelineSpec>,
     ) -> Result<Engine, Failure> {
         let secrets = session::secrets(&self.args.secrets, &self.args.secret_files)?;
@@ -154,9 +154,15 @@ impl Session {
     }
 
     /// Follows a run to its end.
-    async fn drive(&self, run: &RunHandle, executors: &Executors, signals: &mut Signals) -> Outcome {
+    async fn drive(
+        &self,
+        run: &RunHandle,
+        context: &RunContext,
+        executors: &Executors,
+        signals: &mut Signals,
+    ) -> Outcome {
         let spec = run.plan().spec();
-        let mut board = Board::new(run.id(), run.number(), spec, self.of(run));
+        let mut board = Board::new(run.id(), run.number(), spec, of(context));
         let mut reporter = self.reporter();
         let asks = self.look.is_interactive().then(|| self.look.stderr());
         Follower::new(run, &self.answers, asks).follow(&mut board, &mut *reporter, signals).await?;
@@ -169,15 +175,9 @@ impl Session {
         if self.args.keep {
             kept(&board, executors);
         } else if self.args.shell_on_failure {
-            executors.discard(run.id()).map_err(Failure::backend)?;
+            executors.discard(run.id()).await.map_err(Failure::Backend)?;
         }
         Ok(Exit::of_run(report.status, board.is_infrastructure_failure()))
-    }
-
-    /// What the run is of, in a few words.
-    fn of(&self, run: &RunHandle) -> String {
-        let _ = run;
-        String::new()
     }
 
     fn reporter(&self) -> Box<dyn Reporter> {
@@ -196,15 +196,24 @@ impl Session {
     }
 }
 
+/// What a run is of, in a few words.
+fn of(context: &RunContext) -> String {
+    let git = &context.git;
+    let name = if git.tag.is_empty() { &git.branch } else { &git.tag };
+    let dirty = if git.dirty { "with changes" } else { "" };
+    let words = [name.as_str(), git.short_sha(), dirty];
+    words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" · ")
+}
+
 /// Tells where the workspaces are that were kept.
 fn kept(board: &Board, executors: &Executors) {
     let mut out = Out::stderr();
     for (stage, shown) in &board.stages {
         for attempt in 1..=shown.attempt {
             let job = buildit::id::JobId { run: board.run, stage: stage.clone(), attempt };
-            if let Some(folder) = executors.workspace(&job) {
+            if let Some(remains) = executors.remains(&job) {
                 let again = if shown.attempt > 1 { format!(" (attempt {attempt})") } else { String::new() };
-                out.line(&format!("kept {stage}{again}: {}", folder.display()));
+                out.line(&format!("kept {stage}{again}: {remains}"));
             }
         }
     }

@@ -3,38 +3,65 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use anyhow::Context;
 use buildit::durable::Durable;
 use buildit::engine::EngineBuilder;
 use buildit::executor::ExecutorError;
 use buildit::id::{JobId, RunId};
 use buildit::pipeline::PipelineSpec;
-use buildit_executors::docker::{self, DockerOptions};
+use buildit_executors::docker::{DockerBackend, DockerOptions};
 use buildit_executors::local::LocalBackend;
 
+use super::held::{Held, Hold};
 use crate::args::RunArgs;
 
 /// The executors that this process registers with its engine.
 #[derive(Debug)]
 pub(crate) struct Executors {
     local: Arc<LocalBackend>,
+    docker: Option<Arc<Held<DockerBackend>>>,
+    hold: Hold,
+}
+
+/// What is left of a job, for a person to look at.
+#[derive(Debug)]
+pub(crate) enum Remains {
+    /// Its workspace on this host.
+    Folder(PathBuf),
+    /// Its container, by name.
+    Container(String),
+}
+
+impl std::fmt::Display for Remains {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Folder(folder) => write!(f, "{}", folder.display()),
+            Self::Container(name) => write!(f, "container {name}"),
+        }
+    }
 }
 
 impl Executors {
     /// Executors that keep what they need in this state folder, for runs of this source.
     pub(crate) fn new(args: &RunArgs, state: &Path, source: &Path) -> Self {
+        let hold = match (args.keep, args.shell_on_failure) {
+            (true, _) => Hold::All,
+            (false, true) => Hold::Failed,
+            (false, false) => Hold::Nothing,
+        };
         let mut local = LocalBackend::new(state);
         if args.in_place {
             local = local.with_in_place(source);
-        } else if args.keep || args.shell_on_failure {
+        } else if hold != Hold::Nothing {
             local = local.with_kept_workspaces();
         }
-        Self { local: Arc::new(local) }
+        Self { local: Arc::new(local), docker: None, hold }
     }
 
     /// Adds them to an engine. A container engine is looked for only when these pipelines may need one, because most
     /// do not and not every machine has one.
     pub(crate) async fn register<'a>(
-        &self,
+        &mut self,
         mut engine: EngineBuilder,
         pipelines: impl IntoIterator<Item = &'a PipelineSpec>,
         asked: Option<&str>,
@@ -46,19 +73,28 @@ impl Executors {
             None => pipelines.any(needs_containers),
         };
         if needed {
-            engine = engine.executor(docker::connect(DockerOptions::new()).await?);
+            let docker = Arc::new(Held::new(DockerBackend::connect(DockerOptions::new()).await?, self.hold));
+            self.docker = Some(Arc::clone(&docker));
+            engine = engine.executor(Durable::new(docker));
         }
         Ok(engine)
     }
 
-    /// The folder that a job on this host ran in, if it is still there.
-    pub(crate) fn workspace(&self, job: &JobId) -> Option<PathBuf> {
-        Some(self.local.workspace(job)).filter(|folder| folder.is_dir())
+    /// What is left of a job.
+    pub(crate) fn remains(&self, job: &JobId) -> Option<Remains> {
+        if self.docker.as_ref().is_some_and(|docker| docker.holds(job)) {
+            return Some(Remains::Container(job.backend_name()));
+        }
+        Some(self.local.workspace(job)).filter(|folder| folder.is_dir()).map(Remains::Folder)
     }
 
-    /// Removes the workspaces of a run that were kept.
-    pub(crate) fn discard(&self, run: RunId) -> std::io::Result<()> {
-        self.local.discard_workspaces(run)
+    /// Removes what was kept of a run.
+    pub(crate) async fn discard(&self, run: RunId) -> anyhow::Result<()> {
+        self.local.discard_workspaces(run).context("cannot remove the workspaces")?;
+        if let Some(docker) = &self.docker {
+            docker.let_go(run).await?;
+        }
+        Ok(())
     }
 }
 

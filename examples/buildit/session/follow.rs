@@ -86,7 +86,7 @@ impl<'a> Follower<'a> {
         reporter: &mut dyn Reporter,
     ) -> Result<(), StoreError> {
         match &event.body {
-            EventBody::AttemptStarted { stage, attempt, .. } => logs.open(stage, *attempt),
+            EventBody::AttemptStarted { stage, attempt, .. } => logs.open(stage, *attempt, event.seq),
             // Its log is whole by now: it is shown to its end before the end itself is.
             EventBody::AttemptFinished { stage, attempt, .. } => {
                 while let Some(page) = logs.rest(stage, *attempt).await.transpose()? {

@@ -36,9 +36,9 @@ impl<'a> Logs<'a> {
         Self { run, open: Vec::new(), first: 0 }
     }
 
-    /// An attempt started.
-    pub(crate) fn open(&mut self, stage: &StageName, attempt: u32) {
-        let lines = self.run.logs_of(stage.clone(), attempt);
+    /// An attempt started, with the event of this number.
+    pub(crate) fn open(&mut self, stage: &StageName, attempt: u32, started: u64) {
+        let lines = self.run.logs_since(stage.clone(), attempt, started);
         self.open.push(Open { stage: stage.clone(), attempt, lines });
     }
 

@@ -6,6 +6,7 @@ mod context;
 mod env_file;
 mod executors;
 mod follow;
+mod held;
 mod keep;
 mod logs;
 mod secrets;
@@ -14,7 +15,7 @@ pub(crate) mod state;
 
 pub(crate) use answers::Answers;
 pub(crate) use context::context;
-pub(crate) use executors::Executors;
+pub(crate) use executors::{Executors, Remains};
 pub(crate) use follow::Follower;
 pub(crate) use keep::Keep;
 pub(crate) use secrets::secrets;

@@ -17,6 +17,11 @@ pub(crate) fn duration(duration: Duration) -> String {
     }
 }
 
+/// The same for what still goes on: no unit smaller than a tenth of a second, which would only flicker.
+pub(crate) fn running(time: Duration) -> String {
+    if time < Duration::from_secs(1) { format!("0.{}s", time.subsec_millis() / 100) } else { duration(time) }
+}
+
 /// The time from `from` to `to`; zero when a clock was set back in between.
 pub(crate) fn since(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap_or_default()

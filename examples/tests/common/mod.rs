@@ -2,8 +2,9 @@
 #![allow(
     dead_code,
     unreachable_pub,
+    clippy::unwrap_used,
     clippy::allow_attributes,
-    reason = "each test file is a program of its own and uses a part of it"
+    reason = "each test file is a program of its own and uses a part of it; what fails here fails a test"
 )]
 
 use std::path::{Path, PathBuf};

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::super::{Board, Mark, Shown, StageState, Theme};
 use super::select::{Row, rows};
 use super::summary;
-use crate::text::{Keep, duration, fit_end, fit_middle, pad, sanitize, since, visible_line, width};
+use crate::text::{Keep, duration, fit_end, fit_middle, pad, running, sanitize, since, visible_line, width};
 
 const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 /// What a duration takes: `59m 59s`.
@@ -66,7 +66,7 @@ struct Line {
 
 impl Line {
     fn title(&self, board: &Board) -> String {
-        let elapsed = duration(board.elapsed(self.now));
+        let elapsed = running(board.elapsed(self.now));
         let name = format!("{} #{}", board.pipeline, board.number);
         let name = fit_middle(&name, self.columns.saturating_sub(TIME + 1));
         let room = self.columns.saturating_sub(width(&name) + TIME + 3);
@@ -92,6 +92,7 @@ impl Line {
                 let mark = Mark::of(shown);
                 let time = match mark {
                     Mark::Queued | Mark::Waiting | Mark::Skipped => String::new(),
+                    Mark::Running => running(shown.elapsed(self.now)),
                     _ => duration(shown.elapsed(self.now)),
                 };
                 let indent = if *nested { "  " } else { "" };
@@ -132,7 +133,7 @@ impl Line {
         let mark = worst.into_iter().find(|mark| marks.contains(mark)).unwrap_or(Mark::Queued);
         let done = shown.iter().filter(|shown| shown.result().is_some()).count();
         let time = shown.iter().map(|shown| shown.elapsed(self.now)).max().unwrap_or_default();
-        let time = if mark == Mark::Queued || mark == Mark::Skipped { String::new() } else { duration(time) };
+        let time = if mark == Mark::Queued || mark == Mark::Skipped { String::new() } else { running(time) };
         self.line("", mark, name, &format!("{done} of {} cells", shown.len()), &time)
     }
 
@@ -141,7 +142,7 @@ impl Line {
         match &shown.state {
             StageState::Running => shown.tail.iter().rev().find_map(seen).unwrap_or_default(),
             StageState::Waiting => "waits for approval".into(),
-            StageState::Retrying(at) => format!("attempt {} in {}", shown.attempt + 1, duration(since(self.now, *at))),
+            StageState::Retrying(at) => format!("attempt {} in {}", shown.attempt + 1, running(since(self.now, *at))),
             StageState::Queued => missing(board, shown),
             StageState::Done(_) => summary::what(shown),
         }

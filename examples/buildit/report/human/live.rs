@@ -30,10 +30,10 @@ impl Live {
         Self { out, theme, drawn: 0, ticks: 0 }
     }
 
-    /// Draws the tree as it is now over the one before.
-    pub(crate) fn draw(&mut self, board: &Board, now: Timestamp) {
+    /// Draws the tree as it is now over the one before, below text that stays.
+    pub(crate) fn draw(&mut self, text: &str, board: &Board, now: Timestamp) {
         self.ticks += 1;
-        self.above("", board, now);
+        self.above(text, board, now);
     }
 
     /// Writes text that stays, and the tree below it.

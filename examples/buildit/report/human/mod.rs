@@ -18,7 +18,7 @@ use super::{Attempt, Board, Reporter, Theme};
 use crate::out::Out;
 
 /// How many lines of a log are shown at once when its stage fails; the end of the run shows the rest.
-const FIRST_LOOK: usize = 8;
+const FIRST_LOOK: usize = 5;
 
 /// Shows a run to a person.
 #[derive(Debug)]
@@ -27,17 +27,23 @@ pub(crate) struct Human {
     progress: Out,
     live: Option<Live>,
     theme: Theme,
+    /// What is to be said once the terminal is ours again; `None` while it is.
+    later: Option<String>,
 }
 
 impl Human {
     /// Prints results to `out`; progress goes to the live tree, or without one line by line to `progress`.
     pub(crate) fn new(out: Out, progress: Out, live: Option<Live>, theme: Theme) -> Self {
-        Self { out, progress, live, theme }
+        Self { out, progress, live, theme, later: None }
     }
 
     /// Lines that stay, above the tree.
     fn say(&mut self, board: &Board, now: Timestamp, lines: &[String]) {
         let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        if let Some(later) = &mut self.later {
+            later.push_str(&text);
+            return;
+        }
         match &mut self.live {
             Some(live) => live.above(&text, board, now),
             None => self.progress.text(&text),
@@ -73,8 +79,10 @@ impl Reporter for Human {
     fn log(&mut self, _: &Board, _: Attempt<'_>, _: &LogLine) {}
 
     fn tick(&mut self, board: &Board, now: Timestamp) {
-        if let Some(live) = &mut self.live {
-            live.draw(board, now);
+        let said = self.later.take().unwrap_or_default();
+        match &mut self.live {
+            Some(live) => live.draw(&said, board, now),
+            None => self.progress.text(&said),
         }
     }
 
@@ -85,6 +93,7 @@ impl Reporter for Human {
     }
 
     fn pause(&mut self) {
+        self.later.get_or_insert_default();
         if let Some(live) = &mut self.live {
             live.clear();
         }
@@ -92,6 +101,7 @@ impl Reporter for Human {
 
     fn finish(&mut self, board: &Board) {
         self.pause();
+        self.progress.text(&self.later.take().unwrap_or_default());
         let columns = console::Term::stdout().size_checked().map_or(80, |(_, columns)| usize::from(columns));
         for line in summary::logs(board, columns, self.theme) {
             self.out.line(&line);

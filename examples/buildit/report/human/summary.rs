@@ -92,10 +92,10 @@ pub(crate) fn tail(shown: &Shown, limit: usize, indent: &str, theme: Theme) -> V
     lines
 }
 
-/// The logs of the stages that failed, each under its name.
+/// The logs of the stages whose failure counts, each under its name.
 pub(crate) fn logs(board: &Board, columns: usize, theme: Theme) -> Vec<String> {
     let mut lines = Vec::new();
-    for (name, shown) in board.stages.iter().filter(|(_, shown)| shown.has_failed() && !shown.tail.is_empty()) {
+    for (name, shown) in board.stages.iter().filter(|(_, shown)| counts_as_failed(shown) && !shown.tail.is_empty()) {
         let mark = Mark::of(shown);
         let name = fit_middle(name, columns.saturating_sub(8));
         let rule = "─".repeat(columns.min(100).saturating_sub(width(&name) + 6));
@@ -104,6 +104,10 @@ pub(crate) fn logs(board: &Board, columns: usize, theme: Theme) -> Vec<String> {
         lines.push(String::new());
     }
     lines
+}
+
+fn counts_as_failed(shown: &Shown) -> bool {
+    shown.has_failed() && shown.result().is_some_and(|result| !result.allowed)
 }
 
 /// The stages in a table, and the run in a line above it.
