@@ -106,10 +106,11 @@ impl DockerConfig {
     pub(super) async fn credentials(&self, image: &str) -> Result<Option<DockerCredentials>, AuthError> {
         let host = registry(image);
         let key = if host == "docker.io" { HUB } else { host };
-        if let Some(helper) = self.helpers.get(host).or_else(|| self.helpers.get(key)).or(self.store.as_ref()) {
-            if let Some(found) = ask(helper, key).await? {
-                return Ok(Some(found));
-            }
+        let helper = self.helpers.get(host).or_else(|| self.helpers.get(key)).or(self.store.as_ref());
+        if let Some(helper) = helper
+            && let Some(found) = ask(helper, key).await?
+        {
+            return Ok(Some(found));
         }
         let matches = |written: &&String| written.as_str() == key || host_of(written) == host;
         let entry = self.auths.keys().find(matches).and_then(|written| self.auths.get(written));

@@ -130,10 +130,10 @@ impl DockerBackend {
         user: &UserName<'_>,
         home: Home,
     ) -> Result<Option<Owner>, WorkspaceError> {
-        if home == Home::Unneeded {
-            if let Some(owner) = user.by_number() {
-                return Ok(Some(owner));
-            }
+        if home == Home::Unneeded
+            && let Some(owner) = user.by_number()
+        {
+            return Ok(Some(owner));
         }
         let file = |path| async move {
             let bytes = read_file(&self.docker, container, path, MAX_USERS).await?;

@@ -11,7 +11,12 @@ pub struct DockerOptions {
 
 impl Default for DockerOptions {
     fn default() -> Self {
-        Self { network: Network::Default, privileged: Privileged::Refused, name: "docker".to_owned(), mounts: Vec::new() }
+        Self {
+            network: Network::Default,
+            privileged: Privileged::Refused,
+            name: "docker".to_owned(),
+            mounts: Vec::new(),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a stage's commands become: one shell script with a mark before each command, and the way back from the
+//! What a stage's commands become, in a container: one shell script with a mark before each command, and the way back from the
 //! output that holds such marks to the lines that people see.
 //!
 //! A mark is a line that begins with a control character (RS) and a nonce of the attempt. The script writes it to both
@@ -11,5 +11,5 @@ mod output;
 mod section;
 
 pub(crate) use compose::{compose, is_name, quoted};
-pub(crate) use marks::{Ending, Mark, Marks};
+pub(crate) use marks::{Ending, Marks};
 pub(crate) use output::Output;

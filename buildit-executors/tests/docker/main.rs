@@ -1,11 +1,13 @@
 //! Jobs in containers of a real engine. None of the tests pulls an image: theirs is made on the spot from the busybox
 //! of this host.
 #![cfg(feature = "docker")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod adoption;
 mod basics;
 mod files;
 mod podman;
+mod registry;
 mod remote;
 mod secrets;
 mod services;

@@ -12,7 +12,7 @@ use bollard::query_parameters::{
 use buildit::artifact::BlobStore;
 use buildit::executor::{Executor, JobContext, JobContextBuilder, JobHost, LeaseLost, LogCursor, LogError, LogWrite};
 use buildit::id::{JobId, RunId};
-use buildit::job::{JobOutcome, JobSpec, Stream};
+use buildit::job::{Environment, JobOutcome, JobSpec, Stream};
 use buildit::memory::MemoryStore;
 use buildit::pipeline::{Action, Command, ImageSpec, RunAction, StageSpec};
 use buildit_executors::docker::{self, DockerExecutor, DockerOptions, Network};
@@ -57,7 +57,7 @@ impl World {
             stage: Arc::new(spec),
             index: 0,
             run_variables: Arc::default(),
-            variables: HashMap::<String, String>::new().into_iter().collect(),
+            variables: Environment::new(),
             pipeline_env: Arc::default(),
             given_env: Arc::default(),
         }
@@ -90,6 +90,22 @@ impl World {
         let containers = containers.into_iter().flat_map(|container| container.names.unwrap_or_default());
         let networks = networks.into_iter().filter_map(|network| network.name);
         containers.chain(networks).chain(volumes.into_iter().map(|volume| volume.name)).collect()
+    }
+}
+
+/// A job of a run of its own in this image.
+pub fn job_of(image: &str) -> JobSpec {
+    let mut spec =
+        StageSpec::new("a", Action::Run(RunAction { commands: vec![Command::new("true")], ..Default::default() }));
+    spec.image = Some(Box::new(ImageSpec::new(image)));
+    JobSpec {
+        id: JobId { run: RunId::new(), stage: "a".into(), attempt: 1 },
+        stage: Arc::new(spec),
+        index: 0,
+        run_variables: Arc::default(),
+        variables: Environment::new(),
+        pipeline_env: Arc::default(),
+        given_env: Arc::default(),
     }
 }
 
