@@ -10,7 +10,7 @@ use buildit::pipeline::{ImageSpec, ReadySpec, ServiceSpec};
 use super::world::{IMAGE, World, with};
 
 /// Lines, quotes, and what a shell would expand.
-pub const VALUE: &str = "s3cret 'and' \"more\"\n$(touch /pwned) `x` \\n end";
+pub(crate) const VALUE: &str = "s3cret 'and' \"more\"\n$(touch /pwned) `x` \\n end";
 
 #[tokio::test]
 #[ignore = "needs docker"]

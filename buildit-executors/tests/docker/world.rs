@@ -18,24 +18,24 @@ use buildit::pipeline::{Action, Command, ImageSpec, RunAction, StageSpec};
 use buildit_executors::docker::{self, DockerExecutor, DockerOptions, Network};
 use futures_util::StreamExt;
 
-pub const IMAGE: &str = "busybox:local";
+pub(crate) const IMAGE: &str = "busybox:local";
 
 /// An executor and a run on it.
-pub struct World {
-    pub executor: DockerExecutor,
-    pub docker: Docker,
-    pub blobs: Arc<dyn BlobStore>,
-    pub run: RunId,
-    pub host: Arc<Host>,
+pub(crate) struct World {
+    pub(crate) executor: DockerExecutor,
+    pub(crate) docker: Docker,
+    pub(crate) blobs: Arc<dyn BlobStore>,
+    pub(crate) run: RunId,
+    pub(crate) host: Arc<Host>,
 }
 
 impl World {
     /// The engine of this host, without a network, which is quick.
-    pub async fn docker() -> Self {
+    pub(crate) async fn docker() -> Self {
         Self::at(&address(), DockerOptions::new().with_network(Network::None)).await
     }
 
-    pub async fn at(address: &str, options: DockerOptions) -> Self {
+    pub(crate) async fn at(address: &str, options: DockerOptions) -> Self {
         let docker = Docker::connect_with_host(address).unwrap().negotiate_version().await.unwrap();
         see_to_image(&docker).await;
         Self {
@@ -48,7 +48,7 @@ impl World {
     }
 
     /// A job of a stage that runs these commands.
-    pub fn job(&self, stage: &str, commands: &[&str]) -> JobSpec {
+    pub(crate) fn job(&self, stage: &str, commands: &[&str]) -> JobSpec {
         let commands = commands.iter().map(|text| Command::new(*text)).collect();
         let mut spec = StageSpec::new(stage, Action::Run(RunAction { commands, ..Default::default() }));
         spec.image = Some(Box::new(ImageSpec::new(IMAGE)));
@@ -63,23 +63,23 @@ impl World {
         }
     }
 
-    pub fn context(&self) -> JobContextBuilder {
+    pub(crate) fn context(&self) -> JobContextBuilder {
         let host: Arc<dyn JobHost> = self.host.clone();
         JobContext::builder(host, Arc::clone(&self.blobs))
     }
 
-    pub async fn run(&self, job: &JobSpec) -> JobOutcome {
+    pub(crate) async fn run(&self, job: &JobSpec) -> JobOutcome {
         self.executor.run(job, self.context().build()).await.unwrap()
     }
 
     /// Ends the run as an engine does, and sees to it that nothing is left of it (guarantee G8).
-    pub async fn end(self) {
+    pub(crate) async fn end(self) {
         self.executor.reap(self.run).await.unwrap();
         assert_eq!(self.left().await, Vec::<String>::new());
     }
 
     /// All that is left of the run.
-    pub async fn left(&self) -> Vec<String> {
+    pub(crate) async fn left(&self) -> Vec<String> {
         let filters = HashMap::from([("label".to_owned(), vec![format!("buildit.run={}", self.run)])]);
         let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
         let containers = self.docker.list_containers(Some(options)).await.unwrap();
@@ -94,7 +94,7 @@ impl World {
 }
 
 /// A job of a run of its own in this image.
-pub fn job_of(image: &str) -> JobSpec {
+pub(crate) fn job_of(image: &str) -> JobSpec {
     let mut spec =
         StageSpec::new("a", Action::Run(RunAction { commands: vec![Command::new("true")], ..Default::default() }));
     spec.image = Some(Box::new(ImageSpec::new(image)));
@@ -110,14 +110,14 @@ pub fn job_of(image: &str) -> JobSpec {
 }
 
 /// Changes the stage of a job.
-pub fn with(mut job: JobSpec, change: impl FnOnce(&mut StageSpec)) -> JobSpec {
+pub(crate) fn with(mut job: JobSpec, change: impl FnOnce(&mut StageSpec)) -> JobSpec {
     change(Arc::make_mut(&mut job.stage));
     job
 }
 
 /// Keeps logs as an engine does: whole lines, each once, with a cursor behind them.
 #[derive(Debug, Default)]
-pub struct Host {
+pub(crate) struct Host {
     state: Mutex<Logs>,
     arrived: tokio::sync::Notify,
 }
@@ -132,32 +132,32 @@ struct Logs {
 
 impl Host {
     /// The lines as `stream text`.
-    pub fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         let state = self.state.lock().unwrap();
         state.lines.iter().map(|(stream, text)| format!("{} {text}", stream.as_str())).collect()
     }
 
     /// The text of one stream.
-    pub fn text(&self, stream: Stream) -> Vec<String> {
+    pub(crate) fn text(&self, stream: Stream) -> Vec<String> {
         let state = self.state.lock().unwrap();
         state.lines.iter().filter(|(from, _)| *from == stream).map(|(_, text)| text.clone()).collect()
     }
 
-    pub fn cursor(&self) -> LogCursor {
+    pub(crate) fn cursor(&self) -> LogCursor {
         self.state.lock().unwrap().cursor
     }
 
     /// What an engine that died has not stored is gone.
-    pub fn forget_open_lines(&self) {
+    pub(crate) fn forget_open_lines(&self) {
         self.state.lock().unwrap().open.clear();
     }
 
-    pub fn lose_lease(&self) {
+    pub(crate) fn lose_lease(&self) {
         self.state.lock().unwrap().lease_lost = true;
     }
 
     /// Waits until there is such a line.
-    pub async fn saw(&self, line: &str) {
+    pub(crate) async fn saw(&self, line: &str) {
         let seen = tokio::time::timeout(std::time::Duration::from_secs(60), self.sees(line)).await;
         assert!(seen.is_ok(), "no line `{line}` in {:?}", self.lines());
     }
@@ -249,10 +249,10 @@ async fn see_to_image(docker: &Docker) {
 }
 
 /// The engine that the tests run on: Docker's socket, unless `BUILDIT_TEST_ENGINE` names another.
-pub fn address() -> String {
+pub(crate) fn address() -> String {
     std::env::var("BUILDIT_TEST_ENGINE").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned())
 }
 
-pub fn is_podman() -> bool {
+pub(crate) fn is_podman() -> bool {
     address().contains("podman")
 }
