@@ -395,7 +395,8 @@ proptest! {
             assert_eq!(backend.starts(&job.id), 1);
             assert_eq!(*host.log.lock().unwrap(), LOG);
             let executor = Durable::new(backend.clone());
-            executor.release(&job.id).await.or_else(|_| Ok::<_, ()>(())).unwrap();
+            // `reap` is the net behind a removal that failed.
+            let _ = executor.release(&job.id).await;
             while executor.reap(job.id.run).await.is_err() {}
             assert!(backend.0.jobs.lock().unwrap().is_empty());
         });

@@ -45,6 +45,9 @@ pub(super) struct Attempt {
 impl Attempt {
     /// The outcome; `None` when the run is in other hands, and nothing may be written about the attempt.
     pub(super) async fn run(mut self) -> Option<JobOutcome> {
+        if self.cancel.is_raised() && !self.adopted {
+            return Some(JobOutcome::cancelled());
+        }
         self.prepared.find_caches(&self.core, &self.bus.plan.spec().name).await;
         if self.adopted && !self.go_on_with_log().await {
             return None;

@@ -63,7 +63,8 @@ mod resume;
 mod secrets;
 mod slots;
 mod start;
-#[cfg(all(test, feature = "testing"))]
+#[cfg(test)]
+#[cfg(feature = "testing")]
 mod tests;
 
 use std::sync::Arc;

@@ -84,11 +84,13 @@ impl Player {
         if self.has(Clause::Kill) {
             ctx.cancel().raised(Stop::Now).await;
         }
-        let hurry = ctx.cancel().raised(Stop::Now);
+        if heeds {
+            // The flaw of `Graceful`: it is killed without being asked.
+            return Ok(JobOutcome::cancelled());
+        }
         tokio::select! {
             () = tokio::time::sleep(ctx.grace()) => {}
-            () = hurry, if !self.has(Clause::KillNow) && !(heeds && self.has(Clause::Graceful)) => {}
-            () = std::future::ready(()), if heeds && self.has(Clause::Graceful) => {}
+            () = ctx.cancel().raised(Stop::Now), if !self.has(Clause::KillNow) => {}
         }
         Ok(JobOutcome::cancelled())
     }
