@@ -2,6 +2,9 @@
 //!
 //! Goal: graph and run together at most 70 bytes a stage beyond names, spec and events, for 1 M layered stages with
 //! 256 in flight, at the worst moment of the run. The 16 bytes by which the graph refers to each name are counted in.
+//!
+//! Measured on 2 shared cores (a count of bytes does not depend on the load): layered 62.5, random 62.9, wide 56.8,
+//! chain 46.5 bytes a stage, of which 54.5, 54.5, 42.5 and 38.5 are the graph and 8 the run before it begins.
 
 use std::alloc::System;
 use std::sync::Arc;

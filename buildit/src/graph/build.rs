@@ -25,13 +25,14 @@ pub(super) fn graph(spec: &PipelineSpec) -> Result<Graph, Diagnostics> {
         return Err(Diagnostics(vec![Diagnostic::error("too-many-stages", "the pipeline has more than 2^32 stages")]));
     }
     let names = names(spec, &mut findings);
-    let Some((needs, in_degree)) = needs(spec, &names, &mut findings) else {
+    let Some(Needs { rows, in_degree, backwards }) = needs(spec, &names, &mut findings) else {
         return Err(Diagnostics(findings));
     };
-    let dependents = needs.reversed();
-    drop(needs);
+    let dependents = rows.reversed();
+    drop(rows);
     let graph = Graph { names, dependents, in_degree };
-    if !order::is_acyclic(&graph) {
+    // Most pipelines are written in an order in which they could run; that order is the proof.
+    if !backwards && !order::is_acyclic(&graph) {
         cycle::report(&graph, spec, &mut findings);
     }
     if findings.is_empty() { Ok(graph) } else { Err(Diagnostics(findings)) }
@@ -84,11 +85,22 @@ fn duplicate(name: &StageName, second: &StageSpec, first: &StageSpec) -> Diagnos
     finding
 }
 
-/// What each stage needs, and how many that are. `None` when there are too many to hold.
-fn needs(spec: &PipelineSpec, names: &Names, findings: &mut Vec<Diagnostic>) -> Option<(Csr, Box<[u32]>)> {
+/// What stages need.
+struct Needs {
+    /// What each stage needs.
+    rows: Csr,
+    /// How many that are.
+    in_degree: Box<[u32]>,
+    /// Whether every need is on a stage that was written before.
+    backwards: bool,
+}
+
+/// What each stage needs. `None` when that is too much to hold.
+fn needs(spec: &PipelineSpec, names: &Names, findings: &mut Vec<Diagnostic>) -> Option<Needs> {
     let mut offsets = Vec::with_capacity(spec.stages.len() + 1);
     let mut targets = Vec::with_capacity(spec.stages.iter().map(|stage| stage.needs.len()).sum());
     let mut guesses = GUESSES;
+    let mut backwards = true;
     offsets.push(0);
     for (place, stage) in spec.stages.iter().enumerate() {
         let start = targets.len();
@@ -108,6 +120,7 @@ fn needs(spec: &PipelineSpec, names: &Names, findings: &mut Vec<Diagnostic>) -> 
             }
         }
         unique(&mut targets, start);
+        backwards &= targets[start..].iter().all(|target| target.index() < place);
         if targets.len() > MAX_EDGES {
             findings.push(
                 Diagnostic::error("too-many-needs", format!("the stages have more than {MAX_EDGES} needs in all"))
@@ -118,7 +131,7 @@ fn needs(spec: &PipelineSpec, names: &Names, findings: &mut Vec<Diagnostic>) -> 
         offsets.push(targets.len() as u32);
     }
     let in_degree = offsets.windows(2).map(|row| row[1] - row[0]).collect();
-    Some((Csr::from_rows(offsets, targets), in_degree))
+    Some(Needs { rows: Csr::from_rows(offsets, targets), in_degree, backwards })
 }
 
 /// Takes doubles out of the row that begins at `start`, without an allocation for the usual few needs.
