@@ -176,16 +176,18 @@ impl RunState {
     }
 }
 
-fn keep(segments: &mut Vec<Vec<Event>>, events: &[Event]) {
-    for event in events {
-        match segments.last_mut() {
-            Some(segment) if segment.len() < SEGMENT => segment.push(event.clone()),
-            _ => {
-                // A short run pays for what it has.
-                let mut segment = Vec::with_capacity(if segments.is_empty() { 16 } else { SEGMENT });
-                segment.push(event.clone());
-                segments.push(segment);
-            }
+fn keep(segments: &mut Vec<Vec<Event>>, mut events: &[Event]) {
+    while !events.is_empty() {
+        let room = segments.last().map_or(0, |segment| SEGMENT - segment.len());
+        if room == 0 {
+            // A short run pays for what it has.
+            segments.push(Vec::with_capacity(if segments.is_empty() { events.len().min(SEGMENT) } else { SEGMENT }));
+            continue;
         }
+        let (now, later) = events.split_at(events.len().min(room));
+        if let Some(segment) = segments.last_mut() {
+            segment.extend_from_slice(now);
+        }
+        events = later;
     }
 }

@@ -21,7 +21,9 @@ pub const MASK: &str = "***";
 /// within a JSON string, and quoted for a shell. What several forms cover together is one mask; the line ends within it
 /// stay, so that masking changes no line's number.
 ///
-/// With 20 secrets it passes 2 to 3 GiB/s of log lines on one core (`cargo bench --bench mask`). Its memory holds the secrets in clear.
+/// With 20 secrets it passes about 1300 MiB/s of log lines, 2.5 times what a bare DFA of 240 forms searches beside it
+/// (535 MiB/s; `cargo bench --bench mask`). A secret of 4 bytes costs the half of it. Its memory holds the secrets in
+/// clear.
 #[derive(Clone)]
 pub struct Masker(Option<Matcher>);
 

@@ -67,10 +67,7 @@ impl Matcher {
                 .map_err(|source| SecretError::TooLarge { source: Box::new(source) })
         };
         Ok(Self {
-            filter: Filter::new(
-                forms.exact.iter().chain(&forms.wrapping).map(Vec::as_slice),
-                !forms.wrapping.is_empty(),
-            ),
+            filter: Filter::new(forms.exact.iter().chain(&forms.wrapping).map(Vec::as_slice)),
             exact: build(forms.exact.iter().collect())?,
             wrapping: build(forms.wrapping.iter().collect())?,
         })
@@ -83,16 +80,17 @@ impl Matcher {
         if covered > 0 {
             scan.mask(0..covered.min(text.len()));
         }
-        self.filter.candidates(text, |place| {
+        let wraps = |end: usize| is_wrapped(text, end, digits);
+        for place in self.filter.candidates(text, wraps) {
             let exact = walk(&self.exact, text, place, |_| false);
-            let wrapping = walk(&self.wrapping, text, place, |newline| is_wrapped(text, newline, digits));
+            let wrapping = walk(&self.wrapping, text, place, wraps);
             if let Some(longest) = exact.longest.max(wrapping.longest) {
                 scan.mask(place..longest);
             }
             if (exact.unfinished || wrapping.unfinished) && end == End::Open {
                 scan.settled = scan.settled.min(place);
             }
-        });
+        }
         scan
     }
 }
