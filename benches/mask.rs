@@ -17,7 +17,11 @@ fn log(length: usize) -> Vec<u8> {
     let mut number = 1_u64;
     while text.len() < length {
         number = next(number);
-        let line = format!("INFO compiling crate {:08} of the workspace, took {:04} ms, digest {number:016x}\n", number % 99_999_999, number % 9_999);
+        let line = format!(
+            "INFO compiling crate {:08} of the workspace, took {:04} ms, digest {number:016x}\n",
+            number % 99_999_999,
+            number % 9_999
+        );
         text.extend_from_slice(line.as_bytes());
     }
     text.truncate(length);
