@@ -66,8 +66,9 @@ pub enum ConditionError {
 pub struct Checked {
     /// What is wrong.
     pub errors: Vec<NameError>,
-    /// The results of other stages that it looks at: those stages must exist and come before.
-    pub stages: Vec<Variable>,
+    /// The results of other stages that it looks at, whose stages must exist and come before, and the values that the
+    /// embedding program must give.
+    pub noted: Vec<Variable>,
 }
 
 /// Whether the condition asks for `failure()` or `always()`, so that a failed need does not skip the stage.
@@ -104,13 +105,13 @@ pub fn evaluate(when: &When, scope: &Scope<'_>, flow: Flow) -> Result<Verdict, C
 #[must_use]
 pub fn check(when: &When, names: &StageNames<'_, '_>) -> Checked {
     match when {
-        When::Properties(wanted) => Checked { errors: properties::check(wanted), stages: Vec::new() },
+        When::Properties(wanted) => Checked { errors: properties::check(wanted), noted: Vec::new() },
         #[cfg(feature = "condition")]
         When::Expression(source) => expression::check(source, names),
         #[cfg(not(feature = "condition"))]
         When::Expression(_) => {
             let _ = names;
-            Checked { errors: vec![no_expressions()], stages: Vec::new() }
+            Checked { errors: vec![no_expressions()], noted: Vec::new() }
         }
     }
 }

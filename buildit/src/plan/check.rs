@@ -1,5 +1,6 @@
 //! What can be told about a pipeline's texts before a run; scripts are compiled on the way.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -25,11 +26,13 @@ pub(super) struct Checker<'p> {
     pub(super) compiled: Vec<(usize, Arc<StageSpec>)>,
     /// What is read of other stages, for the graph to check.
     pub(super) uses: Vec<StageUse>,
+    /// The names of `custom.NAME` that have no default.
+    pub(super) customs: BTreeSet<String>,
 }
 
 impl<'p> Checker<'p> {
     pub(super) fn new(spec: &'p PipelineSpec) -> Self {
-        Self { spec, compiled: Vec::new(), uses: Vec::new() }
+        Self { spec, compiled: Vec::new(), uses: Vec::new(), customs: BTreeSet::new() }
     }
 
     pub(super) fn check(&mut self, out: &mut Findings) {
@@ -40,7 +43,7 @@ impl<'p> Checker<'p> {
         }
     }
 
-    fn check_pipeline(&self, names: &Names<'p>, out: &mut Findings) {
+    fn check_pipeline(&mut self, names: &Names<'p>, out: &mut Findings) {
         let spec = self.spec;
         environment::check_pipeline(spec, out);
         let names = names.of(None);
@@ -48,7 +51,13 @@ impl<'p> Checker<'p> {
         let env = env.map(|(position, (name, text))| (format!("env.{name}"), Place::PipelineEnv(position), text));
         let group = spec.concurrency.iter().map(|group| ("concurrency".to_owned(), Place::Concurrency, &group.group));
         for (path, place, text) in env.chain(group) {
-            for (range, error) in problems(text, place, &names, &mut |_, _| ()) {
+            let customs = &mut self.customs;
+            let mut note = |variable: &Variable, _| {
+                if let Variable::Custom(name) = variable {
+                    customs.insert(name.clone());
+                }
+            };
+            for (range, error) in problems(text, place, &names, &mut note) {
                 out.pipeline(spec, path.clone(), Some(range), error.into());
             }
         }
@@ -100,7 +109,7 @@ impl<'p> Checker<'p> {
             for error in checked.errors {
                 out.stage(stage, "when".into(), None, error.into());
             }
-            for variable in checked.stages {
+            for variable in checked.noted {
                 self.uses.push(StageUse { reader: index, variable, path: "when".into(), range: None });
             }
         }
@@ -183,7 +192,7 @@ impl<'p> Checker<'p> {
                     out.stage(stage, path(), Some(range), refused(refusal, &reference, stage));
                     continue;
                 }
-                each_stage_variable(&reference, &mut |variable| {
+                each_noted(&reference, &mut |variable| {
                     let (variable, range) = (variable.clone(), Some(range.clone()));
                     self.uses.push(StageUse { reader: index, variable, path: path(), range });
                 });
@@ -210,14 +219,16 @@ impl<'p> Checker<'p> {
     }
 }
 
-/// Calls `each` with every variable of a reference and its defaults that is the result of a stage.
-fn each_stage_variable(reference: &Reference, each: &mut dyn FnMut(&Variable)) {
-    if reference.variable.stage().is_some() {
+/// Calls `each` with every variable of a reference and its defaults that is to be looked at later: results of stages,
+/// and values that the embedding program must give.
+fn each_noted(reference: &Reference, each: &mut dyn FnMut(&Variable)) {
+    let is_custom = matches!(reference.variable, Variable::Custom(_)) && reference.default.is_none();
+    if is_custom || reference.variable.stage().is_some() {
         each(&reference.variable);
     }
     for piece in reference.default.iter().flat_map(|default| pieces(default)) {
         if let PieceKind::Reference(inner) = piece.kind {
-            each_stage_variable(&inner, each);
+            each_noted(&inner, each);
         }
     }
 }
@@ -237,7 +248,7 @@ fn problems(
         match piece.kind {
             PieceKind::Malformed(error) => all.push((piece.range, error.into())),
             PieceKind::Reference(reference) => {
-                each_stage_variable(&reference, &mut |variable| note(variable, piece.range.clone()));
+                each_noted(&reference, &mut |variable| note(variable, piece.range.clone()));
                 if let Err(error) = names.check(&reference, place) {
                     all.push((piece.range, error));
                 }

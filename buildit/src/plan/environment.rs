@@ -21,7 +21,7 @@ pub fn is_reserved(name: &str) -> bool {
 }
 
 /// What is wrong with setting this variable to this text.
-fn problem(name: &str, text: &str) -> Option<Diagnostic> {
+pub(super) fn problem(name: &str, text: &str) -> Option<Diagnostic> {
     if name.is_empty() || name.contains(['=', '\0']) {
         return Some(Diagnostic::error(
             "bad-env-name",

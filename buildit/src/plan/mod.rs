@@ -2,6 +2,7 @@
 
 mod check;
 mod checksums;
+mod context;
 mod environment;
 mod findings;
 mod resolve;
@@ -9,6 +10,7 @@ mod stages;
 mod texts;
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub use environment::is_reserved;
@@ -17,6 +19,7 @@ pub use resolve::{ResolvedStage, SecretTemplates, resolve_stage};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::graph::Graph;
 use crate::pipeline::{ExpandError, ExpandLimits, PipelineSpec};
+use crate::variables::Variable;
 use check::Checker;
 use findings::Findings;
 
@@ -26,6 +29,8 @@ pub struct Plan {
     spec: Arc<PipelineSpec>,
     graph: Arc<Graph>,
     warnings: Vec<Diagnostic>,
+    /// The names of `custom.NAME` that have no default.
+    customs: Arc<BTreeSet<String>>,
 }
 
 impl Plan {
@@ -40,7 +45,11 @@ impl Plan {
         let mut out = Findings::default();
         let mut checker = Checker::new(spec);
         checker.check(&mut out);
-        let Checker { compiled, uses, .. } = checker;
+        let Checker { compiled, uses, mut customs, .. } = checker;
+        customs.extend(uses.iter().filter_map(|used| match &used.variable {
+            Variable::Custom(name) => Some(name.clone()),
+            _ => None,
+        }));
         let mut written = Cow::Borrowed(spec);
         if !compiled.is_empty() {
             let written = written.to_mut();
@@ -67,7 +76,8 @@ impl Plan {
         let found = out.sorted();
         match graph {
             Some((expanded, graph)) if !found.has_errors() => {
-                Ok(Self { spec: Arc::new(expanded), graph: Arc::new(graph), warnings: found.0 })
+                let (spec, graph) = (Arc::new(expanded), Arc::new(graph));
+                Ok(Self { spec, graph, warnings: found.0, customs: Arc::new(customs) })
             }
             _ => Err(found),
         }
@@ -80,7 +90,7 @@ impl Plan {
     /// [`Diagnostics`] when the pipeline is none that was compiled.
     pub fn restore(spec: Arc<PipelineSpec>) -> Result<Self, Diagnostics> {
         let graph = Arc::new(Graph::new(&spec)?);
-        Ok(Self { spec, graph, warnings: Vec::new() })
+        Ok(Self { spec, graph, warnings: Vec::new(), customs: Arc::default() })
     }
 
     /// The compiled pipeline: its matrices are expanded and its scripts hold no references.
@@ -116,3 +126,6 @@ fn not_expanded(error: &ExpandError) -> Diagnostic {
         None => finding,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,7 +22,7 @@ pub(super) fn asks_for_failure(source: &str) -> bool {
 pub(super) fn check(source: &str, names: &StageNames<'_, '_>) -> Checked {
     let parsed = match parse::parse(source) {
         Ok(parsed) => parsed,
-        Err(errors) => return Checked { errors, stages: Vec::new() },
+        Err(errors) => return Checked { errors, noted: Vec::new() },
     };
     let mut errors = kinds::check(&parsed);
     let Parsed { uses, .. } = parsed;
@@ -32,9 +32,14 @@ pub(super) fn check(source: &str, names: &StageNames<'_, '_>) -> Checked {
         let reference = Reference { variable: used.variable.clone(), default };
         errors.extend(names.check(&reference, Place::When).err());
     }
-    let is_stage = |variable: &Variable| variable.stage().is_some();
-    let stages = uses.into_iter().map(|used| used.variable).filter(is_stage).collect();
-    Checked { errors, stages }
+    // Who asks whether a value is there can do without it.
+    let is_asked = |variable: &Variable| uses.iter().any(|used| used.is_test && used.variable == *variable);
+    let is_needed = |variable: &&Variable| match variable {
+        Variable::Custom(_) => !is_asked(variable),
+        other => other.stage().is_some(),
+    };
+    let noted = uses.iter().map(|used| &used.variable).filter(is_needed).cloned().collect();
+    Checked { errors, noted }
 }
 
 #[cfg(test)]
