@@ -1,5 +1,6 @@
 //! Property tests of what reads text that anybody may have written: references, scripts, conditions. They start from the
 //! small corpora beside them, cut into pieces and put together anew. `PROPTEST_CASES` makes them longer.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::fs;
 use std::path::Path;

@@ -44,6 +44,7 @@ pub(super) async fn start(
     drop(spec);
     let spec = plan.spec();
     let mut findings = params::check(spec, &context);
+    findings.extend(plan.check_context(&context));
     if let Err(unknown) = plan.graph().select(spec, context.only.iter().map(String::as_str)) {
         findings.extend(unknown.0);
     }
