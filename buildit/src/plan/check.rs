@@ -299,6 +299,12 @@ fn refused(refusal: Refusal, reference: &Reference, stage: &StageSpec) -> Diagno
     };
     let advice = match refusal {
         Refusal::Backslash => format!("write `$${{` for a literal `${{`, or read `${name}`"),
+        // The variable is no safer there than a reference; whoever needs it must know what is in it.
+        Refusal::Arithmetic | Refusal::Subscript | Refusal::Test => {
+            format!(
+                "a value like `a[$(…)]` would run: make sure that it is a number before you read `\"${name}\"` there"
+            )
+        }
         Refusal::OtherShell => format!("read the environment variable `{name}` there"),
         _ => format!("read the environment variable there: `\"${name}\"`"),
     };

@@ -37,7 +37,10 @@ pub(super) fn judge(name: &str, words: &[Word], shared: &mut Shared, out: &mut J
         }
         "[" | "test" => test(words, shared, out),
         "printf" => printf(words, shared, out),
-        "let" => out.refuse(words, Refusal::Arithmetic),
+        "let" => {
+            out.evaluated.extend(words.iter().map(|word| word.range.clone()));
+            out.refuse(words, Refusal::Arithmetic);
+        }
         // Prompt escapes, and with them substitutions, are expanded in what it prints.
         "print" => {
             let first = words.first();
@@ -76,6 +79,9 @@ fn test(words: &[Word], shared: &Shared, out: &mut Judgement) {
     };
     let is_binary =
         |word: Option<&Word>| is(word, table::BINARY_TESTS) || !shared.evaluates && is(word, table::NUMBER_TESTS);
+    if shared.evaluates && words.iter().any(|word| is(Some(word), table::NUMBER_TESTS)) {
+        out.evaluated.extend(words.iter().map(|word| word.range.clone()));
+    }
     let end = words.iter().position(|word| word.literal() == Some("]")).unwrap_or(words.len());
     let words = &words[..end];
     for (at, word) in words.iter().enumerate().filter(|(_, word)| !word.spots.is_empty()) {

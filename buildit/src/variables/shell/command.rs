@@ -2,7 +2,7 @@
 
 use super::place::Refusal;
 use super::program::{self, Judgement};
-use super::reader::{Next, Read, Reader};
+use super::reader::{Assigned, Next, Read, Reader};
 use super::word::Word;
 
 /// Where a list of commands ends.
@@ -152,6 +152,12 @@ impl Reader<'_> {
             self.refuse(&spots, refusal);
         }
         self.assigned.append(&mut judgement.assigned);
+        for range in judgement.evaluated.drain(..) {
+            self.note_evaluated_in(range);
+        }
+        for range in judgement.spliced.drain(..) {
+            self.note_spliced(&range);
+        }
         if judgement.reads_code {
             self.refuse(&input, Refusal::Interpreter);
         } else {
@@ -287,6 +293,7 @@ impl Reader<'_> {
         }
         let name = self.word()?;
         self.refuse(&name.spots, Refusal::Name);
+        let first = self.first_spot();
         self.lines()?;
         let is_in = self.sees(b"in")
             && !self.bytes[..self.end].get(self.at + 2).is_some_and(|byte| byte.is_ascii_alphanumeric());
@@ -297,8 +304,12 @@ impl Reader<'_> {
         loop {
             self.blanks();
             match self.next() {
-                Next::End | Next::Byte(b'\n' | b';') => return Ok(()),
-                Next::Byte(b'#') => return self.comment(),
+                Next::End | Next::Byte(b'\n' | b';' | b'#') => {
+                    let spots = first..self.first_spot();
+                    let assigned = |spot| Assigned { spot, name: name.text.clone(), by_builtin: false };
+                    self.assigned.extend(spots.map(assigned));
+                    return Ok(());
+                }
                 _ => {
                     let before = self.at;
                     self.word()?;
@@ -312,6 +323,7 @@ impl Reader<'_> {
 
     /// `[[ … ]]`, behind the brackets. References may stand in it while no operator evaluates its operands.
     fn test(&mut self) -> Read<()> {
+        let start = self.at;
         let mut spots = Vec::new();
         let mut evaluates = false;
         loop {
@@ -336,6 +348,7 @@ impl Reader<'_> {
             }
         }
         if evaluates {
+            self.note_evaluated(start);
             self.refuse(&spots, Refusal::Test);
         }
         Ok(())

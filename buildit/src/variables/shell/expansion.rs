@@ -31,14 +31,18 @@ impl Reader<'_> {
             }
             Some(b'[') => {
                 self.at += 2;
+                let start = self.at;
                 self.nested(|reader| reader.forcing(Refusal::Arithmetic, Self::old_arithmetic))?;
+                self.note_evaluated(start);
                 Ok(true)
             }
             Some(b'_' | b'@' | b'*' | b'#' | b'?' | b'-' | b'$' | b'!' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z') => {
+                let start = self.at;
                 self.at += 2;
                 while self.peek().is_some_and(|byte| byte == b'_' || byte.is_ascii_alphanumeric()) {
                     self.at += 1;
                 }
+                self.expansions.push((start, self.bytes[start + 1..self.at].to_vec()));
                 Ok(true)
             }
             _ => {
@@ -107,6 +111,13 @@ impl Reader<'_> {
 
     /// `$((…))` and `((…))`, behind the parentheses. What may be two nested groups of commands instead is unclear.
     pub(super) fn arithmetic(&mut self) -> Read<()> {
+        let start = self.at;
+        self.arithmetic_text()?;
+        self.note_evaluated(start);
+        Ok(())
+    }
+
+    fn arithmetic_text(&mut self) -> Read<()> {
         self.forcing(Refusal::Arithmetic, |reader| {
             let mut open = 0;
             let mut before = b' ';
@@ -175,6 +186,7 @@ impl Reader<'_> {
         if matches!(self.peek(), Some(b'#' | b'!')) && self.peek_second() != Some(b'}') {
             self.at += 1;
         }
+        let name = self.at;
         if self.peek().is_some_and(|byte| byte == b'_' || byte.is_ascii_alphanumeric()) {
             while self.peek().is_some_and(|byte| byte == b'_' || byte.is_ascii_alphanumeric()) {
                 self.at += 1;
@@ -182,13 +194,20 @@ impl Reader<'_> {
         } else if self.peek().is_some_and(|byte| b"@*#?-$!".contains(&byte)) {
             self.at += 1;
         }
+        self.expansions.push((name, self.bytes[name..self.at].to_vec()));
         let is_colon = usize::from(self.peek() == Some(b':'));
         let is_default = self.bytes[..self.end].get(self.at + is_colon).is_some_and(|byte| b"-=+?".contains(byte));
         if is_default {
             self.at += 1 + is_colon;
             return self.parameter_word(quoted);
         }
-        self.forcing(Refusal::Expansion, |reader| reader.parameter_word(quoted))
+        // A subscript, an offset and a length are arithmetic.
+        let start = self.at;
+        self.forcing(Refusal::Expansion, |reader| reader.parameter_word(quoted))?;
+        if matches!(self.bytes[start], b'[' | b':') {
+            self.note_evaluated(start);
+        }
+        Ok(())
     }
 
     /// What stands behind the operator of `${…}`, up to its brace.

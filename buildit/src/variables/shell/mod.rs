@@ -3,6 +3,17 @@
 //! A value is never pasted into a script: it goes into the job's environment, and the reference becomes an expansion
 //! that is quoted for its place. Where a reference stands is found by reading the script as a shell would. Where no
 //! expansion is safe, or where that cannot be told, the reference is refused with the name of the variable to read.
+//!
+//! Beyond the quoting itself a reference is refused
+//! - in the words of whatever takes them as code: `eval`, `sh -c`, `ssh`, `python -c`, `awk`'s and `sed`'s first operand,
+//!   `make NAME=…`, behind `sudo`, `env`, `xargs` and their like too, and in what such a program reads from a pipe of
+//!   `echo`, a here-document or a here-string;
+//! - where the command is named, behind a command that only the shell knows (`$CMD …`), and in what a builtin takes as
+//!   the name of a variable;
+//! - assigned to a variable that the same scripts use in arithmetic, in code for an interpreter or as a command.
+//!
+//! What a script does with a variable by further steps of its own is its author's business, as is what a program makes
+//! of an argument that begins with `-`.
 
 mod builtin;
 mod command;
@@ -22,7 +33,7 @@ use std::ops::Range;
 use super::reference::{Reference, ReferenceError, may_refer};
 use crate::pipeline::Shell;
 use place::Verdict;
-use reader::{Reader, Shared};
+use reader::{Assigned, Reader, Shared};
 use source::Source;
 
 /// A script with its references replaced.
@@ -83,7 +94,7 @@ fn judge(sources: &[Source], shell: &Shell) -> Vec<Vec<Verdict>> {
         let mut reader = Reader::new(source, shared);
         let end = if source.text.contains('\0') { Err(Refusal::Unclear) } else { reader.script() };
         shared = reader.shared;
-        assigned.extend(reader.assigned.iter().map(|(spot, by_builtin)| (index, *spot, *by_builtin)));
+        assigned.extend(reader.assigned.drain(..).map(|assigned| (index, assigned)));
         all.push(match end {
             Ok(()) => reader.verdicts,
             Err(refusal) => {
@@ -93,9 +104,9 @@ fn judge(sources: &[Source], shell: &Shell) -> Vec<Vec<Verdict>> {
         });
     }
     // A variable that evaluates what is assigned to it may have been made so anywhere in these scripts.
-    for (index, spot, by_builtin) in assigned {
+    for (index, Assigned { spot, name, by_builtin }) in assigned {
         let verdict = &mut all[index][spot];
-        let evaluates = shared.integers || by_builtin && shared.arrays;
+        let evaluates = shared.integers || by_builtin && shared.arrays || shared.evaluated.contains(&name);
         if evaluates && !matches!(verdict, Verdict::Refused(_) | Verdict::Comment) {
             *verdict = Verdict::Refused(Refusal::Arithmetic);
         }

@@ -50,7 +50,7 @@ pub enum Refusal {
     EndWord,
     /// In backticks, whose quoting differs from all else.
     Backticks,
-    /// In `$((…))`, `((…))` or `$[…]`, where a shell evaluates the value.
+    /// In `$((…))`, `((…))` or `$[…]`, where a shell evaluates the value, or assigned to a variable that stands there.
     Arithmetic,
     /// In an array's subscript, which is evaluated.
     Subscript,
@@ -109,7 +109,7 @@ impl fmt::Display for Refusal {
             }
             Self::EndWord => "the end word of a here-document is not expanded",
             Self::Backticks => "quoting in backticks differs from all else; `$(…)` does the same and takes references",
-            Self::Arithmetic => "in arithmetic the shell evaluates the value",
+            Self::Arithmetic => "the shell evaluates the value, here or where the variable is used",
             Self::Subscript => "the subscript of an array is evaluated",
             Self::Test => "this test evaluates its words",
             Self::Expansion => "within `${…}` of the shell a value can be read as something else",

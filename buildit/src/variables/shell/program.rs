@@ -1,8 +1,10 @@
 //! What a command does with its words: whether a value among them would be code, a name, or the command itself.
 
+use std::ops::Range;
+
 use super::builtin;
 use super::place::Refusal;
-use super::reader::Shared;
+use super::reader::{Assigned, Shared};
 use super::table;
 use super::word::Word;
 
@@ -11,10 +13,14 @@ use super::word::Word;
 pub(super) struct Judgement {
     /// References that cannot stand where they do.
     pub(super) refused: Vec<(Vec<usize>, Refusal)>,
-    /// References that are assigned to a variable, and whether by `local`, `export` or `readonly`.
-    pub(super) assigned: Vec<(usize, bool)>,
+    /// References that are assigned to variables.
+    pub(super) assigned: Vec<Assigned>,
     /// Whether it reads its input as code: `sh`, `ssh host`, `python`.
     pub(super) reads_code: bool,
+    /// The parts of the script that it evaluates: the words of `let`.
+    pub(super) evaluated: Vec<Range<usize>>,
+    /// The parts of the script that become code as the shell expands them: the words of `eval`, the command's own name.
+    pub(super) spliced: Vec<Range<usize>>,
     /// References that it writes as they are: those of `echo` and `printf`.
     pub(super) written: Vec<usize>,
 }
@@ -25,6 +31,14 @@ impl Judgement {
         if !spots.is_empty() {
             self.refused.push((spots, refusal));
         }
+    }
+}
+
+impl Judgement {
+    /// Refuses all references in code, and notes the variables in it.
+    pub(super) fn code(&mut self, words: &[Word]) {
+        self.spliced.extend(words.iter().map(|word| word.range.clone()));
+        self.refuse(words, Refusal::Interpreter);
     }
 }
 
@@ -49,7 +63,8 @@ pub(super) fn assign(word: &Word, by_builtin: bool, out: &mut Judgement) {
     if word.assigned_name().is_some_and(crate::variables::is_code_variable) {
         out.refuse(std::slice::from_ref(word), Refusal::Interpreter);
     }
-    out.assigned.extend(word.spots.iter().map(|spot| (*spot, by_builtin)));
+    let name = word.assigned_name().unwrap_or_default().as_bytes().to_vec();
+    out.assigned.extend(word.spots.iter().map(|spot| Assigned { spot: *spot, name: name.clone(), by_builtin }));
 }
 
 fn command(mut words: &[Word], shared: &mut Shared, out: &mut Judgement) {
@@ -59,6 +74,8 @@ fn command(mut words: &[Word], shared: &mut Shared, out: &mut Judgement) {
             // What runs is known only to the shell; it may be `eval`.
             let within_path = !first.spots.is_empty() && first.prefix().contains('/');
             let refused = if within_path { rest } else { words };
+            out.spliced.push(first.range.clone());
+            out.reads_code = true;
             return out.refuse(refused, Refusal::CommandWord);
         };
         let Some(wrapper) = table::WRAPPERS.iter().find(|wrapper| wrapper.name == name) else {
@@ -134,8 +151,9 @@ fn wrapped<'w>(wrapper: &table::Wrapper, words: &'w [Word], out: &mut Judgement)
 /// A known program, or one that takes its words as text.
 fn program(name: &str, words: &[Word], shared: &mut Shared, out: &mut Judgement) {
     if table::ALL_CODE.contains(&name) {
-        out.refuse(words, Refusal::Interpreter);
-        out.reads_code = table::CODE_INPUT.contains(&name);
+        out.code(words);
+        // `eval sh` hands its own input on.
+        out.reads_code = true;
     } else if table::SHELLS.contains(&name) {
         shell(words, out);
     } else if let Some(interpreter) = table::interpreter(name) {
@@ -164,7 +182,7 @@ fn shell(words: &[Word], out: &mut Judgement) {
         let text = word.prefix();
         let is_option = text.len() > 1 && text.starts_with(['-', '+']) && text != "--";
         if is_option && !text.starts_with("--") && text.contains('c') {
-            return out.refuse(words, Refusal::Interpreter);
+            return out.code(words);
         }
         let Some(text) = word.literal() else { return out.refuse(&words[at..], Refusal::Interpreter) };
         at += 1;
@@ -203,12 +221,13 @@ fn hidden_shell(words: &[Word], out: &mut Judgement) {
     for (at, word) in words.iter().enumerate() {
         let Some(name) = command_name(word).filter(|name| table::SHELLS.contains(name)) else { continue };
         let rest = &words[at + 1..];
+        out.reads_code = true;
         let takes_code = rest.iter().any(|word| {
             let text = word.prefix();
             text.starts_with('-') && !text.starts_with("--") && text.contains('c')
         });
         if takes_code && !name.is_empty() {
-            return out.refuse(rest, Refusal::Interpreter);
+            return out.code(rest);
         }
     }
 }
@@ -222,7 +241,7 @@ fn interpret(interpreter: &table::Interpreter, words: &[Word], out: &mut Judgeme
             || table::CODE_OPTIONS.iter().any(|long| text.starts_with(long))
     };
     if words.iter().any(takes_code) {
-        return out.refuse(words, Refusal::Interpreter);
+        return out.code(words);
     }
     let script = words.iter().position(|word| !word.prefix().starts_with('-') || word.literal().is_none());
     match script {

@@ -1,5 +1,8 @@
 //! The reader's place in a script, and what it has found out.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
+
 use super::place::{Refusal, Verdict};
 use super::source::Source;
 
@@ -8,7 +11,7 @@ use super::source::Source;
 const DEEPEST: usize = 48;
 
 /// What the scripts of a stage share, because they share one shell.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Shared {
     /// Whether `test`, `printf` and `exit` evaluate their words as arithmetic: zsh and ksh.
     pub(super) evaluates: bool,
@@ -18,6 +21,19 @@ pub(super) struct Shared {
     pub(super) integers: bool,
     /// Whether some variable is an array, so that `local x=…` may read the value as a list of words.
     pub(super) arrays: bool,
+    /// Variables whose values are evaluated somewhere: those that stand in arithmetic, in code for an interpreter, or
+    /// where a command is named.
+    pub(super) evaluated: BTreeSet<Vec<u8>>,
+}
+
+/// A reference whose value a variable of the script takes.
+#[derive(Clone, Debug)]
+pub(super) struct Assigned {
+    pub(super) spot: usize,
+    /// The variable.
+    pub(super) name: Vec<u8>,
+    /// Whether `local`, `export` or `readonly` assigns it.
+    pub(super) by_builtin: bool,
 }
 
 /// Reads a script as a shell would, as far as quoting goes, and judges each reference by where it stands.
@@ -39,8 +55,10 @@ pub(super) struct Reader<'s> {
     pub(super) in_document: bool,
     pub(super) depth: usize,
     pub(super) shared: Shared,
-    /// References that are assigned to a variable, and whether by `local`, `export` or `readonly`.
-    pub(super) assigned: Vec<(usize, bool)>,
+    /// The variables that the shell expands, and where.
+    pub(super) expansions: Vec<(usize, Vec<u8>)>,
+    /// References that are assigned to variables.
+    pub(super) assigned: Vec<Assigned>,
 }
 
 /// A here-document that was announced.
@@ -80,6 +98,7 @@ impl<'s> Reader<'s> {
             in_document: false,
             depth: 0,
             shared,
+            expansions: Vec::new(),
             assigned: Vec::new(),
         }
     }
@@ -215,6 +234,26 @@ impl<'s> Reader<'s> {
     /// The number of the next reference.
     pub(super) fn first_spot(&self) -> usize {
         self.next
+    }
+
+    /// Notes that what was read since `start` is evaluated, with the values of all variables that it names.
+    pub(super) fn note_evaluated(&mut self, start: usize) {
+        self.note_evaluated_in(start..self.at);
+    }
+
+    /// Notes that the variables which the shell expands in this part of the script become code. What stands in single
+    /// quotes there it does not expand: `sh -c 'echo "$X"'` is the way that is right.
+    pub(super) fn note_spliced(&mut self, range: &Range<usize>) {
+        let within = self.expansions.iter().filter(|(at, _)| range.contains(at));
+        self.shared.evaluated.extend(within.map(|(_, name)| name.clone()));
+    }
+
+    /// Notes that this part of the script is evaluated.
+    pub(super) fn note_evaluated_in(&mut self, range: Range<usize>) {
+        let is_part = |byte: &u8| *byte == b'_' || byte.is_ascii_alphanumeric();
+        let words = self.bytes[range].split(|byte| !is_part(byte));
+        let names = words.filter(|word| word.first().is_some_and(|byte| !byte.is_ascii_digit()));
+        self.shared.evaluated.extend(names.map(<[u8]>::to_vec));
     }
 
     /// Refuses a reference that was placed before.

@@ -108,9 +108,6 @@ pub(super) const ALL_CODE: &[&str] = &[
     "screen",
 ];
 
-/// Those of them whose input is code as well.
-pub(super) const CODE_INPUT: &[&str] = &["ssh", "rsh", "slogin", "autossh", "sqlite3", "at", "batch", "parallel"];
-
 /// An interpreter whose options take code.
 pub(super) struct Interpreter {
     name: &'static str,

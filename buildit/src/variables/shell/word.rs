@@ -1,5 +1,7 @@
 //! Words of a command, and the quoting in them.
 
+use std::ops::Range;
+
 use super::place::{Refusal, Verdict};
 use super::reader::{Next, Read, Reader};
 
@@ -8,6 +10,8 @@ use super::reader::{Next, Read, Reader};
 pub(super) struct Word {
     /// What is known of its text without running anything, quotes taken off: all of it, or its beginning.
     pub(super) text: Vec<u8>,
+    /// Its bytes in the script.
+    pub(super) range: Range<usize>,
     /// Whether there is more to it that only the shell knows.
     pub(super) is_dynamic: bool,
     /// Whether it holds quotes or backslashes.
@@ -94,6 +98,7 @@ impl Reader<'_> {
             }
         }
         word.spots = (first..self.first_spot()).collect();
+        word.range = start..self.at;
         // The body of a here-document begins behind the line of its command: shells disagree where that line ends
         // when a word goes on over several.
         if !self.pending.is_empty() && self.bytes[start..self.at].contains(&b'\n') {
@@ -224,6 +229,7 @@ impl Reader<'_> {
 
     /// `[…]` behind a name, which is a subscript if an `=` follows.
     fn subscript(&mut self, word: &mut Word) -> Read<()> {
+        let start = self.at;
         word.push(b'[');
         self.at += 1;
         let mut inner = Word::default();
@@ -255,6 +261,7 @@ impl Reader<'_> {
                 }
             }
         })?;
+        self.note_evaluated(start);
         word.is_pattern |= !matches!(self.next(), Next::Byte(b'=' | b'+'));
         word.is_quoted |= inner.is_quoted;
         for byte in &inner.text {
