@@ -196,7 +196,7 @@ fn scripts() -> impl Strategy<Value = String> {
     let word = prop::sample::select(
         &[REFERENCE, "\"${git.branch}\"", "x${git.branch}y", "'x'", "\"$x\"", "a\\ b", "$((1))"][..],
     );
-    let command = (prop::sample::select(COMMANDS), word).prop_map(|(command, word)| command.replace('@', &word));
+    let command = (prop::sample::select(COMMANDS), word).prop_map(|(command, word)| command.replace('@', word));
     command.prop_recursive(4, 24, 3, |inner| {
         let around = (prop::sample::select(AROUND), inner.clone(), inner);
         around.prop_map(|(around, one, two)| around.replace('@', &one).replace('%', &two))

@@ -46,7 +46,10 @@ pub fn forecast(plan: &Plan, context: &RunContext) -> Result<Vec<Forecast>, Inpu
     let mut undecided = vec![false; spec.stages.len()];
     for ((stage, written), undecided) in spec.stages.iter_mut().zip(&plan.spec().stages).zip(&mut undecided) {
         *undecided = match written.when.as_deref() {
-            Some(when @ When::Expression(_)) => !condition::check(when, &names.of(Some(written))).stages.is_empty(),
+            Some(when @ When::Expression(_)) => {
+                let checked = condition::check(when, &names.of(Some(written)));
+                checked.noted.iter().any(|noted| noted.stage().is_some())
+            }
             _ => false,
         };
         if *undecided || written.approval.is_some() {
