@@ -28,7 +28,9 @@ pub(crate) fn frame(board: &Board, now: Timestamp, tick: usize, size: Size, them
     let columns = size.columns.saturating_sub(1).max(20);
     let rows = rows(board, size.rows.saturating_sub(3).max(1));
     let longest = rows.iter().map(|row| label(board, row).1).max().unwrap_or(0);
-    let name = longest.min((columns / 2).max(14));
+    // Where there is little room, names matter more than what a job printed last.
+    let share = if columns < 100 { columns * 2 / 3 } else { columns / 2 };
+    let name = longest.min(share.max(14));
     let line = Line { columns, name, tick, now, theme };
     let mut lines = vec![line.title(board)];
     lines.extend(rows.iter().map(|row| line.row(board, row)));

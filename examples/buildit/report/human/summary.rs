@@ -117,7 +117,7 @@ pub(crate) fn table(board: &Board, columns: usize, theme: Theme) -> Vec<String> 
     let all = board.stages.len() <= LISTED;
     let listed: Vec<_> = board.stages.iter().filter(|(_, shown)| all || !good(shown)).take(LISTED * 4).collect();
     let longest = listed.iter().map(|(name, _)| width(name)).max().unwrap_or(0);
-    let name_columns = longest.min((columns / 2).max(14));
+    let name_columns = longest.min(columns.saturating_sub(30).max(14));
     let mut lines = vec![title(board, now, theme), String::new()];
     for (name, shown) in listed {
         let mark = Mark::of(shown);
