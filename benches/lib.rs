@@ -2,15 +2,18 @@
 //!
 //! These machines are noisy, and a figure alone says little. So every goal is a ratio against something measured
 //! beside it: [`Comparison`] runs subject and peers alternately, takes medians, and prints the ratio of each pair of
-//! neighbours, whose spread shows how noisy the machine was. Criterion measures the same closures for its own
-//! statistics where a bench asks for that.
+//! neighbours, whose spread shows how noisy the machine was. The same samples then go to criterion, for its statistics
+//! and its comparison with earlier runs: it would measure one side after the other by itself.
 #![forbid(unsafe_code)]
 
 pub mod reference;
 pub mod shapes;
 pub mod subject;
 
+use std::cell::Cell;
 use std::time::Duration;
+
+use criterion::Criterion;
 
 /// A subject and its peers, measured in turn.
 pub struct Comparison<'a> {
@@ -104,7 +107,28 @@ impl<'a> Comparison<'a> {
             );
             ratios.push(ratio);
         }
+        if !is_test_run() {
+            self.report();
+        }
         ratios
+    }
+
+    /// Gives the samples to criterion, which cannot take turns between its benchmarks by itself.
+    fn report(&self) {
+        let mut criterion = Criterion::default().configure_from_args().warm_up_time(Duration::from_nanos(1));
+        let mut group = criterion.benchmark_group(self.name.replace('/', "-"));
+        group.sample_size(self.repetitions.max(10));
+        for side in &self.sides {
+            let next = Cell::new(0);
+            group.bench_function(&side.label, |bencher| {
+                bencher.iter_custom(|iterations| {
+                    let sample = side.samples[next.get() % side.samples.len()];
+                    next.set(next.get() + 1);
+                    sample.saturating_mul(u32::try_from(iterations).unwrap_or(u32::MAX)).max(Duration::from_nanos(1))
+                });
+            });
+        }
+        group.finish();
     }
 }
 

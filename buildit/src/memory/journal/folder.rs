@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::error::{At, corrupt};
 use crate::id::RunId;
@@ -10,6 +11,10 @@ use crate::store::StoreError;
 
 /// The newest format that is known here.
 const FORMAT: u32 = 1;
+
+/// How long the lock is waited for. A process that was killed while it started another one leaves it to that one until
+/// its `exec`, which takes a while on a busy machine; whoever restarts it at once must not be told that it still runs.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What the format's file begins with.
 const TITLE: &str = "buildit-journal ";
@@ -96,7 +101,7 @@ pub(super) fn write_whole(path: &Path, content: &[u8]) -> Result<(), StoreError>
 
 fn take_lock(path: &Path) -> Result<File, StoreError> {
     let mut file = private_file().read(true).write(true).create(true).truncate(false).open(path).at("open", path)?;
-    match file.try_lock() {
+    match lock_within(&file, LOCK_PATIENCE) {
         Ok(()) => {
             let holder = format!("process {}", std::process::id());
             file.set_len(0).and_then(|()| file.write_all(holder.as_bytes())).at("write", path)?;
@@ -111,6 +116,21 @@ fn take_lock(path: &Path) -> Result<File, StoreError> {
             Err(StoreError::InUse { place, holder })
         }
         Err(TryLockError::Error(source)) => Err(source).at("lock", path),
+    }
+}
+
+/// Takes the lock, trying again for a while.
+fn lock_within(file: &File, patience: Duration) -> Result<(), TryLockError> {
+    const PAUSE: Duration = Duration::from_millis(5);
+    let mut left = patience;
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if left >= PAUSE => {
+                std::thread::sleep(PAUSE);
+                left -= PAUSE;
+            }
+            ended => return ended,
+        }
     }
 }
 

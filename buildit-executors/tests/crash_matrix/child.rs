@@ -1,0 +1,164 @@
+//! The process that is killed: an engine with a journaled store, which takes up what it finds and starts a run when
+//! there is none.
+
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use buildit::config;
+use buildit::engine::{Engine, RunHandle, StartOptions};
+use buildit::event::{Approval, Event, EventBody, RunStatus};
+use buildit::executor::Executor;
+use buildit::fault::{CrashPoint, FaultPlan};
+use buildit::id::JobId;
+use buildit::memory::MemoryStore;
+use buildit::pipeline::RunContext;
+use buildit::plan::Plan;
+use buildit::run::{Run, RunInfo};
+use buildit::store::{RunRecord, RunStore};
+use futures_util::StreamExt;
+
+use super::matrix::Target;
+use super::pipelines;
+
+/// Names the case to the child.
+pub(crate) const CASE: &str = "BUILDIT_CRASH_CASE";
+
+/// What a child is to do.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Case {
+    pub(crate) folder: PathBuf,
+    pub(crate) target: Target,
+    pub(crate) sample: String,
+    /// The crash point by its name, and the how-manieth time it is reached.
+    pub(crate) kill: Option<(String, usize)>,
+}
+
+pub(crate) fn journal(folder: &Path) -> PathBuf {
+    folder.join("journal")
+}
+
+pub(crate) fn state(folder: &Path) -> PathBuf {
+    folder.join("state")
+}
+
+pub(crate) fn effects(folder: &Path) -> PathBuf {
+    folder.join("effects").join("noted")
+}
+
+fn record_of(folder: &Path) -> PathBuf {
+    folder.join("reached")
+}
+
+/// How often each crash point was reached by a child that was not killed.
+pub(crate) fn recorded(folder: &Path) -> Vec<(CrashPoint, usize)> {
+    let text = std::fs::read_to_string(record_of(folder)).unwrap_or_default();
+    let mut times: BTreeMap<&str, usize> = BTreeMap::new();
+    text.lines().for_each(|line| *times.entry(line).or_default() += 1);
+    CrashPoint::ALL.into_iter().filter_map(|point| Some((point, *times.get(format!("{point:?}").as_str())?))).collect()
+}
+
+/// Acts as the child when this process was started as one, and does not return then.
+pub(crate) fn run_if_asked() {
+    let Ok(case) = std::env::var(CASE) else { return };
+    let case: Case = serde_json::from_str(&case).expect("the matrix wrote it");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let status = runtime.block_on(drive(case));
+    std::process::exit(i32::from(status != RunStatus::Succeeded));
+}
+
+async fn drive(case: Case) -> RunStatus {
+    std::fs::create_dir_all(effects(&case.folder).parent().expect("a file in a folder")).expect("the folder is ours");
+    let store = Arc::new(MemoryStore::journaled(journal(&case.folder)).expect("the journal opens"));
+    let engine = Engine::builder()
+        .executor(executor(&case).await)
+        .store(store.clone())
+        .blobs(store.clone())
+        .caches(store.clone())
+        .faults(Arc::new(Killer::new(&case)))
+        .build()
+        .expect("the engine's parts fit");
+    let mut runs = engine.resume().await.expect("open runs are taken up");
+    if runs.is_empty() && store.runs(None, 1).await.expect("runs are listed").is_empty() {
+        let text = pipelines::named(&case.sample).kdl(case.target);
+        let pipeline = config::parse("sample.kdl", &text, &config::Options::default()).expect("the sample is valid");
+        let mut context = RunContext::manual();
+        let noted = match case.target {
+            Target::Local => effects(&case.folder).to_string_lossy().into_owned(),
+            Target::Docker => "/effects/noted".to_owned(),
+        };
+        context.env.insert("EFFECTS".into(), noted);
+        runs.push(engine.start(&pipeline, StartOptions::new(context)).await.expect("the run starts"));
+    }
+    for run in &runs {
+        tokio::spawn(approve_all(run.clone()));
+        run.wait().await.expect("the run is driven to its end");
+    }
+    engine.shutdown().await;
+    store.runs(None, 1).await.expect("runs are listed")[0].status
+}
+
+async fn executor(case: &Case) -> Arc<dyn Executor> {
+    let state = state(&case.folder);
+    match case.target {
+        Target::Local => super::executors::local(&state),
+        Target::Docker => super::executors::docker(effects(&case.folder).parent().expect("a file in a folder")).await,
+    }
+}
+
+async fn approve_all(run: RunHandle) {
+    let mut events = run.events();
+    while let Some(Ok(event)) = events.next().await {
+        if let EventBody::ApprovalRequested { stage, .. } = event.body {
+            // An answer that an earlier engine stored already is refused, which is fine.
+            drop(run.approve(&stage, Approval::yes("matrix").with_field("note", "go")).await);
+        }
+    }
+}
+
+/// Kills this process at its point, or notes every point that is reached.
+#[derive(Debug)]
+struct Killer {
+    kill: Option<(String, usize)>,
+    reached: Mutex<(BTreeMap<CrashPoint, usize>, std::fs::File)>,
+}
+
+impl Killer {
+    fn new(case: &Case) -> Self {
+        let record =
+            OpenOptions::new().create(true).append(true).open(record_of(&case.folder)).expect("the folder is ours");
+        Self { kill: case.kill.clone(), reached: Mutex::new((BTreeMap::new(), record)) }
+    }
+}
+
+impl FaultPlan for Killer {
+    fn reach(&self, point: CrashPoint, _: Option<&JobId>) {
+        let mut reached = self.reached.lock().expect("nothing panics under this lock");
+        let (times, record) = &mut *reached;
+        let times = times.entry(point).or_default();
+        *times += 1;
+        match &self.kill {
+            Some((name, nth)) if *name == format!("{point:?}") && times == nth => {
+                nix::sys::signal::kill(nix::unistd::Pid::this(), nix::sys::signal::Signal::SIGKILL)
+                    .expect("a process may kill itself");
+            }
+            Some(_) => {}
+            None => writeln!(record, "{point:?}").expect("the record is written"),
+        }
+    }
+}
+
+/// Guarantee G10: two replays of the stored events give the same state, byte for byte, and it is a final one.
+pub(crate) fn check_replay(record: &RunRecord, events: &[Event]) {
+    let plan = Plan::restore(record.run.plan.clone()).expect("the stored plan is one");
+    let replay = || {
+        let info = RunInfo { id: record.run.id, number: record.number };
+        Run::replay(plan.spec().clone(), plan.graph().clone(), record.run.context.clone(), info, events)
+            .expect("the stored events are those of a run")
+    };
+    assert_eq!(replay().snapshot(), replay().snapshot());
+    assert!(replay().status().is_final());
+    assert_eq!(replay().status(), record.status);
+}

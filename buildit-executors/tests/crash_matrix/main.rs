@@ -1,0 +1,33 @@
+//! The crash matrix: the engine's process is killed (SIGKILL) at every crash point that a run meets, restarted, and
+//! the world is counted. Guarantees G1 (no side effect twice), G2 (no run lost), G3 (the log is whole), G8 (nothing is
+//! left behind) and G10 (a replay gives the state), with the journaled store.
+//!
+//! Data flow: [`matrix`] (the parent) first lets a [`child`] run a pipeline with a plan that records how often each
+//! crash point is reached. Then, for each point and each time it was reached, a child runs the pipeline in a fresh
+//! folder with a plan that kills it there; further children resume until one ends; and the parent counts the side
+//! effects in a file that only the jobs write, reads the log out of the journal, and looks for remains.
+//!
+//! The children are this test binary again, filtered to `engine_process`, so that nothing else must be built.
+#![cfg(unix)]
+
+mod child;
+mod executors;
+mod matrix;
+mod pipelines;
+
+/// Not a test of its own: the process that the matrix kills. It does nothing unless the matrix called it.
+#[test]
+fn engine_process() {
+    child::run_if_asked();
+}
+
+#[test]
+fn g1_g2_g3_g8_g10_local_jobs_survive_a_kill_at_every_crash_point() {
+    matrix::run(matrix::Target::Local);
+}
+
+#[test]
+#[ignore = "needs docker"]
+fn g1_g2_g3_g8_g10_docker_jobs_survive_a_kill_at_every_crash_point() {
+    matrix::run(matrix::Target::Docker);
+}

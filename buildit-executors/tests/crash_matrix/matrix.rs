@@ -1,0 +1,196 @@
+//! The parent: enumerates the crash points, kills and restarts children, and counts.
+
+use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+use buildit::fault::CrashPoint;
+use buildit::id::{JobId, RunId};
+use buildit::job::Stream;
+use buildit::memory::MemoryStore;
+use buildit::store::{LogStore, RunStore};
+
+use super::child::{self, Case};
+use super::pipelines::{self, Sample};
+
+/// Where the jobs run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) enum Target {
+    Local,
+    Docker,
+}
+
+/// How often a run is resumed before it counts as lost.
+const MOST_RESTARTS: usize = 3;
+
+/// Kills at every crash point of every pipeline, and prints the row that the README's table shows.
+pub(crate) fn run(target: Target) {
+    let mut hit: BTreeMap<CrashPoint, usize> = BTreeMap::new();
+    let mut resumed_in = Vec::new();
+    for sample in pipelines::all(target) {
+        for (point, times) in record(target, &sample) {
+            for nth in 1..=times {
+                let killed = kill_at(target, &sample, point, nth);
+                *hit.entry(point).or_default() += 1;
+                resumed_in.push(killed);
+            }
+        }
+    }
+    resumed_in.sort();
+    println!(
+        "crash matrix {target:?}: {} crash points, 0 lost, 0 doubled, log whole, nothing left; resumed in {:?} (median), {:?} (most)",
+        resumed_in.len(),
+        resumed_in[resumed_in.len() / 2],
+        resumed_in[resumed_in.len() - 1],
+    );
+    println!("{hit:?}");
+    for point in CrashPoint::ALL {
+        assert!(hit.contains_key(&point), "{point:?} was never hit");
+    }
+}
+
+/// Runs the pipeline undisturbed and tells how often each crash point was reached.
+fn record(target: Target, sample: &Sample) -> Vec<(CrashPoint, usize)> {
+    let world = World::new();
+    let status = world.child(target, sample, None);
+    assert!(status.success(), "{} undisturbed: {status}", sample.name);
+    world.check(target, sample, "undisturbed");
+    child::recorded(world.folder())
+}
+
+/// Kills the engine at one point, restarts it until the run has ended, checks the world, and tells how long the
+/// restart took.
+fn kill_at(target: Target, sample: &Sample, point: CrashPoint, nth: usize) -> Duration {
+    let world = World::new();
+    let what = format!("{} killed at {point:?} #{nth}", sample.name);
+    let status = world.child(target, sample, Some((point, nth)));
+    // Which of two parallel jobs reaches a point as the n-th differs between runs, not that one does.
+    assert_eq!(status.signal(), Some(9), "{what}: the engine was to die there, and ended with {status}");
+    let restarted = Instant::now();
+    for restart in 1.. {
+        assert!(restart <= MOST_RESTARTS, "{what}: not ended after {MOST_RESTARTS} restarts");
+        let status = world.child(target, sample, None);
+        if status.success() {
+            break;
+        }
+        eprintln!("{what}: restart {restart} ended with {status}");
+    }
+    let took = restarted.elapsed();
+    world.check(target, sample, &what);
+    took
+}
+
+/// The folder of one run: journal, spool, and the file that its jobs write.
+struct World(tempfile::TempDir);
+
+impl World {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a temporary folder"))
+    }
+
+    fn folder(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn effects(&self) -> PathBuf {
+        child::effects(self.folder())
+    }
+
+    fn child(&self, target: Target, sample: &Sample, kill: Option<(CrashPoint, usize)>) -> ExitStatus {
+        let case = Case {
+            folder: self.folder().to_owned(),
+            target,
+            sample: sample.name.to_owned(),
+            kill: kill.map(|(point, nth)| (format!("{point:?}"), nth)),
+        };
+        Command::new(std::env::current_exe().expect("this test's own path"))
+            .args(["engine_process", "--exact", "--nocapture", "--test-threads=1", "--quiet"])
+            .env(child::CASE, serde_json::to_string(&case).expect("a case is plain data"))
+            .stdout(std::process::Stdio::null())
+            .status()
+            .expect("this test can be started again")
+    }
+
+    /// Counts: every side effect once, every log line once and in order, no remains.
+    fn check(&self, target: Target, sample: &Sample, what: &str) {
+        let noted = std::fs::read_to_string(self.effects()).unwrap_or_default();
+        let mut noted: Vec<&str> = noted.lines().collect();
+        noted.sort_unstable();
+        assert_eq!(noted, sample.effects, "{what}: side effects");
+
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let run = runtime.block_on(self.check_store(sample, what));
+        self.check_remains(target, run, what);
+    }
+
+    async fn check_store(&self, sample: &Sample, what: &str) -> RunId {
+        let store = MemoryStore::journaled(child::journal(self.folder())).expect("the journal opens again");
+        let runs = store.runs(None, 10).await.expect("the runs are listed");
+        assert_eq!(runs.len(), 1, "{what}: one run");
+        let run = runs[0].id;
+        assert!(store.open_runs().await.expect("open runs are listed").is_empty(), "{what}: the run is closed");
+        let page = store.events(run, 0, usize::MAX).await.expect("the events are read");
+        assert!(page.events.iter().map(|event| event.seq).eq(1..=page.last_seq), "{what}: no gap in the events");
+        let record = store.run(run).await.expect("the run is read");
+        child::check_replay(&record, &page.events);
+
+        let mut jobs = store.logs_of_run(run).await.expect("the logs are listed");
+        jobs.sort();
+        let mut expected: Vec<String> = jobs.iter().map(|job| format!("{}#{}", job.stage, job.attempt)).collect();
+        expected.sort();
+        assert_eq!(expected, sample.effects, "{what}: each job that ran has a log");
+        for job in &jobs {
+            let log = store.read_log(job, 0, usize::MAX).await.expect("the log is read");
+            let lines: Vec<_> = log.chunks.iter().flat_map(|chunk| chunk.iter().collect::<Vec<_>>()).collect();
+            assert!(lines.iter().map(|line| line.line).eq(1..=log.last_line), "{what}: {job}: no gap in the lines");
+            for (stream, word) in [(Stream::Stdout, "out"), (Stream::Stderr, "err")] {
+                let printed: Vec<&str> =
+                    lines.iter().filter(|line| line.stream == stream).map(|line| line.text.as_str()).collect();
+                let whole: Vec<String> = (1..=20).map(|number| format!("{word} {number}")).collect();
+                assert_eq!(printed, whole, "{what}: {job}: {stream:?}");
+            }
+        }
+        run
+    }
+
+    fn check_remains(&self, target: Target, run: RunId, what: &str) {
+        let spool: Vec<_> = std::fs::read_dir(child::state(self.folder()))
+            .map(|entries| entries.flatten().map(|entry| entry.path()).filter(|path| is_remains(path)).collect())
+            .unwrap_or_default();
+        assert!(spool.is_empty(), "{what}: left behind {spool:?}");
+        let folder = self.folder().to_string_lossy().into_owned();
+        let alive: Vec<String> = processes_that_hold(&folder);
+        assert!(alive.is_empty(), "{what}: still alive {alive:?}");
+        if target == Target::Docker {
+            for kind in [&["ps", "-a"][..], &["network", "ls"], &["volume", "ls"]] {
+                let filter = format!("name={}", JobId::backend_prefix(run));
+                let output = Command::new("docker").args(kind).args(["-q", "--filter", &filter]).output();
+                let left = output.expect("docker is asked").stdout;
+                assert!(left.is_empty(), "{what}: docker {kind:?} {}", String::from_utf8_lossy(&left));
+            }
+        }
+    }
+}
+
+/// A folder of the state folder that holds anything of a job.
+fn is_remains(path: &Path) -> bool {
+    path.is_dir() && std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some())
+}
+
+/// Processes, but this one, whose environment names this world.
+fn processes_that_hold(folder: &str) -> Vec<String> {
+    let own = std::process::id().to_string();
+    std::fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|pid| pid.bytes().all(|byte| byte.is_ascii_digit()) && *pid != own)
+        .filter(|pid| {
+            std::fs::read(format!("/proc/{pid}/environ"))
+                .is_ok_and(|environ| String::from_utf8_lossy(&environ).contains(folder))
+        })
+        .collect()
+}
