@@ -31,10 +31,13 @@ pub(crate) fn run(target: Target) {
     let mut resumed_in = Vec::new();
     for sample in pipelines::all(target) {
         for (point, times) in record(target, &sample) {
-            for nth in 1..=times {
-                let killed = kill_at(target, &sample, point, nth);
-                *hit.entry(point).or_default() += 1;
-                resumed_in.push(killed);
+            // In how many pieces a log comes is up to the backend: no more than one for each job is certain.
+            let certain = if point == CrashPoint::LogStored { times.min(sample.effects.len()) } else { times };
+            for nth in 1..=certain {
+                if let Some(took) = kill_at(target, &sample, point, nth) {
+                    *hit.entry(point).or_default() += 1;
+                    resumed_in.push(took);
+                }
             }
         }
     }
@@ -61,11 +64,15 @@ fn record(target: Target, sample: &Sample) -> Vec<(CrashPoint, usize)> {
 }
 
 /// Kills the engine at one point, restarts it until the run has ended, checks the world, and tells how long the
-/// restart took.
-fn kill_at(target: Target, sample: &Sample, point: CrashPoint, nth: usize) -> Duration {
+/// restart took; `None` when the run ended before the point was reached so often.
+fn kill_at(target: Target, sample: &Sample, point: CrashPoint, nth: usize) -> Option<Duration> {
     let world = World::new();
     let what = format!("{} killed at {point:?} #{nth}", sample.name);
     let status = world.child(target, sample, Some((point, nth)));
+    if point == CrashPoint::LogStored && status.success() {
+        world.check(target, sample, &what);
+        return None;
+    }
     // Which of two parallel jobs reaches a point as the n-th differs between runs, not that one does.
     assert_eq!(status.signal(), Some(9), "{what}: the engine was to die there, and ended with {status}");
     let restarted = Instant::now();
@@ -79,7 +86,7 @@ fn kill_at(target: Target, sample: &Sample, point: CrashPoint, nth: usize) -> Du
     }
     let took = restarted.elapsed();
     world.check(target, sample, &what);
-    took
+    Some(took)
 }
 
 /// The folder of one run: journal, spool, and the file that its jobs write.
