@@ -104,8 +104,10 @@ fn plan(spec: &PipelineSpec, options: &Options, sources: &Sources, found: &mut F
         Ok(plan) => plan.warnings().to_vec(),
         Err(findings) => findings.0,
     };
-    // Where each stage was refused, that none is left is no news.
-    more.retain(|finding| finding.code != "no-stage" || !found.has_errors());
+    // Where each stage was refused, that none is left is no news. What `exclude` names and the matrix has not was told
+    // where it is written.
+    let refused = found.has_errors();
+    more.retain(|finding| !refused || !matches!(finding.code, "no-stage" | "unknown-exclude"));
     place::refine(&mut more, spec, sources);
     let start = spec.origins.get("pipeline").cloned().or_else(|| sources.iter().next().map(|main| main.origin(0, 0)));
     for finding in &mut more {
