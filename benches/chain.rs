@@ -1,7 +1,10 @@
 //! `chain`: 100 k stages one after another, through the public `Engine::start`.
 //!
 //! Goal: at most 1.0 of tokio's spawn + await of one task each, on the same runtime: a stage that is ready when its
-//! need ends is polled by the coordinator itself, so that nothing is handed from thread to thread.
+//! need ends is polled by the coordinator itself, so that nothing is handed from thread to thread. The peer awaits
+//! within a worker of the runtime, where tokio is fastest.
+//!
+//! Measured on 2 cores that others used as well: 2.5 us a stage against 0.23, a ratio of 7.7 to 10.5: not met yet.
 
 use std::time::Instant;
 

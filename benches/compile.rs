@@ -5,6 +5,10 @@
 //! | names + CSR + Kahn | at most 1.5 | the least that must be done: names into a hash table with the same hash, needs looked up in it, edges into flat arrays, one pass of Kahn's algorithm |
 //! | names + petgraph | at most 1.0 | the same names and the same hash, then `DiGraph` and `toposort` |
 //!
+//! Measured on 2 cores that others used as well (load 9 to 12), 1 M stages, before a pipeline that is written in order
+//! was spared the search for circles: layered 0.82 and 0.68, random 0.98 and 0.47, chain 1.30 and 1.03 times the two.
+//! `Plan::compile` took 1.1 to 1.4 times `Graph::new`.
+//!
 //! All read the names and needs out of the same spec. `cargo bench --bench compile` measures 1 M stages of each shape;
 //! a number as argument sets another size.
 
