@@ -17,7 +17,7 @@ use crate::backoff::Backoff;
 use crate::cancel::{CancelSignal, Stop};
 use crate::executor::{Adoption, ExecutorError, JobContext, LeaseLost, LogError, RetryClass};
 use crate::id::{FencingToken, JobId};
-use crate::job::{Cause, JobOutcome, Status};
+use crate::job::{Cause, JobOutcome, SavedCache, Status};
 use crate::secret::Masker;
 
 /// How long an executor whose jobs end with the engine has to end a killed job before it is left to itself: one that
@@ -48,8 +48,11 @@ impl Attempt {
         if self.cancel.is_raised() && !self.adopted {
             return Some(JobOutcome::cancelled());
         }
-        self.prepared.find_caches(&self.core, &self.bus.plan.spec().name).await;
-        if self.adopted && !self.go_on_with_log().await {
+        // What few attempts come to has a box of its own: the future of all others stays small, and cheap to make.
+        if !self.prepared.caches.is_empty() {
+            Box::pin(self.prepared.find_caches(&self.core, &self.bus.plan.spec().name)).await;
+        }
+        if self.adopted && !Box::pin(self.go_on_with_log()).await {
             return None;
         }
         let mut waits = patient(&self.prepared.job.id);
@@ -63,14 +66,14 @@ impl Attempt {
                 Ok(Err(error)) => error,
                 Err(_) => return Some(JobOutcome::failed_because(Cause::Infrastructure, "the executor panicked")),
             };
-            if !self.may_go_on(&error, held, &mut waits).await? {
+            if !Box::pin(self.may_go_on(&error, held, &mut waits)).await? {
                 let message = self.host.masker().mask(&described(&error));
                 tracing::warn!(job = %self.prepared.job.id, %message, "the backend broke");
                 // What was written of the log is kept; its end is lost with the backend.
-                let _ = self.host.close(&self.prepared.job.id).await;
+                let _ = Box::pin(self.host.close(&self.prepared.job.id)).await;
                 return Some(JobOutcome::failed_because(Cause::Infrastructure, message));
             }
-            if !self.go_on_with_log().await {
+            if !Box::pin(self.go_on_with_log()).await {
                 return None;
             }
         }
@@ -160,18 +163,20 @@ impl Attempt {
     /// The outcome as it may be recorded: with no secret in it, and its caches saved if it succeeded.
     async fn finish(&self, outcome: JobOutcome) -> JobOutcome {
         let mut outcome = without_secrets(outcome, self.host.masker());
-        if let Some(products) = &mut outcome.products {
-            let caches = std::mem::take(&mut products.caches);
-            if let (Status::Succeeded, Some(store)) = (outcome.status, &self.core.caches) {
-                for cache in caches {
-                    let saved = store.save_cache(&self.bus.plan.spec().name, &cache.key, cache.digest).await;
-                    if let Err(error) = saved {
-                        tracing::warn!(cache = %cache.name, %error, "a cache cannot be saved");
-                    }
-                }
-            }
+        let caches = outcome.products.as_mut().map(|products| std::mem::take(&mut products.caches)).unwrap_or_default();
+        if outcome.status == Status::Succeeded && !caches.is_empty() {
+            Box::pin(self.save(caches)).await;
         }
         outcome
+    }
+
+    async fn save(&self, saved: Vec<SavedCache>) {
+        let Some(store) = &self.core.caches else { return };
+        for cache in saved {
+            if let Err(error) = store.save_cache(&self.bus.plan.spec().name, &cache.key, cache.digest).await {
+                tracing::warn!(cache = %cache.name, %error, "a cache cannot be saved");
+            }
+        }
     }
 }
 

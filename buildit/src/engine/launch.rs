@@ -32,24 +32,22 @@ impl Drop for Running {
     }
 }
 
-/// How much time a round of the driver spends on first polls of its jobs. A job that ends in its first poll costs no
-/// task; one that computes instead of waiting must not hold the others up.
-const BUDGET: Duration = Duration::from_micros(100);
+/// How much time a round of the driver spends on first polls of its jobs, so that other runs get their turn. A round
+/// of jobs that end at once takes less.
+const BUDGET: Duration = Duration::from_micros(500);
 
-/// After a first poll that took longer than the whole budget, so many jobs get a task of their own unasked.
+/// A first poll that takes longer computes instead of waiting.
+const SLOW: Duration = Duration::from_micros(50);
+
+/// After two slow first polls in a row (one may have been interrupted), so many jobs get a task of their own unasked.
 const PENALTY: u32 = 256;
 
 /// Whether the next job is polled here first.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Inline {
     spent: Duration,
+    was_slow: bool,
     penalty: u32,
-}
-
-impl Default for Inline {
-    fn default() -> Self {
-        Self { spent: Duration::ZERO, penalty: 0 }
-    }
 }
 
 impl Inline {
@@ -75,9 +73,11 @@ impl Inline {
             let polled = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
             let took = begun.elapsed();
             self.spent += took;
-            if took > BUDGET {
+            let is_slow = took > SLOW;
+            if is_slow && self.was_slow {
                 self.penalty = PENALTY;
             }
+            self.was_slow = is_slow;
             if let Poll::Ready(outcome) = polled {
                 return Some(outcome);
             }
