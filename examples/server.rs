@@ -13,13 +13,16 @@ struct Options {
     /// Where to listen.
     #[arg(long, env = "BUILDIT_LISTEN", default_value = "127.0.0.1:30080")]
     listen: SocketAddr,
+    /// Where runs are kept.
+    #[arg(long, env = "BUILDIT_DATA", default_value = "buildit-data")]
+    data: std::path::PathBuf,
 }
 
 #[tokio::main]
 #[expect(clippy::print_stderr, reason = "a program tells where it listens")]
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
-    let store = Arc::new(MemoryStore::new());
+    let store = Arc::new(MemoryStore::journaled(&options.data)?);
     let listener = tokio::net::TcpListener::bind(options.listen).await?;
     eprintln!("listening on http://{}", listener.local_addr()?);
     axum::serve(listener, router(ServerState::new(store)))

@@ -159,9 +159,9 @@ impl Output {
     }
 }
 
-/// How a command is shown: each of its lines behind a `+`.
+/// The echo of a command: its source text in whole lines. How it is told from output is the reader's business.
 fn echo(source: &str) -> String {
-    source.trim_end_matches('\n').split('\n').map(|line| format!("+ {line}\n")).collect()
+    source.trim_end_matches('\n').split('\n').map(|line| format!("{line}\n")).collect()
 }
 
 fn index(physical: Physical) -> usize {
@@ -225,13 +225,12 @@ mod tests {
         let outputs = example(&marks);
         for piece in 1..200 {
             let (mut lines, output) = logged(&marks, [&outputs[0], &outputs[1]], LogCursor::default(), piece);
-            let second = lines.iter().position(|line| line == "command + two").unwrap();
+            let second = lines.iter().position(|line| line == "command two").unwrap();
             let (one, two) = lines.split_at_mut(second);
             one.sort();
             two.sort();
-            assert_eq!(one, ["command + one", "stderr err one", "stdout open", "stdout out one"], "{piece}");
-            let expected =
-                ["command + lines", "command + two", "stderr err two", "stdout \u{1e}other", "stdout out two"];
+            assert_eq!(one, ["command one", "stderr err one", "stdout open", "stdout out one"], "{piece}");
+            let expected = ["command lines", "command two", "stderr err two", "stdout \u{1e}other", "stdout out two"];
             assert_eq!(two, expected, "{piece}");
             assert_eq!(output.ending(), Some(Ending { code: 3, outputs: true, summary: false }));
         }

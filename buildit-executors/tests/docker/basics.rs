@@ -15,7 +15,7 @@ async fn a_job_succeeds_with_its_log_in_order() {
     let job = with(job, |stage| _ = stage.env.insert("Y".into(), "lines\nof it".into()));
     let outcome = world.run(&job).await;
     assert_eq!(outcome.status, Status::Succeeded, "{outcome:?} {:?}", world.host.lines());
-    let command = ["+ echo one; echo err >&2; printf open", "+ echo two", "+ pwd"];
+    let command = ["echo one; echo err >&2; printf open", "echo two", "pwd"];
     assert_eq!(world.host.text(Stream::Command), command);
     assert_eq!(world.host.text(Stream::Stdout), ["one", "open", "two", "/buildit/workspace"]);
     assert_eq!(world.host.text(Stream::Stderr), ["err"]);
