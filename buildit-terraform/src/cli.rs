@@ -143,7 +143,7 @@ struct VersionJson {
     terraform_version: Version,
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 

@@ -1,6 +1,6 @@
 //! BuildIt: a CI/CD engine that you embed.
 //!
-//! Hand an [`Engine`](engine::Engine) a [`Pipeline`] and one or more [`Executor`]s, and get a durable, observable run.
+//! Hand an [`Engine`] a [`Pipeline`] and one or more [`Executor`]s, and get a durable, observable run.
 //! The same engine is behind the `buildit` command line and the self-hosted server.
 //!
 //! ```
