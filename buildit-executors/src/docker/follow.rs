@@ -21,6 +21,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How often the log is asked for again without a single byte coming: about 50 seconds, in which a daemon restarts.
 const TRIES: u32 = 9;
 
+/// How often the log of a job that has ended is read again because an output lacks its last mark. The engine may end a
+/// followed log a moment before all of it is written; a job that was killed leaves no such mark.
+const LATE_READS: u32 = 5;
+
 /// How a reading of the log ended.
 enum Reading {
     /// With the log.
@@ -45,12 +49,18 @@ impl DockerBackend {
         let name = job.id.backend_name();
         let mut cursor = ctx.cursor();
         let mut patience = Patience::default();
+        let mut late = 0;
         loop {
             let before = cursor;
             let mut output = self.output(job, cursor);
             let error = match self.read_log(job, ctx, true, &mut output, &mut cursor).await? {
                 Reading::Whole => match self.phase(&name).await {
                     Ok(Phase::Running) => None,
+                    Ok(_) if late < LATE_READS && !output.is_whole() => {
+                        late += 1;
+                        tokio::time::sleep(PAUSE).await;
+                        continue;
+                    }
                     Ok(_) => return self.finish(job, ctx, output, cursor).await,
                     Err(error) => Some(error),
                 },

@@ -77,6 +77,11 @@ impl Output {
         self.ending
     }
 
+    /// Whether both outputs were read to the mark that the script's wrapper ends them with.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.sides.iter().all(|side| side.at == Some(u32::MAX))
+    }
+
     fn take(&mut self, physical: Physical, pieces: Vec<Piece>) {
         for piece in pieces {
             match piece {

@@ -21,7 +21,7 @@ async fn a_job_succeeds_with_its_log_in_order() {
     assert_eq!(world.host.text(Stream::Stderr), ["err"]);
     let lines = world.host.lines();
     let at = |line: &str| lines.iter().position(|found| found == line).unwrap();
-    assert!(at("command + echo two") > at("stderr err") && at("command + echo two") > at("stdout open"), "{lines:?}");
+    assert!(at("command echo two") > at("stderr err") && at("command echo two") > at("stdout open"), "{lines:?}");
     world.executor.release(&job.id).await.unwrap();
     world.end().await;
 }
@@ -48,7 +48,7 @@ async fn the_first_failing_command_ends_the_job_with_its_code() {
     let world = World::docker().await;
     let outcome = world.run(&world.job("fails", &["(exit 3)", "echo never"])).await;
     assert_eq!((outcome.status, outcome.cause, outcome.exit_code), (Status::Failed, Some(Cause::Exit), Some(3)));
-    assert_eq!(world.host.lines(), ["command + (exit 3)"]);
+    assert_eq!(world.host.lines(), ["command (exit 3)"]);
     let outcome = world.run(&world.job("killed", &["kill -9 $$"])).await;
     assert_eq!((outcome.status, outcome.cause, outcome.exit_code), (Status::Failed, Some(Cause::Signal), Some(137)));
     let outcome = world.run(&world.job("quote", &["echo 'open", "echo never"])).await;
@@ -121,7 +121,7 @@ async fn another_shell_reads_the_commands_alone() {
         run.shell = Shell::new("cat");
     });
     assert_eq!(world.run(&job).await.status, Status::Succeeded, "{:?}", world.host.lines());
-    assert_eq!(world.host.lines(), ["command + one", "command + two", "stdout one", "stdout two"]);
+    assert_eq!(world.host.lines(), ["command one", "command two", "stdout one", "stdout two"]);
     world.end().await;
 }
 

@@ -21,12 +21,14 @@ impl Clock for SystemClock {
     }
 
     fn sleep_until(&self, at: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let wait = Duration::try_from(at.duration_since(self.now())).unwrap_or_default();
         let clock = *self;
         Box::pin(async move {
-            tokio::time::sleep(wait.min(LONGEST_SLEEP)).await;
-            if wait > LONGEST_SLEEP {
-                clock.sleep_until(at).await;
+            loop {
+                let wait = Duration::try_from(at.duration_since(clock.now())).unwrap_or_default();
+                if wait.is_zero() {
+                    return;
+                }
+                tokio::time::sleep(wait.min(LONGEST_SLEEP)).await;
             }
         })
     }
