@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::Docker;
@@ -21,6 +22,11 @@ use super::options::DockerOptions;
 use super::remove::Removals;
 use super::{connect, supports};
 use crate::script::Ending;
+
+/// How long a container engine is given between two looks at a container that it has no good word for.
+const MOMENT: Duration = Duration::from_millis(50);
+/// How often it is looked at again: for 5 seconds in all.
+const MOST_MOMENTS: u32 = 100;
 
 /// An executor of jobs in containers.
 pub type DockerExecutor = Durable<DockerBackend>;
@@ -72,10 +78,19 @@ impl DockerBackend {
 
     /// The container of this name, or `None` when there is none.
     pub(super) async fn inspect(&self, name: &str) -> Result<Option<ContainerInspectResponse>, ExecutorError> {
-        match self.docker.inspect_container(name, None::<InspectContainerOptions>).await {
-            Ok(container) => Ok(Some(container)),
-            Err(error) if trouble(&error) == Trouble::Gone => Ok(None),
-            Err(error) => Err(self.failing.at("look at a container", error)),
+        let mut again = 0;
+        loop {
+            match self.docker.inspect_container(name, None::<InspectContainerOptions>).await {
+                Ok(container) => return Ok(Some(container)),
+                Err(error) if trouble(&error) == Trouble::Gone => return Ok(None),
+                // Podman has a word of its own, which the API does not know, for a container that has ended and is not
+                // yet cleaned up.
+                Err(Error::JsonDataError { .. }) if again < MOST_MOMENTS => {
+                    again += 1;
+                    tokio::time::sleep(MOMENT).await;
+                }
+                Err(error) => return Err(self.failing.at("look at a container", error)),
+            }
         }
     }
 
