@@ -45,34 +45,68 @@ impl Pipeline for Shared {
     }
 }
 
-/// Runs a pipeline; the time from `Engine::start`, which compiles it, to the end of `wait`. With `verify` the recorded
-/// events are counted and replayed afterwards.
-///
-/// # Panics
-///
-/// When the run does not succeed, or its record is not that of the run.
-#[must_use]
-#[expect(clippy::expect_used, reason = "a bench stops when it cannot measure")]
-pub fn schedule(runtime: &Runtime, spec: &Arc<PipelineSpec>, verify: bool) -> Duration {
-    let pipeline = Shared(spec.clone());
-    runtime.block_on(async move {
-        let run = async move {
-            let store = Arc::new(MemoryStore::new());
-            let builder = Engine::builder().executor(Nothing).store(store.clone()).max_jobs(IN_FLIGHT);
-            let engine = builder.build().expect("an engine");
-            let start = Instant::now();
-            let options = StartOptions::new(RunContext::manual());
-            let handle = engine.start(&pipeline, options).await.expect("a run");
-            let report = handle.wait().await.expect("it ends");
-            let took = start.elapsed();
-            assert_eq!(report.status, RunStatus::Succeeded);
-            if verify {
-                check(&store, report.run()).await;
-            }
-            took
-        };
-        tokio::spawn(run).await.expect("it ends")
-    })
+/// An engine with a memory store, and a pipeline for it.
+#[derive(Debug)]
+pub struct Subject {
+    engine: Engine,
+    store: Arc<MemoryStore>,
+    pipeline: Arc<Shared>,
+}
+
+impl Subject {
+    /// An engine for this pipeline, on this runtime.
+    ///
+    /// # Panics
+    ///
+    /// When there is none to be had.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "a bench stops when it cannot measure")]
+    pub fn new(spec: &Arc<PipelineSpec>) -> Self {
+        let store = Arc::new(MemoryStore::new());
+        let builder = Engine::builder().executor(Nothing).store(store.clone()).max_jobs(IN_FLIGHT);
+        Self { engine: builder.build().expect("an engine"), store, pipeline: Arc::new(Shared(spec.clone())) }
+    }
+
+    /// Runs the pipeline; the time from `Engine::start` to the end of `wait`. The first time it compiles the pipeline,
+    /// later the engine knows it.
+    ///
+    /// # Panics
+    ///
+    /// When the run does not succeed.
+    #[must_use]
+    pub fn schedule(&self, runtime: &Runtime) -> Duration {
+        self.run(runtime, false)
+    }
+
+    /// The same, and afterwards the recorded events are counted and replayed.
+    ///
+    /// # Panics
+    ///
+    /// When the run does not succeed, or its record is not that of the run.
+    pub fn verify(&self, runtime: &Runtime) {
+        self.run(runtime, true);
+    }
+
+    #[expect(clippy::expect_used, reason = "a bench stops when it cannot measure")]
+    fn run(&self, runtime: &Runtime, verify: bool) -> Duration {
+        let (engine, store, pipeline) = (self.engine.clone(), self.store.clone(), self.pipeline.clone());
+        runtime.block_on(async move {
+            let run = async move {
+                let start = Instant::now();
+                let options = StartOptions::new(RunContext::manual());
+                let handle = engine.start(&pipeline, options).await.expect("a run");
+                let report = handle.wait().await.expect("it ends");
+                let took = start.elapsed();
+                assert_eq!(report.status, RunStatus::Succeeded);
+                if verify {
+                    check(&store, report.run()).await;
+                }
+                store.delete_run(handle.id()).await.expect("a closed run");
+                took
+            };
+            tokio::spawn(run).await.expect("it ends")
+        })
+    }
 }
 
 /// Every event was recorded, and they give the run that lived.

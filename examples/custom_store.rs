@@ -68,11 +68,11 @@ where
         run: RunId,
         expected_seq: u64,
         token: FencingToken,
-        events: &[Event],
+        events: Arc<[Event]>,
     ) -> Result<(), StoreError> {
         // Only what is durable has happened: the trail comes after the record.
-        self.inner.append(run, expected_seq, token, events).await?;
-        self.tell(run, events)
+        self.inner.append(run, expected_seq, token, Arc::clone(&events)).await?;
+        self.tell(run, &events)
     }
 
     async fn events(&self, run: RunId, after: u64, limit: usize) -> Result<EventPage, StoreError> {
@@ -81,6 +81,10 @@ where
 
     async fn close_run(&self, run: RunId, token: FencingToken) -> Result<(), StoreError> {
         self.inner.close_run(run, token).await
+    }
+
+    async fn delete_run(&self, run: RunId) -> Result<(), StoreError> {
+        self.inner.delete_run(run).await
     }
 
     async fn lease_run(&self, run: RunId, lease: Lease, now: Timestamp) -> Result<FencingToken, StoreError> {

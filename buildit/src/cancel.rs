@@ -59,6 +59,15 @@ impl CancelSignal {
         self.level() > Stop::No
     }
 
+    /// Whether nobody else has it and it was never raised.
+    #[cfg(feature = "engine")]
+    pub(crate) fn is_as_new(&mut self) -> bool {
+        Arc::get_mut(&mut self.0).is_some_and(|shared| {
+            let waiting = shared.waiting.get_mut().unwrap_or_else(PoisonError::into_inner);
+            *shared.level.get_mut() == 0 && waiting.is_empty()
+        })
+    }
+
     /// Waits until the signal is at least this urgent.
     ///
     /// # Cancel safety

@@ -25,7 +25,8 @@ pub trait Executor: Debug + Send + Sync + 'static {
     fn name(&self) -> &str;
 
     /// Whether it can take this job. It is asked before a run starts, with references unresolved, and says all that
-    /// is missing at once. It does no I/O.
+    /// is missing at once. It does no I/O, and gives the same answer for the same job each time: an engine keeps the
+    /// answers for a pipeline that is started again.
     ///
     /// # Errors
     ///

@@ -79,6 +79,13 @@ macro_rules! name_id {
             pub fn as_str(&self) -> &str {
                 &self.0
             }
+
+            /// How many share the text. To ask fetches from memory what a clone of the name will write to.
+            #[cfg(feature = "engine")]
+            #[allow(dead_code)]
+            pub(crate) fn shares(&self) -> usize {
+                Arc::strong_count(&self.0)
+            }
         }
 
         impl<T: Into<Arc<str>>> From<T> for $name {

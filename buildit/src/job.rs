@@ -23,14 +23,21 @@ pub struct JobSpec {
     pub stage: Arc<StageSpec>,
     /// The stage's place in the pipeline, from 0: `stage.index`.
     pub index: u32,
-    /// Variables that all jobs of the run share: `CI`, `BUILDIT_GIT_SHA`, ….
-    pub run_variables: Arc<Environment>,
+    /// What all jobs of the run have in their environment.
+    pub run_env: Arc<RunEnvironment>,
     /// Variables of this job: outputs of other stages, cells, approvals.
     pub variables: Environment,
+}
+
+/// What all jobs of a run have in their environment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RunEnvironment {
+    /// Variables of the run: `CI`, `BUILDIT_GIT_SHA`, ….
+    pub variables: Environment,
     /// The pipeline's `env`, resolved; without what depends on a secret.
-    pub pipeline_env: Arc<Environment>,
+    pub pipeline: Environment,
     /// What the run was given, which wins over all.
-    pub given_env: Arc<Environment>,
+    pub given: Environment,
 }
 
 impl JobSpec {
@@ -38,20 +45,21 @@ impl JobSpec {
     /// `env`, the stage's, what the run was given. What the executor itself sets comes before all of it.
     #[must_use]
     pub fn environment(&self) -> Environment {
+        let RunEnvironment { variables, pipeline, given } = &*self.run_env;
         let mut all = Environment::with_capacity(
-            self.run_variables.len() + self.variables.len() + self.pipeline_env.len() + self.stage.env.len() + 4,
+            variables.len() + self.variables.len() + pipeline.len() + self.stage.env.len() + given.len() + 4,
         );
         let mut set = |name: &str, value: Cow<'_, str>| {
             all.insert(name.to_owned(), value.into_owned());
         };
-        for (name, value) in self.run_variables.iter().chain(&self.variables) {
+        for (name, value) in variables.iter().chain(&self.variables) {
             set(name, Cow::Borrowed(value));
         }
         set("BUILDIT_STAGE_NAME", Cow::Borrowed(&self.id.stage));
         set("BUILDIT_STAGE_INDEX", Cow::Owned(self.index.to_string()));
         set("BUILDIT_STAGE_ATTEMPT", Cow::Owned(self.id.attempt.to_string()));
         set("BUILDIT_JOB_ID", Cow::Owned(self.id.backend_name()));
-        for (name, value) in self.pipeline_env.iter().chain(&self.stage.env).chain(self.given_env.iter()) {
+        for (name, value) in pipeline.iter().chain(&self.stage.env).chain(given) {
             set(name, Cow::Borrowed(value));
         }
         all

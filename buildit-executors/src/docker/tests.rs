@@ -16,10 +16,8 @@ pub(super) fn job(stage: &str) -> JobSpec {
         id: JobId { run, stage: stage.into(), attempt: 1 },
         stage: Arc::new(spec),
         index: 0,
-        run_variables: Arc::default(),
+        run_env: Arc::default(),
         variables: Default::default(),
-        pipeline_env: Arc::default(),
-        given_env: Arc::default(),
     }
 }
 

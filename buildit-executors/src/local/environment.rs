@@ -88,10 +88,8 @@ mod tests {
             id: JobId { run: RunId::new(), stage: "test".into(), attempt: 1 },
             stage: Arc::new(stage),
             index: 0,
-            run_variables: Arc::default(),
+            run_env: Arc::default(),
             variables: Environment::new(),
-            pipeline_env: Arc::default(),
-            given_env: Arc::default(),
         }
     }
 

@@ -56,10 +56,8 @@ impl World {
             id: JobId { run: self.run, stage: stage.into(), attempt: 1 },
             stage: Arc::new(spec),
             index: 0,
-            run_variables: Arc::default(),
+            run_env: Arc::default(),
             variables: Environment::new(),
-            pipeline_env: Arc::default(),
-            given_env: Arc::default(),
         }
     }
 
@@ -102,10 +100,8 @@ pub(crate) fn job_of(image: &str) -> JobSpec {
         id: JobId { run: RunId::new(), stage: "a".into(), attempt: 1 },
         stage: Arc::new(spec),
         index: 0,
-        run_variables: Arc::default(),
+        run_env: Arc::default(),
         variables: Environment::new(),
-        pipeline_env: Arc::default(),
-        given_env: Arc::default(),
     }
 }
 

@@ -144,10 +144,8 @@ pub fn job_with(commands: &[&str], change: impl FnOnce(&mut StageSpec)) -> JobSp
         id: JobId { run: RunId::new(), stage: "stage".into(), attempt: 1 },
         stage: Arc::new(stage),
         index: 0,
-        run_variables: Arc::default(),
+        run_env: Arc::default(),
         variables: Environment::new(),
-        pipeline_env: Arc::default(),
-        given_env: Arc::default(),
     }
 }
 

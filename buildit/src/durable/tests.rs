@@ -236,10 +236,8 @@ fn job() -> JobSpec {
         id: JobId { run: RunId::new(), stage: stage.name.clone(), attempt: 1 },
         stage: Arc::new(stage),
         index: 0,
-        run_variables: Arc::default(),
+        run_env: Arc::default(),
         variables: Default::default(),
-        pipeline_env: Arc::default(),
-        given_env: Arc::default(),
     }
 }
 

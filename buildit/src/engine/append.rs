@@ -14,13 +14,13 @@ use crate::store::StoreError;
 
 /// Appends the events after number `expected`. A store that fails is asked again for about a minute: jobs go on
 /// meanwhile, and nothing new starts.
-pub(super) async fn append(core: &Core, bus: &RunBus, expected: u64, events: &[Event]) -> Result<(), RunError> {
+pub(super) async fn append(core: &Core, bus: &RunBus, expected: u64, events: &Arc<[Event]>) -> Result<(), RunError> {
     let run = bus.info.id;
     let mut waits = Backoff::new(16, Duration::from_millis(100), Duration::from_secs(8), &run);
     let mut tried = false;
     loop {
         let token = bus.token();
-        let error = match core.store.append(run, expected, token, events).await {
+        let error = match core.store.append(run, expected, token, Arc::clone(events)).await {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
@@ -47,5 +47,5 @@ pub(super) async fn append(core: &Core, bus: &RunBus, expected: u64, events: &[E
 
 async fn is_stored(core: &Core, bus: &RunBus, expected: u64, events: &[Event]) -> bool {
     let page = core.store.events(bus.info.id, expected, events.len()).await;
-    page.is_ok_and(|page| page.events == events)
+    page.is_ok_and(|page| page.events == *events)
 }

@@ -3,21 +3,21 @@
 use std::error::Error;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 
-use super::bus::RunBus;
 use super::clock::later;
 use super::core::{Core, Registered};
 use super::host::RunHost;
 use super::lease;
-use super::prepare::Prepared;
+use super::prepare::{WantedCache, find};
 use crate::backoff::Backoff;
-use crate::cancel::{CancelSignal, Stop};
+use crate::cancel::Stop;
 use crate::executor::{Adoption, ExecutorError, JobContext, LeaseLost, LogError, RetryClass};
 use crate::id::{FencingToken, JobId};
-use crate::job::{Cause, JobOutcome, SavedCache, Status};
+use crate::job::{Cause, JobOutcome, JobSpec, SavedCache, Status};
 use crate::secret::Masker;
 
 /// How long an executor whose jobs end with the engine has to end a killed job before it is left to itself: one that
@@ -32,34 +32,44 @@ fn patient(job: &JobId) -> Backoff {
 /// One attempt of a stage.
 #[derive(Debug)]
 pub(super) struct Attempt {
-    pub(super) core: Arc<Core>,
-    pub(super) bus: Arc<RunBus>,
     pub(super) host: Arc<RunHost>,
     pub(super) executor: usize,
-    pub(super) prepared: Prepared,
-    pub(super) cancel: CancelSignal,
+    pub(super) job: JobSpec,
+    pub(super) ctx: JobContext,
+    /// Caches that are still to be looked for.
+    pub(super) caches: Vec<WantedCache>,
     /// Whether an earlier engine began it.
     pub(super) adopted: bool,
 }
 
 impl Attempt {
-    /// The outcome; `None` when the run is in other hands, and nothing may be written about the attempt.
-    pub(super) async fn run(mut self) -> Option<JobOutcome> {
-        if self.cancel.is_raised() && !self.adopted {
+    /// The job and its outcome; no outcome when the run is in other hands, and nothing may be written about the
+    /// attempt.
+    pub(super) fn run(mut self) -> impl Future<Output = (JobId, Option<JobOutcome>)> + Send {
+        // A block and no `async fn`, which would hold the attempt twice: the future is moved for every job.
+        async move {
+            let outcome = self.outcome().await;
+            (self.job.id, outcome)
+        }
+    }
+
+    async fn outcome(&mut self) -> Option<JobOutcome> {
+        if self.ctx.cancel().is_raised() && !self.adopted {
             return Some(JobOutcome::cancelled());
         }
         // What few attempts come to has a box of its own: the future of all others stays small, and cheap to make.
-        if !self.prepared.caches.is_empty() {
-            Box::pin(self.prepared.find_caches(&self.core, &self.bus.plan.spec().name)).await;
+        if !self.caches.is_empty() {
+            let found = Box::pin(find(&self.host, self.ctx.inputs(), std::mem::take(&mut self.caches))).await;
+            self.ctx = self.ctx.clone().rebuild().inputs(found).build();
         }
         if self.adopted && !Box::pin(self.go_on_with_log()).await {
             return None;
         }
-        let mut waits = patient(&self.prepared.job.id);
+        let mut waits = patient(&self.job.id);
         loop {
-            let held = self.bus.token();
+            let held = self.host.bus.token();
             let error = match AssertUnwindSafe(self.call()).catch_unwind().await {
-                Ok(Ok(outcome)) => match self.host.close(&self.prepared.job.id).await {
+                Ok(Ok(outcome)) => match self.close().await {
                     Ok(()) => return Some(self.finish(outcome).await),
                     Err(error) => ExecutorError::from(error),
                 },
@@ -68,9 +78,9 @@ impl Attempt {
             };
             if !Box::pin(self.may_go_on(&error, held, &mut waits)).await? {
                 let message = self.host.masker().mask(&described(&error));
-                tracing::warn!(job = %self.prepared.job.id, %message, "the backend broke");
+                tracing::warn!(job = %self.job.id, %message, "the backend broke");
                 // What was written of the log is kept; its end is lost with the backend.
-                let _ = Box::pin(self.host.close(&self.prepared.job.id)).await;
+                let _ = Box::pin(self.host.close(&self.job.id)).await;
                 return Some(JobOutcome::failed_because(Cause::Infrastructure, message));
             }
             if !Box::pin(self.go_on_with_log()).await {
@@ -79,39 +89,47 @@ impl Attempt {
         }
     }
 
+    /// The job is over: all of its log is stored.
+    async fn close(&self) -> Result<(), LogError> {
+        if !self.host.has_logs() {
+            return Ok(());
+        }
+        Box::pin(self.host.close(&self.job.id)).await
+    }
+
+    fn core(&self) -> &Arc<Core> {
+        &self.host.core
+    }
+
     fn registered(&self) -> &Registered {
-        &self.core.executors[self.executor]
+        &self.core().executors[self.executor]
     }
 
     async fn call(&self) -> Result<JobOutcome, ExecutorError> {
-        let Prepared { job, inputs, secrets, .. } = &self.prepared;
-        let cursor = self.host.cursor(&job.id);
-        let host = Arc::clone(&self.host);
-        let ctx = JobContext::builder(host, Arc::clone(&self.core.blobs))
-            .inputs(Arc::clone(inputs))
-            .secrets(Arc::clone(secrets))
-            .faults(self.core.faults.clone())
-            .cancel(self.cancel.clone())
-            .cursor(cursor)
-            .grace(self.core.grace)
-            .build();
-        tokio::select! {
-            biased;
-            ended = self.registered().executor.run(job, ctx) => ended,
-            () = self.abandoned() => {
-                Ok(JobOutcome::cancelled().with_message("the executor did not end the job, which was left to itself"))
+        let ctx = self.ctx.clone().rebuild().cursor(self.host.cursor(&self.job.id)).build();
+        let mut run = self.registered().executor.run(&self.job, ctx);
+        // Only a job that does not end at once is ever given up.
+        let mut abandoned = None;
+        std::future::poll_fn(|cx| {
+            if let Poll::Ready(ended) = run.as_mut().poll(cx) {
+                return Poll::Ready(ended);
             }
-        }
+            let abandoned = abandoned.get_or_insert_with(|| Box::pin(self.abandoned()));
+            abandoned.as_mut().poll(cx).map(|()| {
+                Ok(JobOutcome::cancelled().with_message("the executor did not end the job, which was left to itself"))
+            })
+        })
+        .await
     }
 
     /// Makes a stop more urgent after the grace period, for executors that do not count it themselves, and gives a
     /// job up that does not even end then. A job that outlives its engine is never given up.
     async fn abandoned(&self) {
-        self.cancel.raised(Stop::Gracefully).await;
-        let clock = &self.core.clock;
+        self.ctx.cancel().raised(Stop::Gracefully).await;
+        let clock = &self.core().clock;
         tokio::select! {
-            () = clock.sleep_until(later(clock.now(), self.core.grace)) => self.cancel.raise(Stop::Now),
-            () = self.cancel.raised(Stop::Now) => {}
+            () = clock.sleep_until(later(clock.now(), self.core().grace)) => self.ctx.cancel().raise(Stop::Now),
+            () = self.ctx.cancel().raised(Stop::Now) => {}
         }
         match self.registered().adoption {
             Adoption::None => clock.sleep_until(later(clock.now(), ABANDON_AFTER)).await,
@@ -124,8 +142,8 @@ impl Attempt {
         let adopts = self.registered().adoption == Adoption::ByJobId;
         if let ExecutorError::LeaseLost(LeaseLost) | ExecutorError::Log(LogError::LeaseLost(LeaseLost)) = error {
             // It may have ended and be ours again: then the job is taken over under the new token.
-            let ours = lease::renew(&self.core, &self.bus).await.unwrap_or(false);
-            return match ours && self.bus.token() != held {
+            let ours = lease::renew(self.core(), &self.host.bus).await.unwrap_or(false);
+            return match ours && self.host.bus.token() != held {
                 true => Some(adopts),
                 false => None,
             };
@@ -136,17 +154,17 @@ impl Attempt {
         };
         let wait = if again { waits.next() } else { None };
         let Some(wait) = wait else { return Some(false) };
-        tracing::warn!(job = %self.prepared.job.id, %error, ?wait, "the backend broke; the job is taken over again");
-        self.core.clock.sleep_until(later(self.core.clock.now(), wait)).await;
+        tracing::warn!(job = %self.job.id, %error, ?wait, "the backend broke; the job is taken over again");
+        self.core().clock.sleep_until(later(self.core().clock.now(), wait)).await;
         Some(true)
     }
 
     /// Begins with the log where the store has it; whether the run is still ours.
     async fn go_on_with_log(&self) -> bool {
-        let job = &self.prepared.job.id;
+        let job = &self.job.id;
         let mut waits = patient(job);
         loop {
-            match self.core.store.log_cursor(job).await {
+            match self.core().store.log_cursor(job).await {
                 Ok(cursor) => {
                     self.host.go_on(job, cursor);
                     return true;
@@ -154,7 +172,7 @@ impl Attempt {
                 Err(error) => {
                     let Some(wait) = waits.next() else { return false };
                     tracing::warn!(%job, %error, "the end of a log cannot be found; trying again");
-                    self.core.clock.sleep_until(later(self.core.clock.now(), wait)).await;
+                    self.core().clock.sleep_until(later(self.core().clock.now(), wait)).await;
                 }
             }
         }
@@ -171,9 +189,9 @@ impl Attempt {
     }
 
     async fn save(&self, saved: Vec<SavedCache>) {
-        let Some(store) = &self.core.caches else { return };
+        let Some(store) = &self.core().caches else { return };
         for cache in saved {
-            if let Err(error) = store.save_cache(&self.bus.plan.spec().name, &cache.key, cache.digest).await {
+            if let Err(error) = store.save_cache(&self.host.bus.plan.spec().name, &cache.key, cache.digest).await {
                 tracing::warn!(cache = %cache.name, %error, "a cache cannot be saved");
             }
         }

@@ -54,6 +54,16 @@ impl RunBus {
         (Arc::new(bus), inbox)
     }
 
+    /// Says that the events up to this number are stored. Readers look at the number before they wait for another
+    /// one, so nobody is woken when there are none.
+    pub(super) fn publish(&self, seq: u64) {
+        self.seq.send_if_modified(|stored| {
+            *stored = seq;
+            // Whoever begins to read now sees the number: it is behind the lock that is held here.
+            self.seq.receiver_count() > 0
+        });
+    }
+
     pub(super) fn token(&self) -> FencingToken {
         FencingToken(self.token.load(Ordering::Acquire))
     }

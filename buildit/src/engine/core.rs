@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::bus::RunBus;
 use super::groups::Groups;
+use super::plans::Plans;
 use super::slots::Slots;
 use crate::artifact::{BlobStore, CacheStore};
 use crate::clock::Clock;
@@ -33,6 +34,7 @@ pub(super) struct Core {
     pub(super) max_parallel: Option<NonZeroU32>,
     pub(super) slots: Arc<Slots>,
     pub(super) groups: Arc<Groups>,
+    pub(super) plans: Plans,
     /// Held while a run is created and joins its group, so that the two orders are one.
     pub(super) creating: tokio::sync::Mutex<()>,
     pub(super) closing: AtomicBool,
@@ -80,6 +82,7 @@ impl Core {
             max_parallel: parts.max_parallel,
             slots: parts.slots,
             groups: Arc::default(),
+            plans: Plans::default(),
             creating: tokio::sync::Mutex::new(()),
             closing: AtomicBool::new(false),
             runs: Mutex::default(),

@@ -15,15 +15,15 @@ use super::core::Core;
 use super::error::{ApproveError, RunError};
 use super::groups::Place;
 use super::host::RunHost;
-use super::launch::{Inline, Running};
-use super::message::Message;
+use super::launch::{Inline, Launched, Running};
+use super::message::{Ended, Message};
 use super::placement::Placement;
-use super::prepare::Preparer;
+use super::prepare::{Prepared, Preparer};
 use super::release::Releases;
 use super::slots::Slot;
 use crate::cancel::{CancelSignal, Stop};
 use crate::event::{Event, EventBody};
-use crate::executor::Adoption;
+use crate::executor::{Adoption, JobContext};
 use crate::fault::CrashPoint;
 use crate::graph::StageIndex;
 use crate::id::JobId;
@@ -44,6 +44,8 @@ pub(super) struct Driver {
     pub(super) run: Run,
     pub(super) inbox: mpsc::UnboundedReceiver<Message>,
     pub(super) host: Arc<RunHost>,
+    /// What the contexts of all jobs are made from.
+    pub(super) context: JobContext,
     pub(super) preparer: Preparer,
     pub(super) placement: Placement,
     pub(super) max_parallel: usize,
@@ -60,12 +62,11 @@ pub(super) struct Driver {
 pub(super) struct Work {
     jobs: HashMap<u32, Running, RandomState>,
     granted: Vec<Slot>,
-    /// Jobs that ended while they were started.
-    ended: Vec<Message>,
+    /// Jobs that ended while they were started, each with its executor and, if it began, its slot.
+    ended: Vec<(Ended, usize, Option<Slot>)>,
     inline: Inline,
     /// What was decided and is not stored yet.
     batch: Vec<EventBody<StageIndex>>,
-    events: Vec<Event>,
     effects: Vec<Effect>,
     replies: Vec<oneshot::Sender<Result<(), ApproveError>>>,
     ready: Vec<StageIndex>,
@@ -76,9 +77,17 @@ pub(super) struct Work {
     more: bool,
 }
 
+/// How an attempt is to be launched.
+struct Start {
+    executor: usize,
+    slot: Slot,
+    cancel: CancelSignal,
+    adopted: bool,
+}
+
 /// What is to be done once an event is durable.
 enum Effect {
-    Launch { stage: StageIndex, attempt: u32 },
+    Launch { stage: StageIndex, executor: usize, slot: Slot },
     Stop { stage: StageIndex, attempt: u32 },
     Release { job: JobId, executor: usize },
 }
@@ -91,6 +100,7 @@ impl Driver {
         while !self.run.status().is_final() {
             self.gather(&mut messages).await;
             let now = self.now();
+            self.heed_ended(now)?;
             for message in messages.drain(..) {
                 self.heed(message, now)?;
             }
@@ -111,9 +121,8 @@ impl Driver {
 
     /// Waits until something has happened, unless there is something to do already.
     async fn gather(&mut self, messages: &mut Vec<Message>) {
-        messages.append(&mut self.work.ended);
         let is_new = !self.work.begun && self.place.is_none();
-        if !messages.is_empty() || self.work.more || is_new {
+        if !self.work.ended.is_empty() || self.work.more || is_new {
             while messages.len() < ROUND
                 && let Ok(message) = self.inbox.try_recv()
             {
@@ -134,9 +143,13 @@ impl Driver {
 
     fn heed(&mut self, message: Message, now: Timestamp) -> Result<(), RunError> {
         match message {
-            Message::Ended { outcome: None, .. } | Message::LeaseLost => return Err(RunError::LeaseLost),
+            Message::LeaseLost => return Err(RunError::LeaseLost),
             Message::HandOver => return Err(RunError::HandedOver),
-            Message::Ended { stage, attempt, outcome: Some(outcome) } => self.ended(stage, attempt, outcome, now),
+            Message::Ended(ended) => {
+                let Some(job) = self.work.jobs.remove(&key(ended.stage)) else { return Ok(()) };
+                let Running { executor, slot, .. } = job;
+                self.ended(ended, executor, Some(slot), now)?;
+            }
             Message::Slot(slot) => self.work.granted.push(slot),
             Message::Turn => self.work.turn = true,
             Message::Cancel { reason } => self.tell(Input::Cancel { reason: &reason }, now),
@@ -162,11 +175,26 @@ impl Driver {
         }
     }
 
-    fn ended(&mut self, stage: StageIndex, attempt: u32, outcome: JobOutcome, now: Timestamp) {
-        let Some(job) = self.work.jobs.remove(&key(stage)) else { return };
-        let id = JobId { run: self.bus.info.id, stage: self.run.graph().name(stage).clone(), attempt };
-        self.work.effects.push(Effect::Release { job: id, executor: job.executor });
+    /// Jobs that ended while they were started.
+    fn heed_ended(&mut self, now: Timestamp) -> Result<(), RunError> {
+        let mut all = std::mem::take(&mut self.work.ended);
+        for (ended, executor, slot) in all.drain(..) {
+            self.ended(ended, executor, slot, now)?;
+        }
+        self.work.ended = all;
+        Ok(())
+    }
+
+    fn ended(&mut self, ended: Ended, executor: usize, slot: Option<Slot>, now: Timestamp) -> Result<(), RunError> {
+        let Ended { stage, job, outcome } = ended;
+        let Some(outcome) = outcome else { return Err(RunError::LeaseLost) };
+        let attempt = job.attempt;
+        if self.core.slots.is_quiet() {
+            self.work.granted.extend(slot);
+        }
+        self.work.effects.push(Effect::Release { job, executor });
         self.tell(Input::Finished { stage, attempt, outcome }, now);
+        Ok(())
     }
 
     fn begin(&mut self, now: Timestamp) {
@@ -184,6 +212,7 @@ impl Driver {
         let uniform = self.placement.is_uniform();
         let mut ready = std::mem::take(&mut self.work.ready);
         ready.extend(self.run.ready(now).take(if uniform { room.min(ROUND) } else { LOOK_AHEAD }));
+        self.fetch(&ready);
         let mut started = 0;
         let mut full = Vec::new();
         for stage in ready.drain(..) {
@@ -204,7 +233,7 @@ impl Driver {
             };
             let name = self.core.executors[executor].name.clone();
             if self.run.advance(Input::Start { stage, executor: name }, now, &mut self.work.batch).is_ok() {
-                self.work.jobs.insert(key(stage), Running::new(executor, slot));
+                self.work.effects.push(Effect::Launch { stage, executor, slot });
                 self.used[executor] = true;
                 started += 1;
             }
@@ -215,6 +244,16 @@ impl Driver {
         self.work.ready = ready;
         // What is not used goes to whoever waits next.
         self.work.granted.clear();
+    }
+
+    /// Has what is about to be shared by each of these stages' jobs and events fetched from memory, all at once. In a
+    /// large pipeline each is a cache miss, and taking shares one by one (which is atomic) would wait for one after
+    /// another.
+    fn fetch(&self, ready: &[StageIndex]) {
+        let (stages, graph) = (&self.run.spec().stages, self.run.graph());
+        let ready = &ready[..ready.len().min(ROUND)];
+        let looked = ready.iter().map(|at| Arc::strong_count(&stages[at.index()]) ^ graph.name(*at).shares());
+        std::hint::black_box(looked.fold(0, |all, count| all ^ count));
     }
 
     fn slot(&mut self, executor: usize) -> Option<Slot> {
@@ -232,27 +271,22 @@ impl Driver {
         let graph = Arc::clone(self.run.graph());
         let mut seq = self.run.seq() - self.work.batch.len() as u64;
         let expected = seq;
-        let mut events = std::mem::take(&mut self.work.events);
-        for body in self.work.batch.drain(..) {
-            seq += 1;
-            match &body {
-                EventBody::AttemptStarted { stage, attempt, .. } => {
-                    self.work.effects.push(Effect::Launch { stage: *stage, attempt: *attempt });
+        let effects = &mut self.work.effects;
+        // Allocated once, and moved into place: the batch knows how long it is.
+        let events: Arc<[Event]> = (self.work.batch.drain(..))
+            .map(|body| {
+                seq += 1;
+                if let EventBody::StopRequested { stage, attempt, .. } = &body {
+                    effects.push(Effect::Stop { stage: *stage, attempt: *attempt });
                 }
-                EventBody::StopRequested { stage, attempt, .. } => {
-                    self.work.effects.push(Effect::Stop { stage: *stage, attempt: *attempt });
-                }
-                _ => {}
-            }
-            let Ok(body) = body.try_map_stage(|stage| Ok::<_, Infallible>(graph.name(stage).clone()));
-            events.push(Event { seq, time: now, body });
-        }
+                let Ok(body) = body.try_map_stage(|stage| Ok::<_, Infallible>(graph.name(stage).clone()));
+                Event { seq, time: now, body }
+            })
+            .collect();
         self.reach(CrashPoint::BeforeStartAppended, CrashPoint::BeforeOutcomeAppended, &events);
         super::append::append(&self.core, &self.bus, expected, &events).await?;
         self.reach(CrashPoint::StartAppended, CrashPoint::OutcomeAppended, &events);
-        self.bus.seq.send_replace(seq);
-        events.clear();
-        self.work.events = events;
+        self.bus.publish(seq);
         for reply in self.work.replies.drain(..) {
             let _ = reply.send(Ok(()));
         }
@@ -277,7 +311,10 @@ impl Driver {
         let mut effects = std::mem::take(&mut self.work.effects);
         for effect in effects.drain(..) {
             match effect {
-                Effect::Launch { stage, attempt } => self.launch(stage, attempt, false),
+                Effect::Launch { stage, executor, slot } => {
+                    let cancel = self.work.inline.signal();
+                    self.launch(stage, Start { executor, slot, cancel, adopted: false });
+                }
                 Effect::Stop { stage, attempt } => self.stop(stage, attempt),
                 Effect::Release { job, executor } => self.releases.release(&self.core, executor, job),
             }
@@ -292,29 +329,41 @@ impl Driver {
         }
     }
 
-    fn launch(&mut self, stage: StageIndex, attempt: u32, adopted: bool) {
-        let Some(running) = self.work.jobs.get_mut(&key(stage)) else { return };
-        let executor = running.executor;
+    fn launch(&mut self, stage: StageIndex, start: Start) {
+        let Start { executor, slot, cancel, adopted } = start;
+        let attempt = self.run.attempts(stage);
         let prepared = match self.preparer.prepare(&self.run, stage, attempt) {
             Ok(prepared) => prepared,
             Err(error) => {
                 let message = self.host.masker().mask(&error.to_string());
                 let outcome = Some(JobOutcome::failed_because(Cause::Start, message));
-                return self.work.ended.push(Message::Ended { stage, attempt, outcome });
+                let job = self.job(stage, attempt);
+                return self.work.ended.push((Ended { stage, job, outcome }, executor, Some(slot)));
             }
         };
-        let attempt_of = Attempt {
-            core: Arc::clone(&self.core),
-            bus: Arc::clone(&self.bus),
-            host: Arc::clone(&self.host),
-            executor,
-            prepared,
-            cancel: running.cancel.clone(),
-            adopted,
-        };
-        if let Some(outcome) = self.work.inline.start(attempt_of, &self.bus, stage, attempt, running) {
-            self.work.ended.push(Message::Ended { stage, attempt, outcome });
+        let Prepared { job, inputs, secrets, caches } = prepared;
+        let mut ctx = self.context.for_job(cancel.clone());
+        if let Some(inputs) = inputs {
+            ctx = ctx.rebuild().inputs(inputs).build();
         }
+        if let Some(secrets) = secrets {
+            ctx = ctx.rebuild().secrets(secrets).build();
+        }
+        let attempt = Attempt { host: Arc::clone(&self.host), executor, job, ctx, caches, adopted };
+        match self.work.inline.start(attempt, stage, &self.bus) {
+            Launched::Ended(ended) => {
+                self.work.ended.push((ended, executor, Some(slot)));
+                self.work.inline.give_back(cancel);
+            }
+            Launched::Running(task) => {
+                let running = Running { executor, slot, cancel, _task: task };
+                self.work.jobs.insert(key(stage), running);
+            }
+        }
+    }
+
+    fn job(&self, stage: StageIndex, attempt: u32) -> JobId {
+        JobId { run: self.bus.info.id, stage: self.run.graph().name(stage).clone(), attempt }
     }
 
     /// Takes over what an earlier engine began.
@@ -328,16 +377,19 @@ impl Driver {
         for (stage, attempt, executor, is_stopped) in wanted {
             // That every executor is there was looked at before.
             let Some(executor) = executor else { continue };
-            let running = Running::new(executor, self.core.slots.beyond(executor));
-            if is_stopped {
-                running.cancel.raise(Stop::Gracefully);
-            }
-            self.work.jobs.insert(key(stage), running);
             match self.core.executors[executor].adoption {
-                Adoption::ByJobId => self.launch(stage, attempt, true),
+                Adoption::ByJobId => {
+                    let cancel = CancelSignal::new();
+                    if is_stopped {
+                        cancel.raise(Stop::Gracefully);
+                    }
+                    let slot = self.core.slots.beyond(executor);
+                    self.launch(stage, Start { executor, slot, cancel, adopted: true });
+                }
                 Adoption::None => {
                     let outcome = JobOutcome::lost().with_message("it ended with the engine that ran it");
-                    self.work.ended.push(Message::Ended { stage, attempt, outcome: Some(outcome) });
+                    let job = self.job(stage, attempt);
+                    self.work.ended.push((Ended { stage, job, outcome: Some(outcome) }, executor, None));
                 }
             }
         }
@@ -357,10 +409,4 @@ impl Driver {
 fn key(stage: StageIndex) -> u32 {
     // A graph has at most 2^32 stages, so this loses nothing.
     stage.index() as u32
-}
-
-impl Running {
-    fn new(executor: usize, slot: Slot) -> Self {
-        Self { executor, cancel: CancelSignal::new(), task: None, _slot: slot }
-    }
 }

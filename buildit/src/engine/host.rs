@@ -16,8 +16,8 @@ use crate::secret::Masker;
 /// What stands behind the contexts of a run's jobs. Logs get a writer when their first byte comes.
 #[derive(Debug)]
 pub(super) struct RunHost {
-    core: Arc<Core>,
-    bus: Arc<RunBus>,
+    pub(super) core: Arc<Core>,
+    pub(super) bus: Arc<RunBus>,
     masker: Arc<Masker>,
     writers: Mutex<HashMap<JobId, Log>>,
     /// Whether there is any, so that jobs without a log never look.
@@ -46,9 +46,14 @@ impl RunHost {
         self.lock().insert(job.clone(), Log::At(cursor));
     }
 
+    /// Whether any job of the run has a log.
+    pub(super) fn has_logs(&self) -> bool {
+        self.any.load(Ordering::Acquire)
+    }
+
     /// Where the stored log of this job ends.
     pub(super) fn cursor(&self, job: &JobId) -> LogCursor {
-        if !self.any.load(Ordering::Acquire) {
+        if !self.has_logs() {
             return LogCursor::default();
         }
         match self.lock().get(job) {
@@ -59,9 +64,6 @@ impl RunHost {
 
     /// The job is over: its writer goes, after all is stored.
     pub(super) async fn close(&self, job: &JobId) -> Result<(), LogError> {
-        if !self.any.load(Ordering::Acquire) {
-            return Ok(());
-        }
         let writer = self.open_writer(job);
         let flushed = match writer {
             Some(writer) => writer.flush().await.map(drop),

@@ -6,13 +6,23 @@ use super::error::ApproveError;
 use super::slots::Slot;
 use crate::event::Approval;
 use crate::graph::StageIndex;
+use crate::id::JobId;
 use crate::job::JobOutcome;
+
+/// An attempt that ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) stage: StageIndex,
+    pub(super) job: JobId,
+    /// `None` when the run is in other hands: nothing may be written about the attempt.
+    pub(super) outcome: Option<JobOutcome>,
+}
 
 /// What the driver of a run is told.
 #[derive(Debug)]
 pub(super) enum Message {
-    /// An attempt ended; `None` when it is in other hands: nothing may be written about it.
-    Ended { stage: StageIndex, attempt: u32, outcome: Option<JobOutcome> },
+    /// An attempt ended.
+    Ended(Ended),
     /// A slot that was asked for.
     Slot(Slot),
     /// A person answered.

@@ -56,6 +56,7 @@ mod message;
 mod options;
 mod params;
 mod placement;
+mod plans;
 mod prepare;
 mod release;
 mod report;

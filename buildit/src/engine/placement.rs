@@ -7,13 +7,14 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::executor::{Missing, Unsupported};
 use crate::id::{ExecutorName, JobId, RunId};
 use crate::job::JobSpec;
-use crate::pipeline::{Action, PipelineSpec, StageSpec};
+use crate::pipeline::{Action, StageSpec};
+use crate::plan::{Plan, StageFlags};
 
 /// Which executor each stage goes to, by its place in the registry. Nearly always one for all.
 #[derive(Clone, Debug)]
 pub(super) enum Placement {
     All(usize),
-    Each(Box<[u16]>),
+    Each(Arc<[u16]>),
 }
 
 impl Placement {
@@ -34,13 +35,15 @@ impl Placement {
     /// # Errors
     ///
     /// All stages that can go nowhere, with what is missing and the place that asks for it.
-    pub(super) fn find(core: &Core, spec: &PipelineSpec, sent_to: Option<&ExecutorName>) -> Result<Self, Diagnostics> {
+    pub(super) fn find(core: &Core, plan: &Plan, sent_to: Option<&ExecutorName>) -> Result<Self, Diagnostics> {
         let mut found = Vec::new();
         let mut findings = Vec::new();
         let mut job = None;
-        for (index, stage) in spec.stages.iter().enumerate() {
+        for (index, (stage, flags)) in plan.spec().stages.iter().zip(plan.flags()).enumerate() {
             let before = findings.len();
-            not_yet(stage, &mut findings);
+            if flags.has(StageFlags::SPECIAL) {
+                not_yet(stage, &mut findings);
+            }
             let job = job.get_or_insert_with(|| asked_job(stage));
             job.id.stage = stage.name.clone();
             job.stage = Arc::clone(stage);
@@ -71,10 +74,8 @@ fn asked_job(stage: &Arc<StageSpec>) -> JobSpec {
         id: JobId { run: RunId::new(), stage: stage.name.clone(), attempt: 1 },
         stage: Arc::clone(stage),
         index: 0,
-        run_variables: Arc::default(),
+        run_env: Arc::default(),
         variables: Default::default(),
-        pipeline_env: Arc::default(),
-        given_env: Arc::default(),
     }
 }
 

@@ -5,26 +5,29 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::core::Core;
+use super::host::RunHost;
 use super::secrets::RunSecrets;
 use crate::executor::{ArtifactInput, CacheInput, JobInputs, JobSecrets};
 use crate::graph::StageIndex;
 use crate::id::{Digest, JobId};
-use crate::job::{Environment, JobSpec};
+use crate::job::{Environment, JobSpec, RunEnvironment};
 use crate::pipeline::StageSpec;
-use crate::plan::resolve_stage;
+use crate::plan::{Plan, StageFlags, resolve_stage};
 use crate::run::Run;
-use crate::variables::{MissingSecret, ResolveError, Scope, pipeline_env, resolve_plain, run_variables};
+use crate::variables::{MissingSecret, ResolveError, Scope, may_refer, pipeline_env, resolve_plain, run_variables};
 
-/// A job, with what it needs beside itself.
+/// A job, with what it needs beside itself and beside what all jobs of the run have.
 #[derive(Debug)]
 pub(super) struct Prepared {
     pub(super) job: JobSpec,
-    pub(super) inputs: Arc<JobInputs>,
-    pub(super) secrets: Arc<JobSecrets>,
-    /// Caches that are still to be looked for, each with the beginnings of keys that will do.
-    pub(super) caches: Vec<(CacheInput, Vec<String>)>,
+    pub(super) inputs: Option<JobInputs>,
+    pub(super) secrets: Option<JobSecrets>,
+    /// Caches that are still to be looked for.
+    pub(super) caches: Vec<WantedCache>,
 }
+
+/// A cache that is still to be looked for, with the beginnings of keys that will do.
+pub(super) type WantedCache = (CacheInput, Vec<String>);
 
 /// Why an attempt cannot start. It ends with the cause `start` and this reason.
 #[derive(Debug, thiserror::Error)]
@@ -43,23 +46,25 @@ pub(super) enum PrepareError {
 #[derive(Debug)]
 pub(super) struct Preparer {
     secrets: RunSecrets,
-    shared: Option<Result<Shared, ResolveError>>,
+    run_env: Option<Result<Arc<RunEnvironment>, ResolveError>>,
     inputs: Arc<JobInputs>,
-    no_secrets: Arc<JobSecrets>,
+    /// Whether the pipeline's `env` refers to anything, so that no stage is plain.
+    env_refers: bool,
+    plan: Plan,
     nothing: IndexMap<String, String>,
 }
 
-#[derive(Clone, Debug)]
-struct Shared {
-    run_variables: Arc<Environment>,
-    pipeline_env: Arc<Environment>,
-    given_env: Arc<Environment>,
-}
-
 impl Preparer {
-    pub(super) fn new(run: &Run, source: Option<Digest>, secrets: RunSecrets) -> Self {
-        let inputs = JobInputs { source, checkout: run.spec().checkout.clone(), ..JobInputs::default() };
-        Self { secrets, shared: None, inputs: Arc::new(inputs), no_secrets: Arc::default(), nothing: IndexMap::new() }
+    pub(super) fn new(plan: &Plan, source: Option<Digest>, secrets: RunSecrets) -> Self {
+        let inputs = JobInputs { source, checkout: plan.spec().checkout.clone(), ..JobInputs::default() };
+        let env_refers = plan.spec().env.values().any(|text| may_refer(text));
+        let inputs = Arc::new(inputs);
+        Self { secrets, run_env: None, inputs, env_refers, plan: plan.clone(), nothing: IndexMap::new() }
+    }
+
+    /// What every job of the run has laid out.
+    pub(super) fn inputs(&self) -> &Arc<JobInputs> {
+        &self.inputs
     }
 
     /// The job of this attempt.
@@ -77,40 +82,35 @@ impl Preparer {
             approval: run.approval(stage),
             environment: &self.nothing,
         };
-        let shared = self.shared.get_or_insert_with(|| Shared::make(&scope)).clone()?;
+        let run_env = self.run_env.get_or_insert_with(|| run_env(&scope)).clone()?;
+        let id = JobId { run: run.info().id, stage: run.graph().name(stage).clone(), attempt };
+        let is_plain = self.plan.flags()[stage.index()].has(StageFlags::PLAIN);
+        if is_plain && !self.env_refers && !run.has_products() {
+            let job = JobSpec { id, stage: Arc::clone(spec), index, run_env, variables: Environment::new() };
+            return Ok(Prepared { job, inputs: None, secrets: None, caches: Vec::new() });
+        }
         let resolved = resolve_stage(spec, &scope)?;
         let secrets = match resolved.secrets.is_empty() {
-            true => Arc::clone(&self.no_secrets),
-            false => Arc::new(self.secrets.fill(&resolved.secrets)?),
+            true => None,
+            false => Some(self.secrets.fill(&resolved.secrets)?),
         };
         let artifacts = artifacts(run, spec)?;
         let caches = caches(spec, &scope)?;
         let inputs = match artifacts.is_empty() {
-            true => Arc::clone(&self.inputs),
-            false => Arc::new(JobInputs { artifacts, ..JobInputs::clone(&self.inputs) }),
+            true => None,
+            false => Some(JobInputs { artifacts, ..JobInputs::clone(&self.inputs) }),
         };
-        let Shared { run_variables, pipeline_env, given_env } = shared;
-        let job = JobSpec {
-            id: JobId { run: run.info().id, stage: spec.name.clone(), attempt },
-            stage: resolved.stage,
-            index,
-            run_variables,
-            variables: resolved.variables,
-            pipeline_env,
-            given_env,
-        };
+        let job = JobSpec { id, stage: resolved.stage, index, run_env, variables: resolved.variables };
         Ok(Prepared { job, inputs, secrets, caches })
     }
 }
 
-impl Shared {
-    fn make(scope: &Scope<'_>) -> Result<Self, ResolveError> {
-        Ok(Self {
-            run_variables: Arc::new(run_variables(scope)?),
-            pipeline_env: Arc::new(pipeline_env(scope)?.plain),
-            given_env: Arc::new(scope.context.env.clone()),
-        })
-    }
+fn run_env(scope: &Scope<'_>) -> Result<Arc<RunEnvironment>, ResolveError> {
+    Ok(Arc::new(RunEnvironment {
+        variables: run_variables(scope)?,
+        pipeline: pipeline_env(scope)?.plain,
+        given: scope.context.env.clone(),
+    }))
 }
 
 /// What the direct needs of a stage left; two that bring the same path are an error that names both.
@@ -149,7 +149,7 @@ fn artifacts(run: &Run, stage: &StageSpec) -> Result<Vec<ArtifactInput>, Prepare
     Ok(all)
 }
 
-fn caches(stage: &StageSpec, scope: &Scope<'_>) -> Result<Vec<(CacheInput, Vec<String>)>, PrepareError> {
+fn caches(stage: &StageSpec, scope: &Scope<'_>) -> Result<Vec<WantedCache>, PrepareError> {
     let mut all = Vec::new();
     for name in &stage.caches {
         let known = scope.plan.caches.iter().find(|cache| cache.name == *name);
@@ -165,24 +165,19 @@ fn caches(stage: &StageSpec, scope: &Scope<'_>) -> Result<Vec<(CacheInput, Vec<S
     Ok(all)
 }
 
-impl Prepared {
-    /// The inputs, with the archives of the caches that are there. A cache that cannot be looked for is as good as
-    /// lost, which it may be at any time.
-    pub(super) async fn find_caches(&mut self, core: &Core, pipeline: &str) {
-        if self.caches.is_empty() {
-            return;
-        }
-        let mut inputs = JobInputs::clone(&self.inputs);
-        for (mut input, restore_keys) in self.caches.drain(..) {
-            if let Some(caches) = &core.caches {
-                match caches.find_cache(pipeline, &input.key, &restore_keys).await {
-                    Ok(Some(hit)) => (input.archive, input.exact) = (Some(hit.archive), hit.exact),
-                    Ok(None) => {}
-                    Err(error) => tracing::warn!(cache = %input.name, %error, "a cache cannot be looked for"),
-                }
+/// The inputs, with the archives of the caches that are there. A cache that cannot be looked for is as good as lost,
+/// which it may be at any time.
+pub(super) async fn find(host: &RunHost, inputs: &JobInputs, caches: Vec<WantedCache>) -> JobInputs {
+    let mut inputs = inputs.clone();
+    for (mut input, restore_keys) in caches {
+        if let Some(store) = &host.core.caches {
+            match store.find_cache(&host.bus.plan.spec().name, &input.key, &restore_keys).await {
+                Ok(Some(hit)) => (input.archive, input.exact) = (Some(hit.archive), hit.exact),
+                Ok(None) => {}
+                Err(error) => tracing::warn!(cache = %input.name, %error, "a cache cannot be looked for"),
             }
-            inputs.caches.push(input);
         }
-        self.inputs = Arc::new(inputs);
+        inputs.caches.push(input);
     }
+    inputs
 }

@@ -2,43 +2,74 @@
 
 use std::fmt::Debug;
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio_util::sync::ReusableBoxFuture;
 
 use super::bus::RunBus;
 use super::clock::later;
 use super::core::Core;
 use crate::backoff::Backoff;
+use crate::executor::Adoption;
 use crate::fault::CrashPoint;
 use crate::id::JobId;
 
 /// The removals that are under way.
 #[derive(Debug, Default)]
-pub(super) struct Releases(JoinSet<()>);
+pub(super) struct Releases {
+    tasks: JoinSet<()>,
+    /// The memory of the last removal that was done at once, for the next one.
+    spare: Option<ReusableBoxFuture<'static, ()>>,
+}
 
 impl Releases {
     /// Removes what is left of a job, in the background unless it is nothing.
     pub(super) fn release(&mut self, core: &Arc<Core>, executor: usize, job: JobId) {
-        while self.0.try_join_next().is_some() {}
+        if !self.tasks.is_empty() {
+            while self.tasks.try_join_next().is_some() {}
+        }
+        let registered = &core.executors[executor];
+        // Where jobs end with the engine there is hardly ever anything to do; if there is, it is begun again below.
+        if registered.adoption == Adoption::None {
+            let mut removal = registered.executor.release(&job);
+            if let Poll::Ready(Ok(())) = removal.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                return core.reach(CrashPoint::Removed, Some(&job));
+            }
+        }
         let core = Arc::clone(core);
-        let mut removal: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
+        let removal = async move {
             if let Err(error) = core.executors[executor].executor.release(&job).await {
                 tracing::warn!(%job, %error, "what is left of a job goes with its run");
             }
             core.reach(CrashPoint::Removed, Some(&job));
-        });
-        if removal.as_mut().poll(&mut Context::from_waker(Waker::noop())) == Poll::Pending {
-            self.0.spawn(removal);
+        };
+        let mut removal = reuse(&mut self.spare, removal);
+        match removal.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(()) => self.spare = Some(removal),
+            Poll::Pending => drop(self.tasks.spawn(removal)),
         }
     }
 
     /// Waits for all of them.
     pub(super) async fn all(&mut self) {
-        while self.0.join_next().await.is_some() {}
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// The future in a box: the spare one, if there is one.
+pub(super) fn reuse<T>(
+    spare: &mut Option<ReusableBoxFuture<'static, T>>,
+    future: impl Future<Output = T> + Send + 'static,
+) -> ReusableBoxFuture<'static, T> {
+    match spare.take() {
+        Some(mut boxed) => {
+            boxed.set(future);
+            boxed
+        }
+        None => ReusableBoxFuture::new(future),
     }
 }
 

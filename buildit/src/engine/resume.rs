@@ -42,7 +42,7 @@ pub(super) async fn resume(core: &Arc<Core>, id: RunId) -> Result<Option<RunHand
     let plan = Plan::restore(Arc::clone(&record.run.plan))?;
     let info = RunInfo { id, number: record.number };
     let context = Arc::clone(&record.run.context);
-    let mut run = Run::new(Arc::clone(plan.spec()), Arc::clone(plan.graph()), context, info);
+    let mut run = Run::of_plan(&plan, context, info);
     let mut seen = Seen::default();
     loop {
         let page = core.store.events(id, run.seq(), PAGE).await?;
@@ -66,9 +66,9 @@ pub(super) async fn resume(core: &Arc<Core>, id: RunId) -> Result<Option<RunHand
     if let Some(job) = run.wanted().find(|job| core.executor(job.executor).is_none()) {
         return Err(ResumeError::NoExecutor(job.executor.clone()));
     }
-    let placement = Placement::find(core, bus.plan.spec(), record.run.executor.as_ref())?;
+    let placement = Placement::find(core, &bus.plan, record.run.executor.as_ref())?;
     // A secret that is gone fails the attempts that need it, and them alone.
-    let secrets = RunSecrets::find(bus.plan.spec(), &*core.secrets).await?;
+    let secrets = RunSecrets::find(&bus.plan, &*core.secrets).await?;
     let masker = secrets.masker()?;
     let place = join(core, &record, &bus);
     let host = RunHost::new(Arc::clone(core), Arc::clone(&bus), masker);

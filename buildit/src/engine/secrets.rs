@@ -7,8 +7,8 @@ use std::sync::Arc;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::executor::JobSecrets;
-use crate::pipeline::{PipelineSpec, StageSpec};
-use crate::plan::SecretTemplates;
+use crate::pipeline::StageSpec;
+use crate::plan::{Plan, SecretTemplates, StageFlags};
 use crate::secret::{Masker, SecretError, SecretSource};
 use crate::variables::{MissingSecret, PieceKind, Reference, Variable, may_refer, pieces};
 
@@ -28,9 +28,9 @@ impl Debug for RunSecrets {
 
 impl RunSecrets {
     /// Asks the source for every secret that the pipeline names.
-    pub(super) async fn find(spec: &PipelineSpec, source: &dyn SecretSource) -> Result<Self, SecretError> {
+    pub(super) async fn find(plan: &Plan, source: &dyn SecretSource) -> Result<Self, SecretError> {
         let mut found = Self::default();
-        for name in names(spec) {
+        for name in names(plan) {
             match source.secret(&name).await? {
                 Some(value) => drop(found.values.insert(name, value)),
                 None => found.missing.push(name),
@@ -69,13 +69,15 @@ impl RunSecrets {
 }
 
 /// The names of all secrets that a pipeline refers to.
-fn names(spec: &PipelineSpec) -> BTreeSet<String> {
+fn names(plan: &Plan) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
-    for text in spec.env.values() {
+    for text in plan.spec().env.values() {
         in_text(text, &mut names);
     }
-    for stage in &spec.stages {
-        of_stage(stage, &mut names);
+    for (stage, flags) in plan.spec().stages.iter().zip(plan.flags()) {
+        if !flags.has(StageFlags::PLAIN) {
+            of_stage(stage, &mut names);
+        }
     }
     names
 }

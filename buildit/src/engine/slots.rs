@@ -1,6 +1,7 @@
 //! How many jobs may run at once: of an engine, and of each executor.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc::UnboundedSender;
@@ -11,7 +12,11 @@ use crate::id::RunId;
 /// The slots of an engine. Runs that wait for one get theirs in the order in which they came, one at a time, so that
 /// a run with a million stages holds nobody up for longer than a job.
 #[derive(Debug)]
-pub(super) struct Slots(Mutex<State>);
+pub(super) struct Slots {
+    state: Mutex<State>,
+    /// Whether any run waits, for those who would rather not take the lock to see.
+    contended: AtomicBool,
+}
 
 #[derive(Debug)]
 struct State {
@@ -53,7 +58,13 @@ impl Drop for Slot {
 
 impl Slots {
     pub(super) fn new(jobs: usize, executors: Vec<usize>) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(State { free: jobs, executors, waiting: VecDeque::new() })))
+        let state = State { free: jobs, executors, waiting: VecDeque::new() };
+        Arc::new(Self { state: Mutex::new(state), contended: AtomicBool::new(false) })
+    }
+
+    /// Whether a slot that is free again may go to the same run without asking: nobody waits for one.
+    pub(super) fn is_quiet(&self) -> bool {
+        !self.contended.load(Ordering::Acquire)
     }
 
     /// A slot at once, or none: then the run stands in the queue, and one is sent to it when its turn has come.
@@ -73,6 +84,7 @@ impl Slots {
         }
         if !state.waiting.iter().any(|waiting| waiting.executor == executor && waiting.run == run) {
             state.waiting.push_back(Waiting { run, executor, sender: sender.clone() });
+            self.contended.store(true, Ordering::Release);
         }
         None
     }
@@ -84,7 +96,9 @@ impl Slots {
 
     /// A run that has ended waits for nothing.
     pub(super) fn leave(&self, run: RunId) {
-        self.lock().waiting.retain(|waiting| waiting.run != run);
+        let mut state = self.lock();
+        state.waiting.retain(|waiting| waiting.run != run);
+        self.contended.store(!state.waiting.is_empty(), Ordering::Release);
     }
 
     fn give_back(self: &Arc<Self>, executor: usize) {
@@ -95,6 +109,7 @@ impl Slots {
             let State { executors, waiting, .. } = &mut *state;
             let Some(next) = waiting.iter().position(|waiting| executors[waiting.executor] > 0) else { return };
             let Some(Waiting { executor, sender, .. }) = waiting.remove(next) else { return };
+            self.contended.store(!waiting.is_empty(), Ordering::Release);
             state.free -= 1;
             state.executors[executor] -= 1;
             let slot = Slot { slots: Arc::clone(self), executor, counted: true };
@@ -108,7 +123,7 @@ impl Slots {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -18,13 +18,14 @@ use super::message::Message;
 use super::options::StartOptions;
 use super::params;
 use super::placement::Placement;
+use super::plans::Known;
 use super::prepare::Preparer;
 use super::release::Releases;
 use super::secrets::RunSecrets;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::id::{JobId, RunId};
+use crate::executor::JobContext;
+use crate::id::{ExecutorName, JobId, RunId};
 use crate::pipeline::{ConcurrencySpec, Pipeline, PipelineSpec, RunContext};
-use crate::plan::Plan;
 use crate::run::{Run, RunInfo};
 use crate::store::{NewRun, RunRecord};
 use crate::variables::{NoStages, Scope, resolve_plain};
@@ -39,23 +40,22 @@ pub(super) async fn start(
         return Err(StartError::ShuttingDown);
     }
     let context = Arc::new(options.context);
-    let spec = pipeline.spec(&context)?;
-    let plan = Plan::compile(&spec, options.limits)?;
-    drop(spec);
+    let known = core.plans.compile(pipeline.spec(&context)?, options.limits)?;
+    let plan = known.plan.clone();
     let spec = plan.spec();
     let mut findings = params::check(spec, &context);
     findings.extend(plan.check_context(&context));
     if let Err(unknown) = plan.graph().select(spec, context.only.iter().map(String::as_str)) {
         findings.extend(unknown.0);
     }
-    let placement = match Placement::find(core, spec, options.executor.as_ref()) {
+    let placement = match place(core, &known, options.executor.as_ref()) {
         Ok(placement) => placement,
         Err(nowhere) => {
             findings.extend(nowhere.0);
             Placement::All(0)
         }
     };
-    let secrets = RunSecrets::find(spec, &*core.secrets).await?;
+    let secrets = RunSecrets::find(&plan, &*core.secrets).await?;
     findings.extend(
         secrets.missing.iter().map(|name| Diagnostic::error("missing-secret", format!("there is no secret `{name}`"))),
     );
@@ -82,13 +82,27 @@ pub(super) async fn start(
     let record = core.store.create_run(new).await?;
     let token = core.store.lease_run(id, core.lease_from_now(), core.clock.now()).await?;
     let info = RunInfo { id, number: record.number };
-    let run = Run::new(Arc::clone(spec), Arc::clone(plan.graph()), context, info);
+    let run = Run::of_plan(&plan, context, info);
     let (bus, inbox) = RunBus::new(info, plan, token, 0, core.faults.clone());
     let place = join(core, &record, &bus);
     drop(creating);
     let host = RunHost::new(Arc::clone(core), Arc::clone(&bus), masker);
     let ready = Ready { bus, inbox, host, run, placement, secrets, place, record, released: Vec::new() };
     Ok(ready.spawn(core))
+}
+
+/// Which executor each stage goes to.
+fn place(core: &Core, known: &Known, sent_to: Option<&ExecutorName>) -> Result<Placement, Diagnostics> {
+    if sent_to.is_none()
+        && let Some(placement) = known.placement.get()
+    {
+        return Ok(placement.clone());
+    }
+    let placement = Placement::find(core, &known.plan, sent_to)?;
+    if sent_to.is_none() {
+        let _ = known.placement.set(placement.clone());
+    }
+    Ok(placement)
 }
 
 fn group_name(
@@ -156,14 +170,20 @@ impl Ready {
             core.executor(job.executor).into_iter().for_each(|executor| used[executor] = true);
         }
         let max_parallel = record.run.max_parallel.map_or(usize::MAX, |jobs| jobs.get() as usize);
-        let preparer = Preparer::new(&run, record.run.source, secrets);
+        let preparer = Preparer::new(&bus.plan, record.run.source, secrets);
         core.runs().insert(bus.info.id, Arc::clone(&bus));
+        let context = JobContext::builder(Arc::clone(&host) as _, Arc::clone(&core.blobs))
+            .inputs(Arc::clone(preparer.inputs()))
+            .faults(core.faults.clone())
+            .grace(core.grace)
+            .build();
         let driver = Driver {
             core: Arc::clone(core),
             bus: Arc::clone(&bus),
             run,
             inbox,
             host,
+            context,
             preparer,
             placement,
             max_parallel,

@@ -22,13 +22,19 @@ use crate::pipeline::CheckoutSpec;
 /// Clones are the same context.
 #[derive(Clone, Debug)]
 pub struct JobContext {
+    shared: Arc<Shared>,
+    cancel: CancelSignal,
+    cursor: LogCursor,
+}
+
+/// What most jobs of a run have in common, behind one pointer: contexts are made and cloned for every job.
+#[derive(Clone, Debug)]
+struct Shared {
     host: Arc<dyn JobHost>,
     blobs: Arc<dyn BlobStore>,
     inputs: Arc<JobInputs>,
     secrets: Arc<JobSecrets>,
     faults: Option<Arc<dyn FaultPlan>>,
-    cancel: CancelSignal,
-    cursor: LogCursor,
     grace: Duration,
 }
 
@@ -195,16 +201,28 @@ pub enum LogError {
 impl JobContext {
     /// A context that stands on this host.
     pub fn builder(host: Arc<dyn JobHost>, blobs: Arc<dyn BlobStore>) -> JobContextBuilder {
-        JobContextBuilder(Self {
+        let shared = Shared {
             host,
             blobs,
             inputs: Arc::default(),
             secrets: Arc::default(),
             faults: None,
-            cancel: CancelSignal::new(),
-            cursor: LogCursor::default(),
             grace: Duration::from_secs(10),
-        })
+        };
+        let (shared, cancel) = (Arc::new(shared), CancelSignal::new());
+        JobContextBuilder(Self { shared, cancel, cursor: LogCursor::default() })
+    }
+
+    /// A context like this one for another job, which is told by this signal when to stop and whose log is new.
+    #[must_use]
+    pub fn for_job(&self, cancel: CancelSignal) -> Self {
+        Self { shared: Arc::clone(&self.shared), cancel, cursor: LogCursor::default() }
+    }
+
+    /// The same context with what the builder is told in place of what is here.
+    #[must_use]
+    pub fn rebuild(self) -> JobContextBuilder {
+        JobContextBuilder(self)
     }
 
     /// Adds bytes to the log; see [`JobHost::log`].
@@ -213,7 +231,7 @@ impl JobContext {
     ///
     /// [`LogError`] when the log cannot be stored.
     pub async fn log(&self, job: &JobId, write: LogWrite) -> Result<(), LogError> {
-        self.host.log(job, write).await
+        self.shared.host.log(job, write).await
     }
 
     /// Adds a whole line to the log.
@@ -223,7 +241,7 @@ impl JobContext {
     /// [`LogError`] when the log cannot be stored.
     pub async fn log_line(&self, job: &JobId, stream: Stream, text: &str) -> Result<(), LogError> {
         let bytes = Bytes::from(format!("{text}\n"));
-        self.host.log(job, LogWrite { stream, bytes, position: None }).await
+        self.shared.host.log(job, LogWrite { stream, bytes, position: None }).await
     }
 
     /// Ends a line that was begun and waits until all of the log is stored.
@@ -232,7 +250,7 @@ impl JobContext {
     ///
     /// [`LogError`] when the log cannot be stored.
     pub async fn flush(&self, job: &JobId) -> Result<(), LogError> {
-        self.host.flush(job).await
+        self.shared.host.flush(job).await
     }
 
     /// Whether this engine still drives the run; see [`JobHost::confirm_lease`].
@@ -241,19 +259,19 @@ impl JobContext {
     ///
     /// [`LeaseLost`] when it does not, or nobody can tell.
     pub async fn confirm_lease(&self, job: &JobId) -> Result<(), LeaseLost> {
-        self.host.confirm_lease(job).await
+        self.shared.host.confirm_lease(job).await
     }
 
     /// The text with every secret of the run masked.
     #[must_use]
     pub fn mask(&self, text: &str) -> String {
-        self.host.mask(text)
+        self.shared.host.mask(text)
     }
 
     /// Whether the text holds a secret of the run.
     #[must_use]
     pub fn holds_secret(&self, text: &str) -> bool {
-        self.host.holds_secret(text)
+        self.shared.host.holds_secret(text)
     }
 
     /// When to stop.
@@ -265,25 +283,25 @@ impl JobContext {
     /// How long a job may take to end in good order before it is killed.
     #[must_use]
     pub fn grace(&self) -> Duration {
-        self.grace
+        self.shared.grace
     }
 
     /// What to lay out.
     #[must_use]
     pub fn inputs(&self) -> &JobInputs {
-        &self.inputs
+        &self.shared.inputs
     }
 
     /// Where archives come from and go to.
     #[must_use]
     pub fn blobs(&self) -> &Arc<dyn BlobStore> {
-        &self.blobs
+        &self.shared.blobs
     }
 
     /// The secrets that the job may see.
     #[must_use]
     pub fn secrets(&self) -> &JobSecrets {
-        &self.secrets
+        &self.shared.secrets
     }
 
     /// Where the stored log of this job ends; all zero for a job that is new.
@@ -294,7 +312,7 @@ impl JobContext {
 
     /// Tells the fault plan, if there is one, that this point is reached.
     pub fn reach(&self, point: CrashPoint, job: &JobId) {
-        if let Some(faults) = &self.faults {
+        if let Some(faults) = &self.shared.faults {
             faults.reach(point, Some(job));
         }
     }
@@ -305,24 +323,29 @@ impl JobContext {
 pub struct JobContextBuilder(JobContext);
 
 impl JobContextBuilder {
+    /// What is this context's own: taken apart from others that had it too.
+    fn shared(&mut self) -> &mut Shared {
+        Arc::make_mut(&mut self.0.shared)
+    }
+
     /// What to lay out.
     #[must_use]
     pub fn inputs(mut self, inputs: impl Into<Arc<JobInputs>>) -> Self {
-        self.0.inputs = inputs.into();
+        self.shared().inputs = inputs.into();
         self
     }
 
     /// The secrets that the job may see.
     #[must_use]
     pub fn secrets(mut self, secrets: impl Into<Arc<JobSecrets>>) -> Self {
-        self.0.secrets = secrets.into();
+        self.shared().secrets = secrets.into();
         self
     }
 
     /// Who is told of crash points.
     #[must_use]
     pub fn faults(mut self, faults: Option<Arc<dyn FaultPlan>>) -> Self {
-        self.0.faults = faults;
+        self.shared().faults = faults;
         self
     }
 
@@ -343,7 +366,7 @@ impl JobContextBuilder {
     /// How long a job may take to end in good order.
     #[must_use]
     pub fn grace(mut self, grace: Duration) -> Self {
-        self.0.grace = grace;
+        self.shared().grace = grace;
         self
     }
 

@@ -151,6 +151,14 @@ impl KeptRun {
         }
     }
 
+    /// Removes what is in files, the run's own last.
+    pub(super) fn remove_files(&self) -> Result<(), StoreError> {
+        match &self.folder {
+            Some(folder) => folder.remove(self.id),
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn append_log(&self, append: &LogAppend<'_>) -> Result<(), StoreError> {
         self.fenced(append.token, || match &mut *lock(&self.logs) {
             Logs::Memory(logs) => logs.append(append),

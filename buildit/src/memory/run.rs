@@ -10,10 +10,6 @@ use crate::event::Event;
 use crate::id::FencingToken;
 use crate::store::{EventPage, Lease, NewRun, RunProgress, RunRecord, RunSummary, StoreError};
 
-/// How many events lie together in memory: long enough to be found quickly, short enough never to be copied when a
-/// run grows.
-const SEGMENT: usize = 4096;
-
 /// A run, its lease and its events.
 #[derive(Debug)]
 pub(super) struct RunState {
@@ -28,7 +24,8 @@ pub(super) struct RunState {
 
 #[derive(Debug)]
 enum Events {
-    Memory(Vec<Vec<Event>>),
+    /// As they came, and never copied: a run of millions is as quick at its end as at its beginning.
+    Memory(Vec<Arc<[Event]>>),
     File(RunFile),
 }
 
@@ -56,18 +53,20 @@ impl RunState {
         &mut self,
         expected_seq: u64,
         token: FencingToken,
-        events: &[Event],
+        events: Arc<[Event]>,
     ) -> Result<Option<Arc<File>>, StoreError> {
-        self.check(expected_seq, events)?;
+        self.check(expected_seq, &events)?;
         let file = match &mut self.events {
-            Events::Memory(segments) => {
-                keep(segments, events);
-                None
-            }
-            Events::File(file) => Some(file.append(token, events)?),
+            Events::Memory(_) => None,
+            Events::File(file) => Some(file.append(token, &events)?),
         };
         events.iter().for_each(|event| self.progress.apply(event));
         self.last_seq += events.len() as u64;
+        if let Events::Memory(batches) = &mut self.events
+            && !events.is_empty()
+        {
+            batches.push(events);
+        }
         Ok(file)
     }
 
@@ -93,10 +92,11 @@ impl RunState {
     /// Events after number `after`, at most `limit`, or how to read them.
     pub(super) fn page(&self, after: u64, limit: usize) -> Page {
         match &self.events {
-            Events::Memory(segments) => {
-                let after = usize::try_from(after).unwrap_or(usize::MAX);
-                let segments = segments.get(after / SEGMENT..).unwrap_or_default();
-                let events = segments.iter().flatten().skip(after % SEGMENT).take(limit).cloned().collect();
+            Events::Memory(batches) => {
+                // No batch is empty, so each has a first event, and their numbers are without gaps.
+                let first = batches.partition_point(|batch| batch.last().is_some_and(|last| last.seq <= after));
+                let events = batches[first..].iter().flat_map(|batch| batch.iter());
+                let events = events.skip_while(|event| event.seq <= after).take(limit).cloned().collect();
                 Page::Here(EventPage { events, last_seq: self.last_seq })
             }
             Events::File(file) => Page::InFile(file.page(after, limit, self.last_seq)),
@@ -173,21 +173,5 @@ impl RunState {
             started_at: self.progress.started_at,
             finished_at: self.progress.finished_at,
         }
-    }
-}
-
-fn keep(segments: &mut Vec<Vec<Event>>, mut events: &[Event]) {
-    while !events.is_empty() {
-        let room = segments.last().map_or(0, |segment| SEGMENT - segment.len());
-        if room == 0 {
-            // A short run pays for what it has.
-            segments.push(Vec::with_capacity(if segments.is_empty() { events.len().min(SEGMENT) } else { SEGMENT }));
-            continue;
-        }
-        let (now, later) = events.split_at(events.len().min(room));
-        if let Some(segment) = segments.last_mut() {
-            segment.extend_from_slice(now);
-        }
-        events = later;
     }
 }

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
-use super::journal::{FileLogs, Folder, Index, IsNew, RunFile};
+use super::journal::{ChangeFile, FileLogs, Folder, Index, IsNew, RunFile};
 use super::kept::KeptRun;
 use super::run::RunState;
 use crate::id::{FencingToken, RunId};
@@ -14,9 +16,16 @@ use crate::store::{NewRun, RunRecord, StoreError};
 /// How many closed runs stay in memory once they were read or have just ended: what people look at.
 const RECENT: usize = 16;
 
+/// A number that a pipeline has given to a run that is there no more.
+#[derive(Debug, Serialize, Deserialize)]
+struct LastNumber {
+    pipeline: String,
+    number: u64,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Runs {
-    by_id: HashMap<RunId, Arc<KeptRun>>,
+    by_id: HashMap<RunId, Arc<KeptRun>, RandomState>,
     /// By the time of creation, then by the order of creation.
     order: BTreeMap<(Timestamp, u64), Arc<KeptRun>>,
     /// Those that are not closed, by the order of creation.
@@ -25,6 +34,8 @@ pub(super) struct Runs {
     numbers: HashMap<String, u64>,
     last_place: u64,
     index: Option<Index>,
+    /// The numbers of runs that were deleted.
+    deleted: Option<ChangeFile>,
     recent: VecDeque<RunId>,
 }
 
@@ -34,6 +45,10 @@ impl Runs {
     pub(super) fn open(folder: &Arc<Folder>) -> Result<Self, StoreError> {
         let (index, mut known) = Index::open(folder)?;
         let mut runs = Self { index: Some(index), ..Self::default() };
+        runs.deleted = Some(ChangeFile::open(folder, "numbers", |last: LastNumber| {
+            let known = runs.numbers.entry(last.pipeline).or_default();
+            *known = last.number.max(*known);
+        })?);
         runs.last_place = known.values().map(|entry| entry.place).max().unwrap_or(0);
         for id in Index::runs(folder)? {
             let logs = FileLogs::new(folder.logs(id), IsNew::No);
@@ -121,6 +136,24 @@ impl Runs {
             return None;
         }
         self.recent.pop_front().and_then(|oldest| self.by_id.get(&oldest).cloned())
+    }
+
+    /// Forgets a closed run. Its number is noted first and its own file goes last, so that whatever ends this in between
+    /// leaves a run that can be deleted again.
+    pub(super) fn delete(&mut self, id: RunId) -> Result<(), StoreError> {
+        let run = self.get(id)?;
+        if self.open.contains_key(&run.place) {
+            return Err(StoreError::NotEnded(id));
+        }
+        let summary = run.summary();
+        if let Some(deleted) = &mut self.deleted {
+            deleted.append_durably(&[LastNumber { pipeline: summary.pipeline, number: summary.number }])?;
+        }
+        run.remove_files()?;
+        self.by_id.remove(&id);
+        self.order.remove(&(summary.created_at, run.place));
+        self.recent.retain(|recent| *recent != id);
+        Ok(())
     }
 
     fn add(&mut self, run: KeptRun, created_at: Timestamp, number: u64) -> Arc<KeptRun> {

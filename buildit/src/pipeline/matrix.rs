@@ -28,7 +28,7 @@ pub struct Cell {
 }
 
 /// How large an expansion may grow.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExpandLimits {
     /// Cells of one matrix.
     pub cells: usize,

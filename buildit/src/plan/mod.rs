@@ -5,6 +5,7 @@ mod checksums;
 mod context;
 mod environment;
 mod findings;
+mod flags;
 mod resolve;
 mod stages;
 mod texts;
@@ -22,6 +23,7 @@ use crate::pipeline::{ExpandError, ExpandLimits, PipelineSpec};
 use crate::variables::Variable;
 use check::Checker;
 use findings::Findings;
+pub(crate) use flags::StageFlags;
 
 /// A pipeline that is ready to run.
 #[derive(Clone, Debug)]
@@ -31,6 +33,7 @@ pub struct Plan {
     warnings: Vec<Diagnostic>,
     /// The names of `custom.NAME` that have no default.
     customs: Arc<BTreeSet<String>>,
+    flags: Arc<[StageFlags]>,
 }
 
 impl Plan {
@@ -77,7 +80,8 @@ impl Plan {
         match graph {
             Some((expanded, graph)) if !found.has_errors() => {
                 let (spec, graph) = (Arc::new(expanded), Arc::new(graph));
-                Ok(Self { spec, graph, warnings: found.0, customs: Arc::new(customs) })
+                let flags = flags_of(&spec);
+                Ok(Self { spec, graph, warnings: found.0, customs: Arc::new(customs), flags })
             }
             _ => Err(found),
         }
@@ -90,7 +94,13 @@ impl Plan {
     /// [`Diagnostics`] when the pipeline is none that was compiled.
     pub fn restore(spec: Arc<PipelineSpec>) -> Result<Self, Diagnostics> {
         let graph = Arc::new(Graph::new(&spec)?);
-        Ok(Self { spec, graph, warnings: Vec::new(), customs: Arc::default() })
+        let flags = flags_of(&spec);
+        Ok(Self { spec, graph, warnings: Vec::new(), customs: Arc::default(), flags })
+    }
+
+    /// What is known of each stage without a look at it.
+    pub(crate) fn flags(&self) -> &[StageFlags] {
+        &self.flags
     }
 
     /// The compiled pipeline: its matrices are expanded and its scripts hold no references.
@@ -110,6 +120,10 @@ impl Plan {
     pub fn warnings(&self) -> &[Diagnostic] {
         &self.warnings
     }
+}
+
+fn flags_of(spec: &PipelineSpec) -> Arc<[StageFlags]> {
+    spec.stages.iter().map(|stage| StageFlags::of(stage)).collect()
 }
 
 fn not_expanded(error: &ExpandError) -> Diagnostic {

@@ -86,6 +86,18 @@ pub fn resolve_stage(stage: &Arc<StageSpec>, scope: &Scope<'_>) -> Result<Resolv
     Ok(ResolvedStage { stage: resolved, variables, secrets })
 }
 
+/// Whether the job of this stage is the stage as it is, whatever the run, as long as the pipeline's `env` has no secret
+/// and no stage before it left outputs.
+pub(super) fn is_plain(stage: &StageSpec) -> bool {
+    let mut reads = stage.run().into_iter().flat_map(|run| &run.commands).flat_map(|command| &command.reads);
+    stage.cell.is_none()
+        && stage.approval.is_none()
+        && stage.secrets.is_empty()
+        && stage.caches.is_empty()
+        && reads.next().is_none()
+        && !refers(stage)
+}
+
 /// Whether a text of the stage holds a reference or an escape, scripts and conditions aside.
 fn refers(stage: &StageSpec) -> bool {
     let mut found = false;

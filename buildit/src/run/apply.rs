@@ -114,10 +114,12 @@ fn start(fixed: &Fixed, state: &mut State, time: Timestamp, at: u32, attempt: u3
     }
     state.cells[at as usize].attempts = cell.attempts.saturating_add(1);
     state.set_phase(at, Phase::Running);
-    let (executor, started) = (executor.clone(), time);
+    let (executor, started) = (state.executor(executor), time);
     state.push_active(Active { stage: at, attempt, executor, started, stop: None, ended: None });
     *state.unstopped(at) += 1;
-    if let Some(timeout) = fixed.stage(at).timeout.filter(|_| cell.has(Cell::TIMEOUT)) {
+    if cell.has(Cell::TIMEOUT)
+        && let Some(timeout) = fixed.stage(at).timeout
+    {
         state.set_deadline(at, after(time, timeout));
     }
 }

@@ -17,7 +17,9 @@ pub(super) fn arrive(fixed: &Fixed, state: &mut State, at: u32) {
         let reason = failed_need(fixed, state, at);
         return settle(state, at, StageResult::skipped(reason));
     }
-    if let Some(condition) = fixed.stage(at).when.as_deref().filter(|_| cell.has(Cell::WHEN)) {
+    if cell.has(Cell::WHEN)
+        && let Some(condition) = fixed.stage(at).when.as_deref()
+    {
         match when::evaluate(fixed, state, at, condition) {
             Ok(verdict) if verdict.holds => {}
             Ok(verdict) => {

@@ -72,6 +72,7 @@ use self::state::State;
 use crate::event::EventBody;
 use crate::graph::{Graph, StageIndex};
 use crate::pipeline::{PipelineSpec, RunContext, StageSpec};
+use crate::plan::{Plan, StageFlags};
 pub use crate::variables::RunInfo;
 
 /// One execution of a pipeline: what has happened and what is to happen next.
@@ -107,7 +108,15 @@ impl Run {
     #[must_use]
     pub fn new(spec: Arc<PipelineSpec>, graph: Arc<Graph>, context: Arc<RunContext>, info: RunInfo) -> Self {
         assert_eq!(spec.stages.len(), graph.len(), "the graph is that of another pipeline");
-        let state = State::new(&spec, &graph);
+        let state = State::new(spec.stages.iter().map(|stage| StageFlags::of(stage)), &graph);
+        Self { fixed: Fixed { spec, graph, context, info }, state }
+    }
+
+    /// A run of this plan in which nothing has happened yet.
+    #[must_use]
+    pub fn of_plan(plan: &Plan, context: Arc<RunContext>, info: RunInfo) -> Self {
+        let (spec, graph) = (Arc::clone(plan.spec()), Arc::clone(plan.graph()));
+        let state = State::new(plan.flags().iter().copied(), &graph);
         Self { fixed: Fixed { spec, graph, context, info }, state }
     }
 

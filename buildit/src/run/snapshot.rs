@@ -42,7 +42,7 @@ impl Serialize for State {
             table.iter().map(|(at, value)| (*at, value)).collect()
         }
         (
-            (&self.cells, self.ready.raw(), &self.due, &self.active, &self.deadlines, &self.backoffs),
+            (&self.cells, self.ready.raw(), &self.due, &self.active, &self.executors, &self.deadlines, &self.backoffs),
             (sorted(&self.times), sorted(&self.results), sorted(&self.products), sorted(&self.approvals)),
             (&self.counts, self.idle_asking, self.idle_plain, self.unstopped_asking, self.unstopped_plain),
             (self.open, self.failures, self.started, &self.cancelled, &self.failed_fast, &self.finished, self.seq),

@@ -7,12 +7,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::queue::ReadyQueue;
-use crate::condition::asks_for_failure;
 use crate::event::{Approval, RunStatus, StageReason, StageResult, StopReason};
 use crate::graph::Graph;
 use crate::id::ExecutorName;
 use crate::job::{JobProducts, Status};
-use crate::pipeline::PipelineSpec;
+use crate::plan::StageFlags;
 
 /// A side table. The hash is the same in every process: nothing of a run may depend on where it lives.
 pub(super) type Table<V> = HashMap<u32, V, foldhash::fast::FixedState>;
@@ -108,13 +107,12 @@ pub(super) struct Cell {
 
 impl Cell {
     const PHASE: u16 = 0b1111;
-    pub(super) const WHEN: u16 = 1 << 4;
-    pub(super) const APPROVAL: u16 = 1 << 5;
-    /// Its `when` asks for `failure()` or `always()`.
-    pub(super) const ASKS: u16 = 1 << 6;
-    pub(super) const ALLOW_FAILURE: u16 = 1 << 7;
-    pub(super) const TIMEOUT: u16 = 1 << 8;
-    pub(super) const RETRY: u16 = 1 << 9;
+    pub(super) const WHEN: u16 = StageFlags::WHEN;
+    pub(super) const APPROVAL: u16 = StageFlags::APPROVAL;
+    pub(super) const ASKS: u16 = StageFlags::ASKS;
+    pub(super) const ALLOW_FAILURE: u16 = StageFlags::ALLOW_FAILURE;
+    pub(super) const TIMEOUT: u16 = StageFlags::TIMEOUT;
+    pub(super) const RETRY: u16 = StageFlags::RETRY;
     /// A stage that it needs failed, or was skipped because of a failure.
     pub(super) const NEED_FAILED: u16 = 1 << 10;
     /// A stage before it, direct or not, failed.
@@ -146,7 +144,8 @@ impl Cell {
 pub(super) struct Active {
     pub(super) stage: u32,
     pub(super) attempt: u32,
-    pub(super) executor: ExecutorName,
+    /// Its place in the list of executors.
+    pub(super) executor: u32,
     pub(super) started: Timestamp,
     pub(super) stop: Option<StopReason>,
     pub(super) ended: Option<Ended>,
@@ -169,6 +168,8 @@ pub(super) struct State {
     /// for nothing any more are dropped at the front.
     pub(super) due: VecDeque<u32>,
     pub(super) active: Vec<Active>,
+    /// The executors that attempts went to.
+    pub(super) executors: Vec<ExecutorName>,
     /// Ends of attempts and approvals that take too long.
     pub(super) deadlines: BTreeSet<(Timestamp, u32)>,
     /// Ends of waits between attempts.
@@ -202,22 +203,14 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(spec: &PipelineSpec, graph: &Graph) -> Self {
+    pub(super) fn new(flags: impl Iterator<Item = StageFlags>, graph: &Graph) -> Self {
         let mut idle_asking = 0;
         let cells: Box<[Cell]> = graph
             .stages()
-            .zip(&spec.stages)
-            .map(|(at, stage)| {
-                let mut meta = Phase::Pending as u16;
-                let mut note = |holds: bool, flag| meta |= if holds { flag } else { 0 };
-                let asks = stage.when.as_ref().is_some_and(|when| asks_for_failure(when));
-                note(stage.when.is_some(), Cell::WHEN);
-                note(asks, Cell::ASKS);
-                note(stage.approval.is_some(), Cell::APPROVAL);
-                note(stage.allow_failure, Cell::ALLOW_FAILURE);
-                note(stage.timeout.is_some(), Cell::TIMEOUT);
-                note(stage.retry.is_some(), Cell::RETRY);
-                idle_asking += u32::from(asks);
+            .zip(flags)
+            .map(|(at, flags)| {
+                idle_asking += u32::from(flags.has(Cell::ASKS));
+                let meta = Phase::Pending as u16 | flags.only(StageFlags::OF_RUN);
                 Cell { word: graph.in_degree(at), attempts: 0, meta }
             })
             .collect();
@@ -229,6 +222,7 @@ impl State {
             ready: ReadyQueue::default(),
             due: VecDeque::new(),
             active: Vec::new(),
+            executors: Vec::new(),
             deadlines: BTreeSet::new(),
             backoffs: BTreeSet::new(),
             times: Table::default(),
@@ -282,6 +276,17 @@ impl State {
         let cell = self.cells.get(at as usize)?;
         let is_active = matches!(cell.phase(), Phase::Running | Phase::Ended);
         is_active.then(|| &self.active[cell.word as usize])
+    }
+
+    /// The place of this executor in the list.
+    pub(super) fn executor(&mut self, name: &ExecutorName) -> u32 {
+        let known = self.executors.iter().position(|known| known == name);
+        let place = known.unwrap_or_else(|| {
+            self.executors.push(name.clone());
+            self.executors.len() - 1
+        });
+        // There are at most as many as stages, which are fewer than 2^32.
+        place as u32
     }
 
     pub(super) fn push_active(&mut self, active: Active) {

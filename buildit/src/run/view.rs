@@ -79,13 +79,16 @@ impl Run {
 
     /// The jobs that should be running now, in no particular order. Constant time for each.
     pub fn wanted(&self) -> impl Iterator<Item = WantedJob<'_>> {
-        self.state.active.iter().filter(|active| active.ended.is_none()).map(wanted)
+        self.state.active.iter().filter(|active| active.ended.is_none()).map(|active| self.job_of(active))
     }
 
     /// The job of this stage that should be running now, if one should.
     #[must_use]
     pub fn wanted_of(&self, stage: StageIndex) -> Option<WantedJob<'_>> {
-        self.state.active(stage.index() as u32).filter(|active| active.ended.is_none()).map(wanted)
+        self.state
+            .active(stage.index() as u32)
+            .filter(|active| active.ended.is_none())
+            .map(|active| self.job_of(active))
     }
 
     /// The earliest time at which [`Input::Tick`](super::Input::Tick) brings something or a stage becomes ready:
@@ -236,14 +239,14 @@ impl Run {
     pub(super) fn phase(&self, stage: StageIndex) -> Option<Phase> {
         self.state.cells.get(stage.index()).map(|cell| cell.phase())
     }
-}
 
-fn wanted(active: &Active) -> WantedJob<'_> {
-    WantedJob {
-        stage: StageIndex::new(active.stage as usize),
-        attempt: active.attempt,
-        executor: &active.executor,
-        started: active.started,
-        stop: active.stop,
+    fn job_of<'a>(&'a self, active: &'a Active) -> WantedJob<'a> {
+        WantedJob {
+            stage: StageIndex::new(active.stage as usize),
+            attempt: active.attempt,
+            executor: &self.state.executors[active.executor as usize],
+            started: active.started,
+            stop: active.stop,
+        }
     }
 }

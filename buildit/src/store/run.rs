@@ -47,7 +47,8 @@ pub trait RunStore: Debug + Send + Sync + 'static {
     async fn open_runs(&self) -> Result<Vec<RunId>, StoreError>;
 
     /// Appends events, all or none. The first has the number `expected_seq + 1`, and `expected_seq` is the number of
-    /// the last that is stored. They are durable when it returns.
+    /// the last that is stored. They are durable when it returns. A store in memory may keep the events as they come:
+    /// nobody changes them.
     ///
     /// # Errors
     ///
@@ -62,7 +63,7 @@ pub trait RunStore: Debug + Send + Sync + 'static {
         run: RunId,
         expected_seq: u64,
         token: FencingToken,
-        events: &[Event],
+        events: Arc<[Event]>,
     ) -> Result<(), StoreError>;
 
     /// Events after number `after`, at most `limit`.
@@ -79,6 +80,15 @@ pub trait RunStore: Debug + Send + Sync + 'static {
     /// [`StoreError::Fenced`] when a larger token was seen for this run, [`StoreError::NotEnded`] when its last event
     /// is not there yet, [`StoreError::NoRun`] when there is no such run.
     async fn close_run(&self, run: RunId, token: FencingToken) -> Result<(), StoreError>;
+
+    /// Forgets a closed run: its record, its events and its logs. Its number is not given again. What it left in the
+    /// blob store stays there until nothing refers to it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotEnded`] when it is not [closed](Self::close_run), [`StoreError::NoRun`] when there is no such
+    /// run.
+    async fn delete_run(&self, run: RunId) -> Result<(), StoreError>;
 
     /// Takes or renews the lease on a run for `worker` until `until`. One that is held by another and has not ended
     /// at `now` is refused. A new holder gets a larger token; who renews before the end keeps its own. So a worker's

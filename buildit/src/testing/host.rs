@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::engine::SystemClock;
 use crate::executor::{JobContext, JobContextBuilder, JobHost, JobSecrets, LeaseLost, LogCursor, LogError, LogWrite};
 use crate::id::{FencingToken, JobId, RunId};
-use crate::job::{Environment, JobSpec, LogLine};
+use crate::job::{Environment, JobSpec, LogLine, RunEnvironment};
 use crate::log::{LogObserver, LogWriter};
 use crate::memory::MemoryStore;
 use crate::pipeline::{PipelineSpec, RunContext, StageSpec};
@@ -138,10 +138,11 @@ impl TestHost {
             id: JobId { run: self.run, stage: stage.name.clone(), attempt },
             stage: Arc::new(stage),
             index: 0,
-            run_variables: Arc::new(Environment::from([("CI".to_owned(), "true".to_owned())])),
+            run_env: Arc::new(RunEnvironment {
+                variables: Environment::from([("CI".to_owned(), "true".to_owned())]),
+                ..RunEnvironment::default()
+            }),
             variables: Environment::default(),
-            pipeline_env: Arc::default(),
-            given_env: Arc::default(),
         }
     }
 

@@ -122,9 +122,7 @@ pub(super) fn job(attempt: u32) -> JobSpec {
         id: JobId { run: RunId::new(), stage: stage.name.clone(), attempt },
         stage: Arc::new(stage),
         index: 0,
-        run_variables: Arc::default(),
+        run_env: Arc::default(),
         variables: Default::default(),
-        pipeline_env: Arc::default(),
-        given_env: Arc::default(),
     }
 }

@@ -58,6 +58,17 @@ impl Folder {
         self.root.join("logs").join(run.to_string())
     }
 
+    /// Removes the files of a run, its record last.
+    pub(in super::super) fn remove(&self, run: RunId) -> Result<(), StoreError> {
+        let (logs, record) = (self.logs(run), self.run(run));
+        let gone = |removed: std::io::Result<()>, path: &Path| match removed {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).at("remove", path),
+            _ => Ok(()),
+        };
+        gone(std::fs::remove_dir_all(&logs), &logs)?;
+        gone(std::fs::remove_file(&record), &record)
+    }
+
     fn empty_tmp(&self) -> Result<(), StoreError> {
         let tmp = self.root.join("tmp");
         for entry in std::fs::read_dir(&tmp).at("read", &tmp)? {

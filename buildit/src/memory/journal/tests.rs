@@ -75,9 +75,9 @@ async fn everything_is_there_after_the_folder_is_opened_again() {
     let until = "2030-01-01T00:00:00Z".parse().unwrap();
     let lease = |worker: &str| Lease { worker: worker.into(), until };
     let token = store.lease_run(first.id, lease("one"), Timestamp::UNIX_EPOCH).await.unwrap();
-    store.append(first.id, 0, token, &[event(1), event(2)]).await.unwrap();
+    store.append(first.id, 0, token, [event(1), event(2)].into()).await.unwrap();
     let finished = Event { body: EventBody::RunFinished { status: RunStatus::Failed }, ..event(3) };
-    store.append(first.id, 2, token, &[finished]).await.unwrap();
+    store.append(first.id, 2, token, [finished].into()).await.unwrap();
     store.close_run(first.id, token).await.unwrap();
     let job = JobId { run: second.id, stage: "a/ü".into(), attempt: 1 };
     append_log(&store, &job, &[chunk(1, "one\ntwo\n"), chunk(3, "three\n")]).await.unwrap();
@@ -106,7 +106,7 @@ async fn everything_is_there_after_the_folder_is_opened_again() {
     assert_eq!(store.find_cache("scope", "key", &[]).await.unwrap().unwrap().archive, digest);
     let claim = Claim { worker: "two".into(), limit: 5, lease: std::time::Duration::from_secs(5) };
     assert_eq!(store.claim(claim, Timestamp::UNIX_EPOCH).await.unwrap()[0].run, second.id);
-    let stale = store.append(second.id, 0, FencingToken(0), &[event(1)]).await;
+    let stale = store.append(second.id, 0, FencingToken(0), [event(1)].into()).await;
     assert!(matches!(stale, Err(StoreError::Fenced)), "{stale:?}");
     let third = store.create_run(new_run("p")).await.unwrap();
     assert_eq!(third.number, 3);
@@ -124,7 +124,7 @@ async fn a_lease_ends_with_its_process_and_its_token_still_fences() {
     let store = open(&folder);
     let new = store.lease_run(run.id, lease("new"), Timestamp::UNIX_EPOCH).await.unwrap();
     assert!(new > old);
-    assert!(matches!(store.append(run.id, 0, old, &[event(1)]).await, Err(StoreError::Fenced)));
+    assert!(matches!(store.append(run.id, 0, old, [event(1)].into()).await, Err(StoreError::Fenced)));
 }
 
 /// A file that was cut at any byte, as `kill -9` in the middle of a write leaves it, has what was whole before.
@@ -137,7 +137,7 @@ async fn g2_a_run_cut_at_any_byte_has_the_events_that_were_confirmed() {
     let path = folder.path().join("runs").join(run.id.to_string());
     let mut ends = vec![fs::metadata(&path).unwrap().len()];
     for seq in [1, 3] {
-        store.append(run.id, seq - 1, TOKEN, &[event(seq), event(seq + 1)]).await.unwrap();
+        store.append(run.id, seq - 1, TOKEN, [event(seq), event(seq + 1)].into()).await.unwrap();
         ends.push(fs::metadata(&path).unwrap().len());
     }
     drop(store);
@@ -158,7 +158,7 @@ async fn g2_a_run_cut_at_any_byte_has_the_events_that_were_confirmed() {
         let seq = (confirmed as u64 - 1) * 2;
         assert_eq!(store.run(run.id).await.unwrap().last_seq, seq, "cut at {cut}");
         assert_eq!(store.open_runs().await.unwrap(), [run.id]);
-        store.append(run.id, seq, TOKEN, &[event(seq + 1)]).await.unwrap();
+        store.append(run.id, seq, TOKEN, [event(seq + 1)].into()).await.unwrap();
         let events = store.events(run.id, 0, 100).await.unwrap().events;
         assert_eq!(events, (1..=seq + 1).map(event).collect::<Vec<_>>());
     }
@@ -203,7 +203,7 @@ async fn damage_before_the_end_is_reported_and_nothing_is_changed() {
     let store = open(&folder);
     let run = new_run("p");
     store.create_run(run.clone()).await.unwrap();
-    store.append(run.id, 0, TOKEN, &[event(1)]).await.unwrap();
+    store.append(run.id, 0, TOKEN, [event(1)].into()).await.unwrap();
     let job = JobId { run: run.id, stage: "a".into(), attempt: 1 };
     append_log(&store, &job, &[chunk(1, "one\n")]).await.unwrap();
     append_log(&store, &job, &[chunk(2, "two\n")]).await.unwrap();
@@ -332,7 +332,7 @@ async fn closed_runs_are_not_read_until_they_are_asked_for() {
         let run = new_run("p");
         store.create_run(run.clone()).await.unwrap();
         let finished = Event { body: EventBody::RunFinished { status: RunStatus::Succeeded }, ..event(1) };
-        store.append(run.id, 0, TOKEN, &[finished]).await.unwrap();
+        store.append(run.id, 0, TOKEN, [finished].into()).await.unwrap();
         store.close_run(run.id, TOKEN).await.unwrap();
         runs.push(run);
     }

@@ -1,5 +1,7 @@
 //! Runs.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 
@@ -38,7 +40,7 @@ impl RunStore for MemoryStore {
         run: RunId,
         expected_seq: u64,
         token: FencingToken,
-        events: &[Event],
+        events: Arc<[Event]>,
     ) -> Result<(), StoreError> {
         let kept = self.kept(run)?;
         let file = kept.fenced(token, || kept.with_state(|state| state.append(expected_seq, token, events)))?;
@@ -70,6 +72,10 @@ impl RunStore for MemoryStore {
             self.looked_at(run)?;
         }
         Ok(())
+    }
+
+    async fn delete_run(&self, run: RunId) -> Result<(), StoreError> {
+        self.runs_locked().delete(run)
     }
 
     async fn lease_run(&self, run: RunId, lease: Lease, now: Timestamp) -> Result<FencingToken, StoreError> {

@@ -22,16 +22,20 @@ async fn try_out(open: impl AsyncFn() -> Arc<dyn Store>) -> Result<(), Broken> {
     let running = new_run("sample", at(5));
     store.create_run(running.clone()).await?;
     let token = store.lease_run(ended, lease("first", 20), at(0)).await?;
-    store.append(ended, 0, token, &life()).await?;
+    store.append(ended, 0, token, life().into()).await?;
     store.close_run(ended, token).await?;
     let held = store.lease_run(running.id, lease("first", 20), at(0)).await?;
-    store.append(running.id, 0, held, &life()[..4]).await?;
+    store.append(running.id, 0, held, life()[..4].into()).await?;
     let log = job(running.id, "build", 1);
     let chunk = LogChunk { first_line: 1, lines: 2, time: at(6), stream: Stream::Stderr, text: "a\n\u{fc}\r\n".into() };
     let cursor = LogCursor { stdout: 17, stderr: 6, line: 2 };
     let chunks = [chunk];
     store.append_log(LogAppend { job: &log, token: held, expected_line: 0, chunks: &chunks, cursor }).await?;
     store.enqueue(waiting(running.id)).await?;
+    let deleted = kept_run(&store).await?;
+    store.append(deleted, 0, token, life().into()).await?;
+    store.close_run(deleted, token).await?;
+    store.delete_run(deleted).await?;
     let lists = (store.runs(None, 9).await?, store.open_runs().await?);
     drop(store);
 
@@ -47,7 +51,11 @@ async fn try_out(open: impl AsyncFn() -> Arc<dyn Store>) -> Result<(), Broken> {
     ensure_eq!(taken.iter().map(|job| job.run).collect::<Vec<_>>(), [running.id], "the queue");
     ensure!(taken.iter().all(|job| job.token > held), "the tokens begin again: {taken:?} after {held:?}");
     let late = [event(5, EventBody::RunStarted)];
-    ensure_refused!(store.append(running.id, 4, held, &late).await, StoreError::Fenced, "an append of the old holder");
-    ensure_eq!(store.create_run(new_run("sample", at(9))).await?.number, 3, "the next number");
+    ensure_refused!(
+        store.append(running.id, 4, held, late.into()).await,
+        StoreError::Fenced,
+        "an append of the old holder"
+    );
+    ensure_eq!(store.create_run(new_run("sample", at(9))).await?.number, 4, "the next number");
     Ok(())
 }

@@ -124,7 +124,7 @@ async fn lines_of_a_stale_writer_are_fenced(store: Arc<dyn Store>) -> Result<(),
     let run = kept_run(&store).await?;
     let job = job(run, "build", 1);
     write_ten(&store, &job).await?;
-    store.append(run, 0, FencingToken(2), &super::samples::life()[..1]).await?;
+    store.append(run, 0, FencingToken(2), super::samples::life()[..1].into()).await?;
     let chunks = [chunk(11, Stream::Stdout, b"late\n")];
     let cursor = LogCursor { stdout: 999, stderr: 999, line: 11 };
     let append = LogAppend { job: &job, token: FIRST, expected_line: 10, chunks: &chunks, cursor };

@@ -157,16 +157,16 @@ async fn a_renewed_claim_is_not_taken_again(store: Arc<dyn Store>) -> Result<(),
 async fn a_claim_is_the_lease_on_the_run(store: Arc<dyn Store>) -> Result<(), Broken> {
     let run = queued(&store).await?;
     let first = take(&store, "one", 0).await?;
-    store.append(run, 0, first.token, &life()[..1]).await?;
+    store.append(run, 0, first.token, life()[..1].into()).await?;
     let lease = super::samples::lease("two", 60);
     ensure_refused!(store.lease_run(run, lease, at(1)).await, StoreError::Fenced, "leasing a claimed run");
     let second = take(&store, "two", 30).await?;
     ensure_refused!(
-        store.append(run, 1, first.token, &life()[1..]).await,
+        store.append(run, 1, first.token, life()[1..].into()).await,
         StoreError::Fenced,
         "the first one's append"
     );
-    store.append(run, 1, second.token, &life()[1..]).await?;
+    store.append(run, 1, second.token, life()[1..].into()).await?;
     Ok(())
 }
 

@@ -6,10 +6,12 @@ use futures_util::future::join_all;
 
 use super::Clause;
 use super::clause::{Broken, clauses, ensure, ensure_eq, ensure_refused};
-use super::samples::{FIRST, at, event, kept_run, lease, life, new_run};
+use super::samples::{FIRST, at, event, job, kept_run, lease, life, new_run};
 use crate::event::{EventBody, RunStatus};
+use crate::executor::LogCursor;
 use crate::id::{FencingToken, RunId};
-use crate::store::{Store, StoreError};
+use crate::job::Stream;
+use crate::store::{LogAppend, LogChunk, Store, StoreError};
 
 pub(super) fn clauses() -> Vec<Clause<dyn Store>> {
     clauses![
@@ -32,6 +34,8 @@ pub(super) fn clauses() -> Vec<Clause<dyn Store>> {
         runs_are_listed_newest_first,
         a_run_is_open_until_it_is_closed,
         a_run_is_not_closed_before_its_end_or_by_a_stale_writer,
+        a_deleted_run_is_gone_and_its_number_is_not_given_again,
+        a_run_that_is_open_is_not_deleted,
     ]
 }
 
@@ -73,7 +77,7 @@ async fn runs_created_at_once_have_different_numbers(store: Arc<dyn Store>) -> R
 async fn an_id_is_taken_once(store: Arc<dyn Store>) -> Result<(), Broken> {
     let run = new_run("sample", at(0));
     store.create_run(run.clone()).await?;
-    store.append(run.id, 0, FIRST, &life()[..1]).await?;
+    store.append(run.id, 0, FIRST, life()[..1].into()).await?;
     ensure_refused!(store.create_run(run.clone()).await, StoreError::Exists(_), "a second run of the same id");
     ensure_eq!(store.run(run.id).await?.last_seq, 1, "the events of the first");
     ensure_eq!(store.create_run(new_run("sample", at(0))).await?.number, 2, "the next number");
@@ -84,7 +88,7 @@ async fn a_run_that_is_not_there_is_an_error(store: Arc<dyn Store>) -> Result<()
     let id = RunId::new();
     ensure_refused!(store.run(id).await, StoreError::NoRun(_), "reading it");
     ensure_refused!(store.events(id, 0, 1).await, StoreError::NoRun(_), "reading its events");
-    ensure_refused!(store.append(id, 0, FIRST, &life()).await, StoreError::NoRun(_), "appending to it");
+    ensure_refused!(store.append(id, 0, FIRST, life().into()).await, StoreError::NoRun(_), "appending to it");
     ensure_refused!(store.lease_run(id, lease("w", 10), at(0)).await, StoreError::NoRun(_), "leasing it");
     ensure_refused!(store.close_run(id, FIRST).await, StoreError::NoRun(_), "closing it");
     Ok(())
@@ -93,9 +97,9 @@ async fn a_run_that_is_not_there_is_an_error(store: Arc<dyn Store>) -> Result<()
 async fn events_are_kept_in_order(store: Arc<dyn Store>) -> Result<(), Broken> {
     let run = kept_run(&store).await?;
     let all = life();
-    store.append(run, 0, FIRST, &all[..3]).await?;
-    store.append(run, 3, FIRST, &[]).await?;
-    store.append(run, 3, FIRST, &all[3..]).await?;
+    store.append(run, 0, FIRST, all[..3].into()).await?;
+    store.append(run, 3, FIRST, Arc::default()).await?;
+    store.append(run, 3, FIRST, all[3..].into()).await?;
     let page = store.events(run, 0, usize::MAX).await?;
     ensure_eq!(page.events, all, "the events");
     ensure_eq!(page.last_seq, 10, "the number of the last");
@@ -107,7 +111,7 @@ async fn events_are_read_in_pages(store: Arc<dyn Store>) -> Result<(), Broken> {
     let run = kept_run(&store).await?;
     let all = life();
     for (index, event) in all.iter().enumerate() {
-        store.append(run, index as u64, FIRST, std::slice::from_ref(event)).await?;
+        store.append(run, index as u64, FIRST, std::slice::from_ref(event).into()).await?;
     }
     for (after, limit, seqs) in
         [(0, 4, 1..5), (4, 4, 5..9), (8, 4, 9..11), (10, 4, 11..11), (99, 4, 11..11), (2, 0, 3..3)]
@@ -123,10 +127,10 @@ async fn events_are_read_in_pages(store: Arc<dyn Store>) -> Result<(), Broken> {
 async fn an_append_elsewhere_is_a_conflict_and_stores_nothing(store: Arc<dyn Store>) -> Result<(), Broken> {
     let run = kept_run(&store).await?;
     let all = life();
-    store.append(run, 0, FIRST, &all[..2]).await?;
+    store.append(run, 0, FIRST, all[..2].into()).await?;
     let conflict = |expected| StoreError::Conflict { expected, actual: 2 };
     for (expected, events) in [(1, &all[1..3]), (0, &all[..3]), (3, &all[3..4])] {
-        let refused = store.append(run, expected, FIRST, events).await;
+        let refused = store.append(run, expected, FIRST, events.into()).await;
         let wanted = conflict(expected);
         ensure!(
             matches!(&refused, Err(error) if error.to_string() == wanted.to_string()),
@@ -134,7 +138,7 @@ async fn an_append_elsewhere_is_a_conflict_and_stores_nothing(store: Arc<dyn Sto
         );
     }
     ensure_eq!(store.events(run, 0, 100).await?.events, all[..2], "the events afterwards");
-    store.append(run, 2, FIRST, &all[2..]).await?;
+    store.append(run, 2, FIRST, all[2..].into()).await?;
     Ok(())
 }
 
@@ -142,7 +146,7 @@ async fn an_append_with_a_gap_stores_nothing(store: Arc<dyn Store>) -> Result<()
     let run = kept_run(&store).await?;
     let mut events = life();
     events.remove(1);
-    ensure_refused!(store.append(run, 0, FIRST, &events).await, StoreError::Conflict { .. }, "events 1, 3, 4, …");
+    ensure_refused!(store.append(run, 0, FIRST, events.into()).await, StoreError::Conflict { .. }, "events 1, 3, 4, …");
     ensure_eq!(store.events(run, 0, 100).await?.events, [], "the events afterwards");
     Ok(())
 }
@@ -154,7 +158,7 @@ async fn one_of_two_appends_at_once_wins(store: Arc<dyn Store>) -> Result<(), Br
             let store = Arc::clone(&store);
             let reason = format!("writer {writer}").into();
             tokio::spawn(async move {
-                store.append(run, 0, FIRST, &[event(1, EventBody::CancelRequested { reason })]).await
+                store.append(run, 0, FIRST, [event(1, EventBody::CancelRequested { reason })].into()).await
             })
         })
         .collect();
@@ -174,21 +178,25 @@ async fn one_of_two_appends_at_once_wins(store: Arc<dyn Store>) -> Result<(), Br
 async fn a_writer_with_a_smaller_token_is_fenced(store: Arc<dyn Store>) -> Result<(), Broken> {
     let run = kept_run(&store).await?;
     let all = life();
-    store.append(run, 0, FencingToken(5), &all[..1]).await?;
-    ensure_refused!(store.append(run, 1, FencingToken(4), &all[1..]).await, StoreError::Fenced, "token 4 after 5");
+    store.append(run, 0, FencingToken(5), all[..1].into()).await?;
+    ensure_refused!(
+        store.append(run, 1, FencingToken(4), all[1..].into()).await,
+        StoreError::Fenced,
+        "token 4 after 5"
+    );
     ensure_eq!(store.run(run).await?.last_seq, 1, "the number of the last event");
-    store.append(run, 1, FencingToken(5), &all[1..]).await?;
+    store.append(run, 1, FencingToken(5), all[1..].into()).await?;
     Ok(())
 }
 
 async fn a_new_lease_fences_the_old_writer(store: Arc<dyn Store>) -> Result<(), Broken> {
     let run = kept_run(&store).await?;
     let old = store.lease_run(run, lease("old", 10), at(0)).await?;
-    store.append(run, 0, old, &life()[..1]).await?;
+    store.append(run, 0, old, life()[..1].into()).await?;
     let new = store.lease_run(run, lease("new", 30), at(11)).await?;
-    ensure_refused!(store.append(run, 1, old, &life()[1..]).await, StoreError::Fenced, "the old holder's append");
+    ensure_refused!(store.append(run, 1, old, life()[1..].into()).await, StoreError::Fenced, "the old holder's append");
     ensure_eq!(store.events(run, 0, 100).await?.events.len(), 1, "how many events there are");
-    store.append(run, 1, new, &life()[1..]).await?;
+    store.append(run, 1, new, life()[1..].into()).await?;
     Ok(())
 }
 
@@ -196,7 +204,7 @@ async fn a_lease_that_is_held_is_refused(store: Arc<dyn Store>) -> Result<(), Br
     let run = kept_run(&store).await?;
     let token = store.lease_run(run, lease("one", 10), at(0)).await?;
     ensure_refused!(store.lease_run(run, lease("two", 60), at(9)).await, StoreError::Fenced, "another's lease");
-    store.append(run, 0, token, &life()).await?;
+    store.append(run, 0, token, life().into()).await?;
     Ok(())
 }
 
@@ -226,7 +234,7 @@ async fn the_status_follows_the_events(store: Arc<dyn Store>) -> Result<(), Brok
     let all = life();
     for (seq, status) in expected.into_iter().enumerate() {
         if seq > 0 {
-            store.append(run, seq as u64 - 1, FIRST, &all[seq - 1..seq]).await?;
+            store.append(run, seq as u64 - 1, FIRST, all[seq - 1..seq].into()).await?;
         }
         ensure_eq!(store.run(run).await?.status, status, format!("the status after event {seq}"));
         let listed = store.runs(None, 1).await?;
@@ -258,7 +266,7 @@ async fn a_run_is_open_until_it_is_closed(store: Arc<dyn Store>) -> Result<(), B
     let first = kept_run(&store).await?;
     let second = kept_run(&store).await?;
     ensure_eq!(store.open_runs().await?, [first, second], "the open runs, in the order of creation");
-    store.append(first, 0, FIRST, &life()).await?;
+    store.append(first, 0, FIRST, life().into()).await?;
     ensure_eq!(store.open_runs().await?, [first, second], "the open runs when one has ended");
     store.close_run(first, FIRST).await?;
     store.close_run(first, FIRST).await?;
@@ -270,10 +278,46 @@ async fn a_run_is_open_until_it_is_closed(store: Arc<dyn Store>) -> Result<(), B
 async fn a_run_is_not_closed_before_its_end_or_by_a_stale_writer(store: Arc<dyn Store>) -> Result<(), Broken> {
     let run = kept_run(&store).await?;
     let all = life();
-    store.append(run, 0, FencingToken(2), &all[..9]).await?;
+    store.append(run, 0, FencingToken(2), all[..9].into()).await?;
     ensure_refused!(store.close_run(run, FencingToken(2)).await, StoreError::NotEnded(_), "closing a run that runs");
-    store.append(run, 9, FencingToken(2), &all[9..]).await?;
+    store.append(run, 9, FencingToken(2), all[9..].into()).await?;
     ensure_refused!(store.close_run(run, FencingToken(1)).await, StoreError::Fenced, "closing it with an old token");
     ensure_eq!(store.open_runs().await?, [run], "the open runs");
+    Ok(())
+}
+
+async fn a_deleted_run_is_gone_and_its_number_is_not_given_again(store: Arc<dyn Store>) -> Result<(), Broken> {
+    let (first, second) = (kept_run(&store).await?, kept_run(&store).await?);
+    let log = job(second, "build", 1);
+    let cursor = LogCursor { line: 1, ..LogCursor::default() };
+    let line = LogChunk { first_line: 1, lines: 1, time: at(6), stream: Stream::Stdout, text: "a\n".into() };
+    let chunks = std::slice::from_ref(&line);
+    store.append_log(LogAppend { job: &log, token: FIRST, expected_line: 0, chunks, cursor }).await?;
+    for run in [first, second] {
+        store.append(run, 0, FIRST, life().into()).await?;
+        store.close_run(run, FIRST).await?;
+    }
+    store.delete_run(second).await?;
+    ensure_refused!(store.run(second).await, StoreError::NoRun(_), "reading the deleted run");
+    ensure_refused!(store.events(second, 0, 1).await, StoreError::NoRun(_), "reading its events");
+    ensure_refused!(store.delete_run(second).await, StoreError::NoRun(_), "deleting it again");
+    ensure!(
+        store.read_log(&log, 0, 99).await.is_ok_and(|page| page.chunks.is_empty())
+            || matches!(store.read_log(&log, 0, 99).await, Err(StoreError::NoRun(_))),
+        "its log is still there"
+    );
+    let listed: Vec<_> = store.runs(None, 9).await?.into_iter().map(|run| run.id).collect();
+    ensure_eq!(listed, [first], "the runs that are left");
+    ensure_eq!(store.events(first, 0, 99).await?.events, life(), "the events of the other run");
+    ensure_eq!(store.create_run(new_run("sample", at(1))).await?.number, 3, "the next number");
+    Ok(())
+}
+
+async fn a_run_that_is_open_is_not_deleted(store: Arc<dyn Store>) -> Result<(), Broken> {
+    let run = kept_run(&store).await?;
+    ensure_refused!(store.delete_run(run).await, StoreError::NotEnded(_), "deleting a run that has not begun");
+    store.append(run, 0, FIRST, life().into()).await?;
+    ensure_refused!(store.delete_run(run).await, StoreError::NotEnded(_), "deleting a run that is not closed");
+    ensure_eq!(store.events(run, 0, 99).await?.events, life(), "its events");
     Ok(())
 }

@@ -66,6 +66,8 @@ enum Fault {
     OldestFirst,
     ClosesAtTheEnd,
     ClosesAnything,
+    KeepsDeleted,
+    DeletesAnything,
     DropsReturns,
     ForgetsOffsets,
     WholeChunks,
@@ -126,6 +128,8 @@ const REJECTED: &[(Fault, &[&str])] = &[
     (Fault::OldestFirst, &["runs_are_listed_newest_first"]),
     (Fault::ClosesAtTheEnd, &["a_run_is_open_until_it_is_closed"]),
     (Fault::ClosesAnything, &["a_run_is_not_closed_before_its_end_or_by_a_stale_writer"]),
+    (Fault::KeepsDeleted, &["a_deleted_run_is_gone_and_its_number_is_not_given_again"]),
+    (Fault::DeletesAnything, &["a_run_that_is_open_is_not_deleted"]),
     (Fault::DropsReturns, &["lines_are_kept_byte_for_byte"]),
     (Fault::ForgetsOffsets, &["the_cursor_moves_with_the_lines"]),
     (Fault::WholeChunks, &["a_log_is_read_from_any_line"]),
@@ -283,13 +287,13 @@ impl RunStore for Broken {
         run: RunId,
         expected_seq: u64,
         token: FencingToken,
-        events: &[Event],
+        events: Arc<[Event]>,
     ) -> Result<(), StoreError> {
         let mut events = events.to_vec();
         if self.has(Fault::ClosesGaps) {
             events.iter_mut().zip(expected_seq + 1..).for_each(|(event, seq)| event.seq = seq);
         }
-        match self.inner.append(run, expected_seq, self.token(token), &events).await {
+        match self.inner.append(run, expected_seq, self.token(token), events.into()).await {
             Err(StoreError::Conflict { .. }) if self.has(Fault::SaysStored) => Ok(()),
             appended => appended,
         }
@@ -311,6 +315,16 @@ impl RunStore for Broken {
         match self.inner.close_run(run, token).await {
             Err(StoreError::NotEnded(_)) if self.has(Fault::ClosesAnything) => Ok(()),
             closed => closed,
+        }
+    }
+
+    async fn delete_run(&self, run: RunId) -> Result<(), StoreError> {
+        if self.has(Fault::KeepsDeleted) {
+            return Ok(());
+        }
+        match self.inner.delete_run(run).await {
+            Err(StoreError::NotEnded(_)) if self.has(Fault::DeletesAnything) => Ok(()),
+            deleted => deleted,
         }
     }
 
