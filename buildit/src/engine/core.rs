@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::bus::RunBus;
+use super::claims::Claims;
 use super::groups::Groups;
 use super::plans::Plans;
 use super::slots::Slots;
@@ -34,6 +35,7 @@ pub(super) struct Core {
     pub(super) max_parallel: Option<NonZeroU32>,
     pub(super) slots: Arc<Slots>,
     pub(super) groups: Arc<Groups>,
+    pub(super) claims: Claims,
     pub(super) plans: Plans,
     /// Held while a run is created and joins its group, so that the two orders are one.
     pub(super) creating: tokio::sync::Mutex<()>,
@@ -82,6 +84,7 @@ impl Core {
             max_parallel: parts.max_parallel,
             slots: parts.slots,
             groups: Arc::default(),
+            claims: Claims::default(),
             plans: Plans::default(),
             creating: tokio::sync::Mutex::new(()),
             closing: AtomicBool::new(false),

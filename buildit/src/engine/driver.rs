@@ -15,6 +15,7 @@ use super::core::Core;
 use super::error::{ApproveError, RunError};
 use super::groups::Place;
 use super::host::RunHost;
+use super::lanes::Lanes;
 use super::launch::{Inline, Launched, Running};
 use super::message::{Ended, Message};
 use super::placement::Placement;
@@ -33,9 +34,6 @@ use crate::run::{Input, Run};
 /// How many stages start, and how many messages are heeded, before what follows is stored: enough that the cost of a
 /// batch is spread, few enough that a wide pipeline shows its first events at once.
 const ROUND: usize = 256;
-
-/// How far into the ready stages a run looks for one whose executor has room, when they go to different ones.
-const LOOK_AHEAD: usize = 4096;
 
 /// Drives one run.
 pub(super) struct Driver {
@@ -70,6 +68,7 @@ pub(super) struct Work {
     effects: Vec<Effect>,
     replies: Vec<oneshot::Sender<Result<(), ApproveError>>>,
     ready: Vec<StageIndex>,
+    lanes: Lanes,
     last: Timestamp,
     begun: bool,
     turn: bool,
@@ -207,43 +206,69 @@ impl Driver {
     }
 
     fn start_ready(&mut self, now: Timestamp) {
-        self.work.more = false;
         let room = self.max_parallel.saturating_sub(self.work.jobs.len());
-        let uniform = self.placement.is_uniform();
-        let mut ready = std::mem::take(&mut self.work.ready);
-        ready.extend(self.run.ready(now).take(if uniform { room.min(ROUND) } else { LOOK_AHEAD }));
-        self.fetch(&ready);
-        let mut started = 0;
-        let mut full = Vec::new();
-        for stage in ready.drain(..) {
-            if started == room.min(ROUND) {
-                self.work.more = started < room;
-                break;
-            }
-            let executor = self.placement.of(stage.index());
-            if full.contains(&executor) {
-                continue;
-            }
-            let Some(slot) = self.slot(executor) else {
-                if uniform {
-                    break;
-                }
-                full.push(executor);
-                continue;
-            };
-            let name = self.core.executors[executor].name.clone();
-            if self.run.advance(Input::Start { stage, executor: name }, now, &mut self.work.batch).is_ok() {
-                self.work.effects.push(Effect::Launch { stage, executor, slot });
-                self.used[executor] = true;
-                started += 1;
-            }
-        }
-        if uniform && started == ROUND {
-            self.work.more = true;
-        }
-        self.work.ready = ready;
+        let started = match self.placement.is_uniform() {
+            true => self.start_in_order(room.min(ROUND), now),
+            false => self.start_by_executor(room.min(ROUND), now),
+        };
+        self.work.more = started == ROUND && room > ROUND;
         // What is not used goes to whoever waits next.
         self.work.granted.clear();
+    }
+
+    /// Starts at most so many stages, which all go to one executor; how many it started.
+    fn start_in_order(&mut self, limit: usize, now: Timestamp) -> usize {
+        let mut ready = std::mem::take(&mut self.work.ready);
+        ready.extend(self.run.ready(now).take(limit));
+        self.fetch(&ready);
+        let started = ready.iter().take_while(|stage| self.start(**stage, now)).count();
+        ready.clear();
+        self.work.ready = ready;
+        started
+    }
+
+    /// The same where stages go to different executors: one that is full holds nobody up.
+    fn start_by_executor(&mut self, limit: usize, now: Timestamp) -> usize {
+        let mut lanes = std::mem::take(&mut self.work.lanes);
+        lanes.fill(&self.run, &self.placement, self.core.executors.len());
+        let mut full = Vec::new();
+        let mut started = 0;
+        let again: Vec<_> = self.run.ready_again(now).collect();
+        let mut again = again.into_iter();
+        while started < limit
+            && let Some((stage, is_new)) =
+                again.next().map(|stage| (stage, false)).or_else(|| Some((lanes.next(&self.run, &full)?, true)))
+        {
+            let executor = self.placement.of(stage.index());
+            let has_room = self.run.is_ready(stage, now);
+            if has_room && !full.contains(&executor) && self.start(stage, now) {
+                started += 1;
+                continue;
+            }
+            if is_new {
+                lanes.put_back(executor, stage);
+            }
+            if !has_room {
+                // The pipeline's own limit is reached.
+                break;
+            }
+            full.push(executor);
+        }
+        self.work.lanes = lanes;
+        started
+    }
+
+    /// Decides to start this stage, if its executor has a slot.
+    fn start(&mut self, stage: StageIndex, now: Timestamp) -> bool {
+        let executor = self.placement.of(stage.index());
+        let Some(slot) = self.slot(executor) else { return false };
+        let name = self.core.executors[executor].name.clone();
+        if self.run.advance(Input::Start { stage, executor: name }, now, &mut self.work.batch).is_err() {
+            return false;
+        }
+        self.work.effects.push(Effect::Launch { stage, executor, slot });
+        self.used[executor] = true;
+        true
     }
 
     /// Has what is about to be shared by each of these stages' jobs and events fetched from memory, all at once. In a
@@ -251,7 +276,6 @@ impl Driver {
     /// another.
     fn fetch(&self, ready: &[StageIndex]) {
         let (stages, graph) = (&self.run.spec().stages, self.run.graph());
-        let ready = &ready[..ready.len().min(ROUND)];
         let looked = ready.iter().map(|at| Arc::strong_count(&stages[at.index()]) ^ graph.name(*at).shares());
         std::hint::black_box(looked.fold(0, |all, count| all ^ count));
     }

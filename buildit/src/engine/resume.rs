@@ -30,6 +30,7 @@ pub(super) async fn resume(core: &Arc<Core>, id: RunId) -> Result<Option<RunHand
     if core.is_closing() {
         return Err(ResumeError::ShuttingDown);
     }
+    let _claim = core.claims.claim(id).await;
     if let Some(bus) = core.runs().get(&id) {
         return Ok(Some(RunHandle::new(Arc::clone(core), Arc::clone(bus))));
     }

@@ -1,5 +1,6 @@
 //! Starting a run.
 
+use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -78,6 +79,7 @@ pub(super) async fn start(
         executor: options.executor,
         max_parallel: options.max_parallel.or(core.max_parallel),
     };
+    let claim = core.claims.claim(id).await;
     let creating = core.creating.lock().await;
     let record = core.store.create_run(new).await?;
     let token = core.store.lease_run(id, core.lease_from_now(), core.clock.now()).await?;
@@ -88,7 +90,9 @@ pub(super) async fn start(
     drop(creating);
     let host = RunHost::new(Arc::clone(core), Arc::clone(&bus), masker);
     let ready = Ready { bus, inbox, host, run, placement, secrets, place, record, released: Vec::new() };
-    Ok(ready.spawn(core))
+    let handle = ready.spawn(core);
+    drop(claim);
+    Ok(handle)
 }
 
 /// Which executor each stage goes to.
@@ -112,25 +116,34 @@ fn group_name(
     id: RunId,
 ) -> Result<String, Diagnostics> {
     let nothing = indexmap::IndexMap::new();
-    let scope = Scope {
-        context,
-        plan: spec,
-        // A run has its number when it is kept, which is later.
-        run: RunInfo { id, number: 0 },
-        stage: None,
-        index: 0,
-        attempt: 0,
-        stages: &NoStages,
-        approval: None,
-        environment: &nothing,
+    let group = |number| {
+        let scope = Scope {
+            context,
+            plan: spec,
+            run: RunInfo { id, number },
+            stage: None,
+            index: 0,
+            attempt: 0,
+            stages: &NoStages,
+            approval: None,
+            environment: &nothing,
+        };
+        resolve_plain(&concurrency.group, &scope).map(Cow::into_owned)
     };
-    resolve_plain(&concurrency.group, &scope).map(Into::into).map_err(|error| {
-        let finding = Diagnostic::error("concurrency", error.to_string()).with_part(None, "concurrency", None);
+    let refused = |message: String| {
+        let finding = Diagnostic::error("concurrency", message).with_part(None, "concurrency", None);
         Diagnostics(vec![match spec.origins.get("concurrency") {
             Some(origin) => finding.with_origin(origin.clone()),
             None => finding,
         }])
-    })
+    };
+    // A run has its number when it is kept, which is later. That the group names it is refused when the pipeline is
+    // read; here it may still come through `env`.
+    match (group(0), group(1)) {
+        (Ok(group), Ok(other)) if group == other => Ok(group),
+        (Ok(_), Ok(_)) => Err(refused("a run joins its group before it has its number".into())),
+        (Err(error), _) | (_, Err(error)) => Err(refused(error.to_string())),
+    }
 }
 
 /// The run's place in its group, at the end of it.

@@ -335,3 +335,69 @@ async fn g7_an_executor_that_panics_fails_its_job_and_nothing_else() {
     });
     assert_eq!(finished, Some(Cause::Infrastructure));
 }
+
+/// Secrets that are a while away.
+#[derive(Debug)]
+struct FarSecrets;
+
+#[async_trait::async_trait]
+impl crate::secret::SecretSource for FarSecrets {
+    async fn secret(&self, _: &str) -> Result<Option<secrecy::SecretString>, crate::secret::SecretError> {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        Ok(Some("a long secret".to_owned().into()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_taken_up_twice_at_once_is_driven_once() {
+    let store = Arc::new(MemoryStore::new());
+    let ship = StageBuilder::run("ship", "true").secrets(["TOKEN"]).retry(1, Duration::ZERO);
+    let pipeline = PipelineBuilder::new("shop").stage(ship).build();
+    let clock = clock();
+    let engine = |executor: &ScriptedExecutor, worker: &str| {
+        let builder = Engine::builder().executor(executor.clone()).store(store.clone()).clock(clock.clone());
+        builder.secrets(FarSecrets).worker(worker).build().unwrap()
+    };
+    let first = engine(&scripted(Script::new().stage("ship", [Act::hang()])), "first");
+    let run = first.start(&pipeline, options()).await.unwrap().id();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    first.shutdown().await;
+    // The attempt ended with its engine; another one follows, and hangs.
+    let executor = scripted(Script::new().stage("ship", [Act::hang()]));
+    let second = engine(&executor, "second");
+    let (one, other) = tokio::join!(second.resume_run(run), second.resume_run(run));
+    let (one, other) = (one.unwrap().unwrap(), other.unwrap().unwrap());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(executor.started().len(), 1);
+    one.cancel("enough");
+    let (one, other) = tokio::join!(one.wait(), other.wait());
+    assert_eq!((one.unwrap().status, other.unwrap().status), (RunStatus::Cancelled, RunStatus::Cancelled));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_executor_holds_nobody_up_however_many_wait_for_it() {
+    let slow = ScriptedExecutor::new("slow", Script::new().stage("slow-0", [Act::hang()]));
+    let quick = ScriptedExecutor::new("quick", Script::new());
+    let builder = Engine::builder().executor(slow).executor_limit("slow", 1).executor(quick.clone());
+    let engine = builder.clock(clock()).build().unwrap();
+    let many = (0..10_000).map(|at| StageBuilder::run(format!("slow-{at}"), "true").executor("slow"));
+    let last = StageBuilder::run("quick", "true").executor("quick");
+    let pipeline = many.chain([last]).fold(PipelineBuilder::new("shop"), PipelineBuilder::stage).build();
+    let run = engine.start(&pipeline, options()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(quick.attempts("quick"), 1);
+    run.cancel("enough");
+    replays(&run, &run.wait().await.unwrap()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_depends_on_the_number_of_its_run_is_refused() {
+    let engine = Engine::builder().executor(scripted(Script::new())).clock(clock()).build().unwrap();
+    let direct = PipelineBuilder::new("shop").concurrency("deploy-${run.number}");
+    let through_env = PipelineBuilder::new("shop").env("N", "${run.number}").concurrency("deploy-${env.N}");
+    for pipeline in [direct, through_env] {
+        let pipeline = pipeline.stage(StageBuilder::run("ship", "true")).build();
+        let refused = engine.start(&pipeline, options()).await.unwrap_err();
+        assert!(format!("{refused}").contains("before it has its number"), "{refused}");
+    }
+}

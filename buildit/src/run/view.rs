@@ -49,10 +49,21 @@ impl Run {
     /// allows: every need, condition, approval and wait is behind them. A stage whose wait between two attempts is
     /// over comes first: it has waited before.
     pub fn ready(&self, now: Timestamp) -> impl Iterator<Item = StageIndex> {
-        let state = &self.state;
-        let again = state.backoffs.range(..=(now, u32::MAX)).map(|(_, at)| *at);
-        let all = again.chain(state.ready.iter(&state.cells));
-        all.take(self.free_slots()).map(|at| StageIndex::new(at as usize))
+        let all = self.ready_again(now).chain(self.state.ready.iter(&self.state.cells).map(place));
+        all.take(self.free_slots())
+    }
+
+    /// The stages whose wait between two attempts is over.
+    pub(crate) fn ready_again(&self, now: Timestamp) -> impl Iterator<Item = StageIndex> {
+        self.state.backoffs.range(..=(now, u32::MAX)).map(|(_, at)| place(*at))
+    }
+
+    /// The stages that became ready since this was last asked; `seen` begins at 0. One that is ready still may come
+    /// twice.
+    pub(crate) fn newly_ready(&self, seen: &mut u64) -> impl Iterator<Item = StageIndex> {
+        let (new, pushed) = self.state.ready.since(*seen, &self.state.cells);
+        *seen = pushed;
+        new.map(place)
     }
 
     /// The first of the stages that may start now.
@@ -62,7 +73,7 @@ impl Run {
     }
 
     /// Whether this stage may start now, but for `max-parallel`.
-    pub(super) fn is_ready(&self, stage: StageIndex, now: Timestamp) -> bool {
+    pub(crate) fn is_ready(&self, stage: StageIndex, now: Timestamp) -> bool {
         let at = stage.index() as u32;
         self.free_slots() > 0
             && match self.phase(stage) {
@@ -249,4 +260,8 @@ impl Run {
             stop: active.stop,
         }
     }
+}
+
+fn place(at: u32) -> StageIndex {
+    StageIndex::new(at as usize)
 }

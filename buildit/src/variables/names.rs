@@ -123,6 +123,10 @@ impl StageNames<'_, '_> {
             )
             .help("set it in the stage's own `env`"));
         }
+        if place == Place::Concurrency && *variable == Variable::Fixed(super::Fixed::RunNumber) {
+            return Err(NameError::new("not-here", "a run joins its group before it has its number")
+                .help("a group is what several runs share: take `git.branch` or a parameter"));
+        }
         match variable {
             Variable::Secret(_) => self.check_secret(reference, place)?,
             Variable::Matrix(axis) => self.check_axis(axis)?,
