@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use buildit::backend::{Backend, CreateError, Created, Stopping};
 use buildit::cancel::Stop;
 use buildit::executor::{ExecutorError, JobContext, RetryClass, Unsupported};
+use buildit::fault::CrashPoint;
 use buildit::id::{JobId, RunId};
 use buildit::job::{Cause, JobOutcome, JobSpec};
 use buildit::pipeline::RunAction;
@@ -171,6 +172,7 @@ impl LocalBackend {
         self.environment(job, ctx).map_err(|error| refused(error.to_string()))?;
         let spool = self.spool(&job.id);
         fresh.make().map_err(broken)?;
+        ctx.reach(CrashPoint::Drafted, &job.id);
         for file in [fresh.stdout(), fresh.stderr()] {
             Spool::write(&file, b"").map_err(broken)?;
         }
@@ -287,6 +289,7 @@ impl Backend for LocalBackend {
             make_private(&self.jobs).map_err(|error| self.failed("cannot make the state folder", error))?;
         }
         self.make(job, ctx, &fresh.0, &nonce).await?;
+        ctx.reach(CrashPoint::Filled, &job.id);
         match fs::rename(fresh.0.folder(), spool.folder()) {
             Ok(()) => Ok(Created::New),
             // Another engine was quicker: its folder is not empty, so it cannot be replaced.
