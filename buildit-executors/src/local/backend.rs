@@ -19,11 +19,12 @@ use nix::errno::Errno;
 use super::children::Children;
 use super::environment::{self, inherited};
 use super::follow::{FollowError, follow};
-use super::script::{Script, foreign_commands};
+use super::script::Script;
 use super::shell::Program;
 use super::spool::{Claim, Spool};
 use super::tree::{Tree, stop_tree};
 use super::{host, outcome, process, shell, spawn, supports};
+use crate::script::{Marks, foreign_commands};
 use crate::workspace::{Folders, WorkspaceError, harvest, lay_out, safe_path};
 
 /// How much of a job's output may lie in its spool, unread, before the job is stopped until it is read.
@@ -161,7 +162,7 @@ impl LocalBackend {
     }
 
     /// Makes the job in a folder of another name, so that it is there whole or not at all.
-    async fn make(&self, job: &JobSpec, ctx: &JobContext, fresh: &Spool, nonce: &str) -> Result<(), CreateError> {
+    async fn make(&self, job: &JobSpec, ctx: &JobContext, fresh: &Spool) -> Result<(), CreateError> {
         let refused =
             |reason: String| CreateError::Job(Box::new(JobOutcome::failed_because(Cause::Start, ctx.mask(&reason))));
         let broken = |error: io::Error| CreateError::Backend(self.failed("cannot make a job's folder", error));
@@ -203,7 +204,8 @@ impl LocalBackend {
         if let Some(program) = foreign {
             Spool::write(&fresh.commands(program), foreign_commands(&run.commands).as_bytes()).map_err(broken)?;
         }
-        let script = Script { run, spool: &spool, folder: &folder, foreign, nonce, boot: &self.boot };
+        let marks = &Marks::of(&job.id);
+        let script = Script { run, spool: &spool, folder: &folder, foreign, marks, boot: &self.boot };
         Spool::write(&fresh.script(), &script.text()).map_err(broken)
     }
 
@@ -282,13 +284,12 @@ impl Backend for LocalBackend {
         if spool.exists() {
             return Ok(Created::Existing);
         }
-        let nonce = host::nonce();
-        let fresh = Spool::at(self.jobs.join(format!("{UNFINISHED}{}-{}", job.id.backend_name(), &nonce[..8])));
+        let fresh = Spool::at(self.jobs.join(format!("{UNFINISHED}{}-{}", job.id.backend_name(), host::unique())));
         let fresh = Unfinished(fresh);
         if !self.jobs.is_dir() {
             make_private(&self.jobs).map_err(|error| self.failed("cannot make the state folder", error))?;
         }
-        self.make(job, ctx, &fresh.0, &nonce).await?;
+        self.make(job, ctx, &fresh.0).await?;
         ctx.reach(CrashPoint::Filled, &job.id);
         match fs::rename(fresh.0.folder(), spool.folder()) {
             Ok(()) => Ok(Created::New),
@@ -301,8 +302,8 @@ impl Backend for LocalBackend {
     async fn start(&self, job: &JobSpec, ctx: &JobContext) -> Result<(), ExecutorError> {
         let spool = self.spool(&job.id);
         // Without a script it was stopped before it was made.
-        let Some(mark) = spool.mark() else { return Ok(()) };
-        if mark.boot != self.boot {
+        let Some(boot) = spool.boot() else { return Ok(()) };
+        if boot != self.boot {
             // Made before the machine went down, or on another one: nobody knows what of it is on the disk.
             return spool.forbid().map(drop).map_err(|error| self.failed("cannot look at a job", error));
         }
@@ -314,10 +315,11 @@ impl Backend for LocalBackend {
 
     async fn follow(&self, job: &JobSpec, ctx: &JobContext) -> Result<(), ExecutorError> {
         let spool = self.spool(&job.id);
-        let Some(mark) = spool.mark() else { return Ok(()) };
-        let name = job.id.backend_name();
-        let tree = Tree::new(name, spool.clone(), self.children.clone());
-        match follow(&spool, &mark.nonce, &job.id, ctx, self.spool_limit, tree).await {
+        if spool.boot().is_none() {
+            return Ok(());
+        }
+        let tree = Tree::new(job.id.backend_name(), spool.clone(), self.children.clone());
+        match follow(&spool, job, ctx, self.spool_limit, tree).await {
             Ok(()) => Ok(()),
             Err(FollowError::Executor(error)) => Err(error),
             Err(FollowError::Io(error)) => Err(self.failed("cannot read a job's output", error)),
@@ -361,7 +363,7 @@ impl Backend for LocalBackend {
     async fn outcome(&self, job: &JobSpec, ctx: &JobContext) -> Result<JobOutcome, ExecutorError> {
         let spool = self.spool(&job.id);
         let broken = |error| self.failed("cannot read how a job ended", error);
-        let elsewhere = spool.mark().is_some_and(|mark| mark.boot != self.boot);
+        let elsewhere = spool.boot().is_some_and(|boot| boot != self.boot);
         if !spool.exists() || elsewhere && spool.exit_code().is_none() && !spool.was_stopped() {
             return Ok(JobOutcome::lost().with_message("the host was restarted, or the job's folder is gone"));
         }

@@ -7,6 +7,7 @@ mod outcome;
 mod processes;
 mod products;
 mod recovery;
+mod spool;
 
 use std::path::Path;
 use std::sync::Arc;
