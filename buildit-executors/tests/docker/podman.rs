@@ -71,6 +71,8 @@ fn all_of_it_holds_on_podman() {
             "remote::",
             "--skip",
             "registry::",
+            "--skip",
+            "daemon::",
             "--test-threads",
             "2",
         ])
