@@ -62,9 +62,6 @@ fn all_of_it_holds_on_podman() {
     let tests = Command::new(std::env::current_exe().unwrap())
         .args([
             "--include-ignored",
-            // A container that is started again the moment it ends is sometimes reported as lost: not solved yet.
-            "--skip",
-            "adoption::each_step_may_be_made_again",
             "--skip",
             "podman::",
             "--skip",
