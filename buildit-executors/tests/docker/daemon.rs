@@ -1,5 +1,7 @@
 //! An engine of our own making: one that is restarted while a job runs, and one that is reached by TLS.
 
+use std::ffi::OsStr;
+use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -12,18 +14,25 @@ use nix::unistd::Pid;
 
 use super::world::World;
 
-/// A Docker daemon with all that it keeps in a folder of its own.
+/// A Docker daemon with all that it keeps in a folder of its own, and with a network and mounts of its own: one without
+/// a bridge removes that of the host's own daemon.
 struct Daemon {
     folder: tempfile::TempDir,
     words: Vec<String>,
+    /// Keeps the namespaces while the daemon is down.
+    holder: Child,
     process: Child,
 }
 
 impl Daemon {
     fn start(words: &[String]) -> Self {
         let folder = tempfile::Builder::new().prefix("dockerd").tempdir().unwrap();
-        let process = spawn(folder.path(), words);
-        let daemon = Self { folder, words: words.to_vec(), process };
+        let mut holder = Command::new("unshare");
+        holder.args(["--net", "--mount", "sh", "-c", "busybox ip link set lo up; echo up; exec cat"]);
+        let mut holder = holder.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        holder.stdout.as_mut().unwrap().read_exact(&mut [0; 3]).unwrap();
+        let process = spawn(folder.path(), &holder, words);
+        let daemon = Self { folder, words: words.to_vec(), holder, process };
         daemon.await_answer();
         daemon
     }
@@ -43,7 +52,7 @@ impl Daemon {
     /// Ends the daemon as a service manager does; without live-restore it takes its containers down.
     fn restart(&mut self) {
         self.stop();
-        self.process = spawn(self.folder.path(), &self.words);
+        self.process = spawn(self.folder.path(), &self.holder, &self.words);
         self.await_answer();
     }
 
@@ -56,13 +65,22 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         self.stop();
+        drop(self.holder.stdin.take());
+        let _ = self.holder.wait();
     }
 }
 
-fn spawn(folder: &Path, words: &[String]) -> Child {
+/// A program in the network and with the mounts that a process holds.
+fn inside(holder: &Child, program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("nsenter");
+    command.args(["--net", "--mount", "--target", &holder.id().to_string()]).arg(program);
+    command
+}
+
+fn spawn(folder: &Path, holder: &Child, words: &[String]) -> Child {
     let log = std::fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
     let at = |name: &str| folder.join(name).display().to_string();
-    Command::new("dockerd")
+    inside(holder, "dockerd")
         .args(["--data-root", &at("data"), "--exec-root", &at("exec"), "--pidfile", &at("pid")])
         .args(["--host", &format!("unix://{}", at("docker.sock"))])
         .args(["--bridge=none", "--iptables=false", "--ip6tables=false", "--storage-driver=vfs"])
@@ -167,7 +185,7 @@ async fn an_engine_is_reached_by_tls_and_by_its_context() {
     // Makes the image.
     World::at(&daemon.address(), DockerOptions::new()).await;
     let client = |environment: &[(&str, &str)]| {
-        let mut client = Command::new(std::env::current_exe().unwrap());
+        let mut client = inside(&daemon.holder, std::env::current_exe().unwrap());
         client.args(["daemon::tls_client", "--exact", "--nocapture"]).env_remove("DOCKER_HOST");
         client.envs(environment.iter().copied()).output().unwrap()
     };
