@@ -16,6 +16,7 @@ use buildit::job::{Cause, JobOutcome, JobSpec};
 use buildit::pipeline::RunAction;
 use nix::errno::Errno;
 
+use super::cgroup::{Cgroup, JobGroup};
 use super::children::Children;
 use super::environment::{self, inherited};
 use super::follow::{FollowError, follow};
@@ -44,6 +45,7 @@ pub struct LocalBackend {
     inherited: Vec<(String, OsString)>,
     boot: String,
     spool_limit: u64,
+    cgroup: Option<Cgroup>,
     children: Children,
 }
 
@@ -62,6 +64,7 @@ impl LocalBackend {
             inherited: inherited(std::env::vars_os()),
             boot: host::boot(),
             spool_limit: SPOOL_LIMIT,
+            cgroup: Cgroup::delegated(),
             children: Children::default(),
         }
     }
@@ -100,6 +103,12 @@ impl LocalBackend {
         Self { spool_limit: bytes, ..self }
     }
 
+    /// The same with this control group to make one for each job in, instead of the one that systemd has delegated.
+    #[must_use]
+    pub fn with_cgroup(self, cgroup: Cgroup) -> Self {
+        Self { cgroup: Some(cgroup), ..self }
+    }
+
     /// The folder that a job runs in, for people to look around: it is there until the job is removed, or longer
     /// when workspaces are kept.
     #[must_use]
@@ -118,6 +127,10 @@ impl LocalBackend {
 
     fn spool(&self, job: &JobId) -> Spool {
         Spool::at(self.jobs.join(job.backend_name()))
+    }
+
+    fn group(&self, job: &JobId) -> Option<JobGroup> {
+        self.cgroup.as_ref().map(|cgroup| cgroup.of(job))
     }
 
     /// What there is of a run, half-made folders included.
@@ -204,8 +217,13 @@ impl LocalBackend {
         if let Some(program) = foreign {
             Spool::write(&fresh.commands(program), foreign_commands(&run.commands).as_bytes()).map_err(broken)?;
         }
-        let marks = &Marks::of(&job.id);
-        let script = Script { run, spool: &spool, folder: &folder, foreign, marks, boot: &self.boot };
+        let group = self.group(&job.id);
+        if let Some(group) = &group {
+            group.make(&job.stage.resources).map_err(|error| self.failed("cannot make a control group", error))?;
+        }
+        let (marks, group) = (&Marks::of(&job.id), group.map(|group| group.entry()));
+        let group = group.as_deref();
+        let script = Script { run, spool: &spool, folder: &folder, foreign, marks, group, boot: &self.boot };
         Spool::write(&fresh.script(), &script.text()).map_err(broken)
     }
 
@@ -276,7 +294,7 @@ impl Backend for LocalBackend {
     }
 
     fn supports(&self, job: &JobSpec) -> Result<(), Unsupported> {
-        supports::check(job, &self.labels)
+        supports::check(job, &self.labels, self.cgroup.as_ref())
     }
 
     async fn create(&self, job: &JobSpec, ctx: &JobContext) -> Result<Created, CreateError> {
@@ -318,7 +336,8 @@ impl Backend for LocalBackend {
         if spool.boot().is_none() {
             return Ok(());
         }
-        let tree = Tree::new(job.id.backend_name(), spool.clone(), self.children.clone());
+        let name = job.id.backend_name();
+        let tree = Tree::new(name, spool.clone(), self.children.clone(), self.group(&job.id));
         match follow(&spool, job, ctx, self.spool_limit, tree).await {
             Ok(()) => Ok(()),
             Err(FollowError::Executor(error)) => Err(error),
@@ -355,6 +374,9 @@ impl Backend for LocalBackend {
                 }
                 spool.note_stop().map_err(broken)?;
                 stop_tree(&name, leader, &self.children, how);
+                if let Some(group) = self.group(job).filter(|_| how == Stop::Now) {
+                    group.kill();
+                }
                 Ok(Stopping::Requested)
             }
         }
@@ -367,7 +389,10 @@ impl Backend for LocalBackend {
         if !spool.exists() || elsewhere && spool.exit_code().is_none() && !spool.was_stopped() {
             return Ok(JobOutcome::lost().with_message("the host was restarted, or the job's folder is gone"));
         }
-        let ended = outcome::outcome(&spool).map_err(broken)?;
+        let mut ended = outcome::outcome(&spool).map_err(broken)?;
+        if self.group(&job.id).is_some_and(|group| group.ran_out_of_memory()) {
+            ended = outcome::out_of_memory(ended);
+        }
         if !outcome::has_run(&ended) {
             return Ok(ended);
         }
@@ -385,10 +410,12 @@ impl Backend for LocalBackend {
     async fn remove(&self, job: &JobId) -> Result<(), ExecutorError> {
         let spool = self.spool(job);
         let (name, children, keep) = (job.backend_name(), self.children.clone(), self.keep && self.in_place.is_none());
+        let group = self.group(job);
         let removed = tokio::task::spawn_blocking(move || {
             if spool.is_alive() {
                 stop_tree(&name, 0, &children, Stop::Now);
             }
+            group.map_or(Ok(()), |group| group.remove())?;
             spool.remove(keep)
         });
         let removed = removed.await.map_err(io::Error::other).flatten();
@@ -397,9 +424,11 @@ impl Backend for LocalBackend {
 
     async fn reap(&self, run: RunId) -> Result<(), ExecutorError> {
         let spools = self.spools(run).map_err(|error| self.failed("cannot read the state folder", error))?;
+        let groups = self.cgroup.as_ref().map(|cgroup| cgroup.of_run(run)).unwrap_or_default();
         let keep = self.keep && self.in_place.is_none();
         let reaped = tokio::task::spawn_blocking(move || {
             process::kill_all(process::Of::Jobs(&JobId::backend_prefix(run)));
+            groups.iter().try_for_each(JobGroup::remove)?;
             spools.iter().try_for_each(|spool| spool.remove(keep))
         });
         let reaped = reaped.await.map_err(io::Error::other).flatten();

@@ -17,6 +17,8 @@ pub(super) struct Script<'a> {
     /// The program of a shell that is none of sh's family; it reads the commands from a file of their own.
     pub(super) foreign: Option<&'a Path>,
     pub(super) marks: &'a Marks,
+    /// The file of the job's control group by which a process enters it.
+    pub(super) group: Option<&'a Path>,
     /// The machine and its boot, for an engine that comes back.
     pub(super) boot: &'a str,
 }
@@ -38,6 +40,17 @@ impl Script<'_> {
         line(&[b"set -C"]);
         line(&[b"{ echo $$ >", &quoted_path(&self.spool.claim()), b"; } 2>/dev/null || exit 0"]);
         line(&[b"set +C"]);
+        if let Some(group) = self.group {
+            let refusal: &[u8] = b"|| { echo 'it could not enter its control group' >";
+            line(&[
+                b"{ echo 0 >",
+                &quoted_path(group),
+                b"; } 2>/dev/null ",
+                refusal,
+                &quoted_path(&self.spool.refused()),
+                b"; exit 0; }",
+            ]);
+        }
         line(&[b"("]);
         line(&[b"cd ", &quoted_path(self.folder), b" || exit"]);
         let (stdout, stderr) = (self.spool.stdout(), self.spool.stderr());
@@ -64,8 +77,9 @@ mod tests {
     fn script(run: &RunAction, foreign: Option<&Path>) -> String {
         let spool = Spool::at("/state/it's/bi-1".into());
         let folder = Path::new("/state/it's/bi-1/workspace/sub");
+        let group = foreign.is_none().then_some(Path::new("/sys/fs/cgroup/it's/bi-1/cgroup.procs"));
         let marks = Marks::of(&JobId { run: RunId::new(), stage: "a".into(), attempt: 1 });
-        let script = Script { run, spool: &spool, folder, foreign, marks: &marks, boot: "host/boot" };
+        let script = Script { run, spool: &spool, folder, foreign, marks: &marks, group, boot: "host/boot" };
         String::from_utf8(script.text()).unwrap().replace(marks.nonce(), "f00d")
     }
 

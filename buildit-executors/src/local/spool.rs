@@ -81,7 +81,8 @@ impl Spool {
         self.folder.join("stopped")
     }
 
-    fn refused(&self) -> PathBuf {
+    /// Why the job could not be started; the wrapper itself may write it.
+    pub(super) fn refused(&self) -> PathBuf {
         self.folder.join("refused")
     }
 
@@ -150,7 +151,7 @@ impl Spool {
 
     /// Why the job could not be started, if it could not.
     pub(super) fn refusal(&self) -> Option<String> {
-        fs::read_to_string(self.refused()).ok()
+        fs::read_to_string(self.refused()).ok().map(|reason| reason.trim_end().to_owned())
     }
 
     /// Notes that the job was asked to end, so that an engine that comes back does not call it lost.

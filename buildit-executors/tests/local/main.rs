@@ -2,6 +2,7 @@
 #![cfg(all(feature = "local", target_os = "linux"))]
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::allow_attributes)]
 
+mod cgroup;
 mod host;
 mod outcome;
 mod processes;
