@@ -10,6 +10,12 @@ mod marks;
 mod output;
 mod section;
 
-pub(crate) use compose::{compose, foreign_commands, quoted, quoted_path};
-pub(crate) use marks::{Ending, Marks, Outputs};
-pub(crate) use output::{LookAhead, Output};
+#[cfg(feature = "docker")]
+pub(crate) use compose::quoted;
+pub(crate) use compose::{compose, foreign_commands, quoted_path};
+#[cfg(feature = "docker")]
+pub(crate) use marks::Ending;
+pub(crate) use marks::{Marks, Outputs};
+#[cfg(all(feature = "local", target_os = "linux"))]
+pub(crate) use output::LookAhead;
+pub(crate) use output::Output;

@@ -1,13 +1,12 @@
 //! The processes of jobs: stopping, killing, leaving none.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use buildit::cancel::{CancelSignal, Stop};
 use buildit::executor::Executor;
 use buildit::job::{JobOutcome, Status, Stream};
 
-use crate::host::{Host, context, job};
+use crate::host::{context, job};
 use crate::{World, processes_of};
 
 /// Runs a job until its log holds `text`, asks it to stop and gives its outcome.
