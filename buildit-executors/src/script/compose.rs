@@ -1,10 +1,9 @@
 //! One script of a stage's commands.
 
-use std::path::Path;
-
 use buildit::pipeline::Command;
 
-use super::{Marks, Outputs};
+use super::marks::{Marks, Outputs};
+use super::quote::quoted;
 
 /// The script that a shell of sh's family reads: all commands in one shell under `set -e`, each after its mark, and
 /// each by an `eval` of its own, so that a quote that does not end is an error of that command alone. SIGTERM, which
@@ -23,15 +22,4 @@ pub(crate) fn compose(commands: &[Command], marks: &Marks, outputs: Outputs<'_>)
 /// The commands alone, for a shell of another family: only its wrapper, which is a `sh`, can mark them, all together.
 pub(crate) fn foreign_commands(commands: &[Command]) -> String {
     commands.iter().map(|command| format!("{}\n", command.script())).collect()
-}
-
-/// The text as one word of a shell.
-pub(crate) fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
-}
-
-/// The path as one word of a shell.
-pub(crate) fn quoted_path(path: &Path) -> Vec<u8> {
-    let parts: Vec<&[u8]> = path.as_os_str().as_encoded_bytes().split(|&byte| byte == b'\'').collect();
-    [b"'", &*parts.join(&br"'\''"[..]), b"'"].concat()
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use buildit::id::JobId;
 
-use super::quoted_path;
+use super::quote::quoted_path;
 
 /// Begins a mark. RS, the record separator, which no tool prints to a terminal.
 pub(crate) const SIGN: u8 = 0x1e;

@@ -8,14 +8,17 @@
 mod compose;
 mod marks;
 mod output;
+mod quote;
 mod section;
 
-#[cfg(feature = "docker")]
-pub(crate) use compose::quoted;
-pub(crate) use compose::{compose, foreign_commands, quoted_path};
+pub(crate) use compose::{compose, foreign_commands};
 #[cfg(feature = "docker")]
 pub(crate) use marks::Ending;
 pub(crate) use marks::{Marks, Outputs};
 #[cfg(all(feature = "local", target_os = "linux"))]
 pub(crate) use output::LookAhead;
 pub(crate) use output::Output;
+#[cfg(feature = "docker")]
+pub(crate) use quote::quoted;
+#[cfg(all(feature = "local", target_os = "linux"))]
+pub(crate) use quote::quoted_path;
