@@ -15,7 +15,11 @@ pub mod docker;
 #[cfg(all(feature = "local", target_os = "linux"))]
 #[cfg_attr(docsrs, doc(cfg(feature = "local")))]
 pub mod local;
-#[cfg(feature = "docker")]
+#[cfg(any(feature = "docker", all(feature = "local", target_os = "linux")))]
+#[cfg_attr(
+    not(all(feature = "docker", feature = "local", target_os = "linux")),
+    expect(dead_code, reason = "each executor leaves something to the other")
+)]
 mod script;
 pub mod source;
 pub mod workspace;

@@ -13,6 +13,13 @@ pub enum CrashPoint {
     BeforeStartAppended,
     /// `AttemptStarted` is durable; the job does not exist.
     StartAppended,
+    /// What the job needs beside it (a network, services) is there and ready; the job itself is not. Only where a
+    /// backend has such things.
+    ServicesReady,
+    /// The job was begun under a name that nobody takes for it; its files are not there.
+    Drafted,
+    /// The job is complete, and does not have its name yet.
+    Filled,
     /// The job exists and is inert.
     Created,
     /// The lease was confirmed; the job is still inert.
@@ -35,9 +42,12 @@ pub enum CrashPoint {
 
 impl CrashPoint {
     /// All of them, in the order in which a job meets them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::BeforeStartAppended,
         Self::StartAppended,
+        Self::ServicesReady,
+        Self::Drafted,
+        Self::Filled,
         Self::Created,
         Self::Confirmed,
         Self::Released,

@@ -10,6 +10,8 @@ use bollard::auth::DockerCredentials;
 use serde::Deserialize;
 use tokio::io::AsyncWriteExt;
 
+use super::endpoint::config_folder;
+
 /// The name under which Docker keeps the credentials of its own registry.
 const HUB: &str = "https://index.docker.io/v1/";
 
@@ -81,9 +83,7 @@ pub(super) enum AuthError {
 impl DockerConfig {
     /// Reads `$DOCKER_CONFIG/config.json`, or the one in the home folder; an empty one when there is none.
     pub(super) async fn read() -> Result<Self, AuthError> {
-        let folder = std::env::var_os("DOCKER_CONFIG")
-            .map(PathBuf::from)
-            .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".docker")));
+        let folder = config_folder(&|name| std::env::var_os(name));
         match folder {
             Some(folder) => Self::read_from(folder.join("config.json")).await,
             None => Ok(Self::default()),

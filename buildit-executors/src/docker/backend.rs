@@ -1,7 +1,7 @@
 //! [`DockerBackend`]: the steps, one module each, behind the port.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,15 +12,17 @@ use bollard::query_parameters::InspectContainerOptions;
 use buildit::backend::{Backend, CreateError, Created, Stopping};
 use buildit::cancel::Stop;
 use buildit::durable::Durable;
-use buildit::executor::{ExecutorError, JobContext, Unsupported};
+use buildit::executor::{ExecutorError, JobContext, RetryClass, Unsupported};
 use buildit::id::{JobId, RunId};
 use buildit::job::{JobOutcome, JobSpec};
 
-use super::connect::Engine;
+use super::endpoint::Endpoint;
+use super::engine::{self, Engine};
 use super::error::{Failing, Trouble, trouble};
+use super::lock::lock;
 use super::options::DockerOptions;
-use super::remove::Removals;
-use super::{connect, supports};
+use super::removals::Removals;
+use super::supports;
 use crate::script::Ending;
 
 /// How long a container engine is given between two looks at a container that it has no good word for.
@@ -48,13 +50,15 @@ pub struct DockerBackend {
 }
 
 impl DockerBackend {
-    /// A backend on the container engine that `DOCKER_HOST` names, or else on the usual socket.
+    /// A backend on the container engine that `docker` itself would use; see [`connect`](super::connect).
     ///
     /// # Errors
     ///
     /// [`ExecutorError::Backend`] when there is none, or it does not answer.
     pub async fn connect(options: DockerOptions) -> Result<Self, ExecutorError> {
-        Self::connect_to(&connect::default_address(), options).await
+        let endpoint = Endpoint::usual(&|name| std::env::var_os(name))
+            .map_err(|error| ExecutorError::backend(&options.name, error.to_string(), RetryClass::Never, error))?;
+        Self::on(endpoint, options).await
     }
 
     /// A backend on the container engine at this address; see [`connect_to`](super::connect_to).
@@ -63,11 +67,15 @@ impl DockerBackend {
     ///
     /// [`ExecutorError::Backend`] when the address cannot be used or nothing answers there.
     pub async fn connect_to(address: &str, options: DockerOptions) -> Result<Self, ExecutorError> {
-        let (docker, engine) = connect::client(address, &options).await?;
+        Self::on(Endpoint::at(address, &|name| std::env::var_os(name)), options).await
+    }
+
+    async fn on(endpoint: Endpoint, options: DockerOptions) -> Result<Self, ExecutorError> {
+        let (docker, engine) = engine::client(&endpoint, &options).await?;
         Ok(Self {
             engine,
             docker,
-            failing: Failing { name: options.name.clone(), address: address.to_owned() },
+            failing: Failing { name: options.name.clone(), address: endpoint.address },
             options,
             fresh: Mutex::default(),
             endings: Mutex::default(),
@@ -130,10 +138,6 @@ impl DockerBackend {
         lock(&self.endings).remove(name);
         lock(&self.unstartable).remove(name);
     }
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How a container is, as far as it matters here.

@@ -5,6 +5,7 @@ use bollard::query_parameters::{CreateContainerOptionsBuilder, RenameContainerOp
 use buildit::backend::{CreateError, Created};
 use buildit::cancel::Stop;
 use buildit::executor::JobContext;
+use buildit::fault::CrashPoint;
 use buildit::job::{JobOutcome, JobSpec};
 
 use super::backend::{DockerBackend, Phase};
@@ -43,6 +44,9 @@ impl DockerBackend {
         let (facts, services) = tokio::join!(self.image(job, ctx, image), self.start_services(job, ctx));
         let facts = facts?;
         services?;
+        if !job.stage.services.is_empty() {
+            ctx.reach(CrashPoint::ServicesReady, &job.id);
+        }
         let body = job_container(job, ctx.secrets(), &self.options, &marks);
         let platform = image.platform.clone().unwrap_or_default();
         let user = image.user.as_deref().unwrap_or(&facts.user);
@@ -76,6 +80,7 @@ impl DockerBackend {
         let unique = blake3::hash(buildit::id::RunId::new().as_uuid().as_bytes()).to_hex();
         let draft = format!("{name}-n{}", &unique[..12]);
         self.create_container(ctx, &draft, body, platform).await?;
+        ctx.reach(CrashPoint::Drafted, &job.id);
         let owner = self.owner(ctx, &draft, &user, facts).await?;
         let now = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or(1);
         self.upload(&draft, ctx.inputs(), ctx.blobs(), &owner, now).await.map_err(|error| match error {
@@ -83,6 +88,7 @@ impl DockerBackend {
             InputError::Workspace(error) => self.failing.here("read the inputs", error).into(),
             InputError::Engine(error) => CreateError::from(self.failing.at("upload the inputs", error)),
         })?;
+        ctx.reach(CrashPoint::Filled, &job.id);
         let options = RenameContainerOptionsBuilder::new().name(&name).build();
         match self.docker.rename_container(&draft, options).await {
             Ok(()) => Ok(Created::New),

@@ -11,7 +11,7 @@ use buildit::job::JobSpec;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::names::{HOME, OUTPUT, SUMMARY, WORKSPACE};
-use crate::script::{Marks, compose, is_name, quoted};
+use crate::script::{Marks, Outputs, compose, foreign_commands, quoted};
 
 /// The exit code of a container whose standard input ended before the gate line: it has run nothing.
 pub(super) const UNFED: i64 = 125;
@@ -102,12 +102,17 @@ pub(super) fn job_feed(job: &JobSpec, secrets: &JobSecrets, marks: &Marks) -> Re
             Some(below) => format!("{WORKSPACE}/{below}"),
             None => WORKSPACE.to_owned(),
         };
-        // A shell without marks of its own: all commands are echoed before it begins.
-        let all = if action.shell.is_posix() { String::new() } else { format!("\u{1e}{} c all\n", marks.nonce()) };
+        let (all, script) = if action.shell.is_posix() {
+            let script = compose(&action.commands, marks, Outputs::Own);
+            (String::new(), String::from_utf8_lossy(&script).into_owned())
+        } else {
+            // A shell without marks of its own: all commands are echoed before it begins.
+            (format!("\u{1e}{} c all\n", marks.nonce()), foreign_commands(&action.commands))
+        };
         let _ = writeln!(feed, "__d={}", quoted(&folder));
         let _ = writeln!(feed, "__p={}", quoted(action.shell.program()));
         let _ = writeln!(feed, "__a={}", quoted(&all));
-        let _ = writeln!(feed, "__s={}", quoted(&compose(action, marks)));
+        let _ = writeln!(feed, "__s={}", quoted(&script));
     }
     Ok(end(feed, marks))
 }
@@ -144,4 +149,11 @@ fn export(feed: &mut String, secrets: &indexmap::IndexMap<String, SecretString>)
         let _ = writeln!(feed, "export {name}={}", quoted(value.expose_secret()));
     }
     Ok(())
+}
+
+/// Whether a shell can have a variable of this name.
+fn is_name(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }

@@ -11,7 +11,7 @@ use futures_util::{FutureExt, Stream, StreamExt};
 use tokio::time::Instant;
 
 use super::backend::{DockerBackend, Phase, is_gone};
-use super::connect::Engine;
+use super::engine::Engine;
 use crate::script::{Marks, Output};
 
 /// What is there at once is passed on together up to this size: the engine sends a frame for each line.

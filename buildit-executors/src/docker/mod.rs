@@ -4,7 +4,7 @@
 //! # async fn example() -> Result<(), buildit::executor::ExecutorError> {
 //! use buildit_executors::docker::{self, DockerOptions};
 //!
-//! let here = docker::connect(DockerOptions::new()).await?; // $DOCKER_HOST, or the usual socket
+//! let here = docker::connect(DockerOptions::new()).await?; // as `docker` itself would
 //! let there = docker::connect_to("tcp://build-host:2375", DockerOptions::new().with_name("far")).await?;
 //! # Ok(()) }
 //! ```
@@ -34,6 +34,8 @@ mod backend;
 mod config;
 mod connect;
 mod create;
+mod endpoint;
+mod engine;
 mod entry;
 mod error;
 mod exec;
@@ -41,10 +43,12 @@ mod files;
 mod follow;
 mod image;
 mod inputs;
+mod lock;
 mod names;
 mod options;
 mod outcome;
 mod pull;
+mod removals;
 mod remove;
 mod services;
 mod start;

@@ -112,6 +112,12 @@ fn ended(job: &JobSpec, state: &ContainerState, ending: Option<Ending>) -> (JobO
         }
         (Some(ending), _) => JobOutcome::failed(ending.code),
         (None, UNFED) => return (JobOutcome::lost().with_message("nothing opened its gate"), false),
+        // Nothing within a container can kill its first process: it was the engine, which is being restarted, or
+        // somebody beside it. The code tells who asked for a stop that it was done.
+        (None, KILLED) => {
+            let outcome = JobOutcome::lost().with_message("its container was killed from outside");
+            return (JobOutcome { exit_code: Some(number), ..outcome }, false);
+        }
         // The script itself, the container's first process, did not come to its end.
         (None, 129..=192) => {
             JobOutcome::failed_because(Cause::Signal, format!("its container was killed by signal {}", code - 128))
@@ -155,7 +161,8 @@ mod tests {
         assert_eq!(cause(&state(3), ending(3)), (Some(Cause::Exit), Some(3), true));
         assert_eq!(cause(&state(139), ending(139)), (Some(Cause::Signal), Some(139), true));
         assert_eq!(cause(&state(255), ending(255)), (Some(Cause::Exit), Some(255), true));
-        assert_eq!(cause(&state(137), None), (Some(Cause::Signal), None, true));
+        assert_eq!(cause(&state(137), None), (Some(Cause::Lost), Some(137), false));
+        assert_eq!(cause(&state(139), None), (Some(Cause::Signal), None, true));
         assert_eq!(cause(&state(127), ending(NO_SHELL)), (Some(Cause::Start), None, false));
         assert_eq!(cause(&state(126), ending(NO_FOLDER)), (Some(Cause::Start), None, false));
         assert_eq!(cause(&state(UNFED), None), (Some(Cause::Lost), None, false));

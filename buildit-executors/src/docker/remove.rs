@@ -1,7 +1,6 @@
 //! Removing what is left of jobs and runs.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use bollard::Docker;
@@ -12,9 +11,8 @@ use bollard::query_parameters::{
 };
 use buildit::executor::ExecutorError;
 use buildit::id::{JobId, RunId};
-use tokio::task::JoinHandle;
 
-use super::backend::{DockerBackend, lock};
+use super::backend::DockerBackend;
 use super::error::{Trouble, trouble};
 use super::names;
 
@@ -22,27 +20,6 @@ use super::names;
 /// minute in all, which is more than any removal takes.
 const TRIES: u32 = 300;
 const PAUSE: Duration = Duration::from_millis(200);
-
-/// Removals that go on while the run does: nobody has to wait for them but the end of the run.
-#[derive(Debug, Default)]
-pub(super) struct Removals(Mutex<HashMap<RunId, Vec<JoinHandle<()>>>>);
-
-impl Removals {
-    fn add(&self, run: RunId, removal: JoinHandle<()>) {
-        let mut all = lock(&self.0);
-        let of_run = all.entry(run).or_default();
-        of_run.retain(|removal| !removal.is_finished());
-        of_run.push(removal);
-    }
-
-    async fn finish(&self, run: RunId) {
-        let removals = lock(&self.0).remove(&run).unwrap_or_default();
-        for removal in removals {
-            // One that panicked has removed nothing, which shows in what is found next.
-            let _ = removal.await;
-        }
-    }
-}
 
 /// What the engine calls things by: a filter for each kind of thing.
 type Filters = HashMap<String, Vec<String>>;

@@ -43,7 +43,13 @@ impl DockerBackend {
             Ok(feed) => feed,
             Err(bad) => return Err(self.failing.here("feed the job", format!("no variable can be named `{bad}`"))),
         };
-        match self.feed(&name, feed, feeding).await {
+        let mut fed = self.feed(&name, feed.clone(), feeding).await;
+        // Podman makes a container that has just ended ready to run again when it is attached to, and forgets how it
+        // ended: it has to run once more, in which it finds its claim and ends as before.
+        if fed.is_ok() && feeding == Feeding::Only && self.phase(&name).await? == Phase::Created {
+            fed = self.feed(&name, feed, Feeding::AndStart).await;
+        }
+        match fed {
             Ok(()) => Ok(()),
             Err(error) if trouble(&error) == Trouble::Broken && !is_answer(&error) => {
                 Err(self.failing.at("start a container", error))

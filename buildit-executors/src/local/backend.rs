@@ -10,19 +10,22 @@ use async_trait::async_trait;
 use buildit::backend::{Backend, CreateError, Created, Stopping};
 use buildit::cancel::Stop;
 use buildit::executor::{ExecutorError, JobContext, RetryClass, Unsupported};
+use buildit::fault::CrashPoint;
 use buildit::id::{JobId, RunId};
 use buildit::job::{Cause, JobOutcome, JobSpec};
 use buildit::pipeline::RunAction;
 use nix::errno::Errno;
 
+use super::cgroup::{Cgroup, JobGroup};
 use super::children::Children;
 use super::environment::{self, inherited};
 use super::follow::{FollowError, follow};
-use super::script::{Script, foreign_commands};
+use super::script::Script;
 use super::shell::Program;
 use super::spool::{Claim, Spool};
 use super::tree::{Tree, stop_tree};
 use super::{host, outcome, process, shell, spawn, supports};
+use crate::script::{Marks, foreign_commands};
 use crate::workspace::{Folders, WorkspaceError, harvest, lay_out, safe_path};
 
 /// How much of a job's output may lie in its spool, unread, before the job is stopped until it is read.
@@ -42,6 +45,7 @@ pub struct LocalBackend {
     inherited: Vec<(String, OsString)>,
     boot: String,
     spool_limit: u64,
+    cgroup: Option<Cgroup>,
     children: Children,
 }
 
@@ -60,6 +64,7 @@ impl LocalBackend {
             inherited: inherited(std::env::vars_os()),
             boot: host::boot(),
             spool_limit: SPOOL_LIMIT,
+            cgroup: Cgroup::delegated(),
             children: Children::default(),
         }
     }
@@ -98,6 +103,12 @@ impl LocalBackend {
         Self { spool_limit: bytes, ..self }
     }
 
+    /// The same with this control group to make one for each job in, instead of the one that systemd has delegated.
+    #[must_use]
+    pub fn with_cgroup(self, cgroup: Cgroup) -> Self {
+        Self { cgroup: Some(cgroup), ..self }
+    }
+
     /// The folder that a job runs in, for people to look around: it is there until the job is removed, or longer
     /// when workspaces are kept.
     #[must_use]
@@ -116,6 +127,10 @@ impl LocalBackend {
 
     fn spool(&self, job: &JobId) -> Spool {
         Spool::at(self.jobs.join(job.backend_name()))
+    }
+
+    fn group(&self, job: &JobId) -> Option<JobGroup> {
+        self.cgroup.as_ref().map(|cgroup| cgroup.of(job))
     }
 
     /// What there is of a run, half-made folders included.
@@ -160,7 +175,7 @@ impl LocalBackend {
     }
 
     /// Makes the job in a folder of another name, so that it is there whole or not at all.
-    async fn make(&self, job: &JobSpec, ctx: &JobContext, fresh: &Spool, nonce: &str) -> Result<(), CreateError> {
+    async fn make(&self, job: &JobSpec, ctx: &JobContext, fresh: &Spool) -> Result<(), CreateError> {
         let refused =
             |reason: String| CreateError::Job(Box::new(JobOutcome::failed_because(Cause::Start, ctx.mask(&reason))));
         let broken = |error: io::Error| CreateError::Backend(self.failed("cannot make a job's folder", error));
@@ -171,6 +186,7 @@ impl LocalBackend {
         self.environment(job, ctx).map_err(|error| refused(error.to_string()))?;
         let spool = self.spool(&job.id);
         fresh.make().map_err(broken)?;
+        ctx.reach(CrashPoint::Drafted, &job.id);
         for file in [fresh.stdout(), fresh.stderr()] {
             Spool::write(&file, b"").map_err(broken)?;
         }
@@ -201,7 +217,13 @@ impl LocalBackend {
         if let Some(program) = foreign {
             Spool::write(&fresh.commands(program), foreign_commands(&run.commands).as_bytes()).map_err(broken)?;
         }
-        let script = Script { run, spool: &spool, folder: &folder, foreign, nonce, boot: &self.boot };
+        let group = self.group(&job.id);
+        if let Some(group) = &group {
+            group.make(&job.stage.resources).map_err(|error| self.failed("cannot make a control group", error))?;
+        }
+        let (marks, group) = (&Marks::of(&job.id), group.map(|group| group.entry()));
+        let group = group.as_deref();
+        let script = Script { run, spool: &spool, folder: &folder, foreign, marks, group, boot: &self.boot };
         Spool::write(&fresh.script(), &script.text()).map_err(broken)
     }
 
@@ -272,7 +294,7 @@ impl Backend for LocalBackend {
     }
 
     fn supports(&self, job: &JobSpec) -> Result<(), Unsupported> {
-        supports::check(job, &self.labels)
+        supports::check(job, &self.labels, self.cgroup.as_ref())
     }
 
     async fn create(&self, job: &JobSpec, ctx: &JobContext) -> Result<Created, CreateError> {
@@ -280,13 +302,13 @@ impl Backend for LocalBackend {
         if spool.exists() {
             return Ok(Created::Existing);
         }
-        let nonce = host::nonce();
-        let fresh = Spool::at(self.jobs.join(format!("{UNFINISHED}{}-{}", job.id.backend_name(), &nonce[..8])));
+        let fresh = Spool::at(self.jobs.join(format!("{UNFINISHED}{}-{}", job.id.backend_name(), host::unique())));
         let fresh = Unfinished(fresh);
         if !self.jobs.is_dir() {
             make_private(&self.jobs).map_err(|error| self.failed("cannot make the state folder", error))?;
         }
-        self.make(job, ctx, &fresh.0, &nonce).await?;
+        self.make(job, ctx, &fresh.0).await?;
+        ctx.reach(CrashPoint::Filled, &job.id);
         match fs::rename(fresh.0.folder(), spool.folder()) {
             Ok(()) => Ok(Created::New),
             // Another engine was quicker: its folder is not empty, so it cannot be replaced.
@@ -298,8 +320,8 @@ impl Backend for LocalBackend {
     async fn start(&self, job: &JobSpec, ctx: &JobContext) -> Result<(), ExecutorError> {
         let spool = self.spool(&job.id);
         // Without a script it was stopped before it was made.
-        let Some(mark) = spool.mark() else { return Ok(()) };
-        if mark.boot != self.boot {
+        let Some(boot) = spool.boot() else { return Ok(()) };
+        if boot != self.boot {
             // Made before the machine went down, or on another one: nobody knows what of it is on the disk.
             return spool.forbid().map(drop).map_err(|error| self.failed("cannot look at a job", error));
         }
@@ -311,10 +333,12 @@ impl Backend for LocalBackend {
 
     async fn follow(&self, job: &JobSpec, ctx: &JobContext) -> Result<(), ExecutorError> {
         let spool = self.spool(&job.id);
-        let Some(mark) = spool.mark() else { return Ok(()) };
+        if spool.boot().is_none() {
+            return Ok(());
+        }
         let name = job.id.backend_name();
-        let tree = Tree::new(name, spool.clone(), self.children.clone());
-        match follow(&spool, &mark.nonce, &job.id, ctx, self.spool_limit, tree).await {
+        let tree = Tree::new(name, spool.clone(), self.children.clone(), self.group(&job.id));
+        match follow(&spool, job, ctx, self.spool_limit, tree).await {
             Ok(()) => Ok(()),
             Err(FollowError::Executor(error)) => Err(error),
             Err(FollowError::Io(error)) => Err(self.failed("cannot read a job's output", error)),
@@ -350,6 +374,9 @@ impl Backend for LocalBackend {
                 }
                 spool.note_stop().map_err(broken)?;
                 stop_tree(&name, leader, &self.children, how);
+                if let Some(group) = self.group(job).filter(|_| how == Stop::Now) {
+                    group.kill();
+                }
                 Ok(Stopping::Requested)
             }
         }
@@ -358,11 +385,14 @@ impl Backend for LocalBackend {
     async fn outcome(&self, job: &JobSpec, ctx: &JobContext) -> Result<JobOutcome, ExecutorError> {
         let spool = self.spool(&job.id);
         let broken = |error| self.failed("cannot read how a job ended", error);
-        let elsewhere = spool.mark().is_some_and(|mark| mark.boot != self.boot);
+        let elsewhere = spool.boot().is_some_and(|boot| boot != self.boot);
         if !spool.exists() || elsewhere && spool.exit_code().is_none() && !spool.was_stopped() {
             return Ok(JobOutcome::lost().with_message("the host was restarted, or the job's folder is gone"));
         }
-        let ended = outcome::outcome(&spool).map_err(broken)?;
+        let mut ended = outcome::outcome(&spool).map_err(broken)?;
+        if self.group(&job.id).is_some_and(|group| group.ran_out_of_memory()) {
+            ended = outcome::out_of_memory(ended);
+        }
         if !outcome::has_run(&ended) {
             return Ok(ended);
         }
@@ -380,10 +410,12 @@ impl Backend for LocalBackend {
     async fn remove(&self, job: &JobId) -> Result<(), ExecutorError> {
         let spool = self.spool(job);
         let (name, children, keep) = (job.backend_name(), self.children.clone(), self.keep && self.in_place.is_none());
+        let group = self.group(job);
         let removed = tokio::task::spawn_blocking(move || {
             if spool.is_alive() {
                 stop_tree(&name, 0, &children, Stop::Now);
             }
+            group.map_or(Ok(()), |group| group.remove())?;
             spool.remove(keep)
         });
         let removed = removed.await.map_err(io::Error::other).flatten();
@@ -392,9 +424,11 @@ impl Backend for LocalBackend {
 
     async fn reap(&self, run: RunId) -> Result<(), ExecutorError> {
         let spools = self.spools(run).map_err(|error| self.failed("cannot read the state folder", error))?;
+        let groups = self.cgroup.as_ref().map(|cgroup| cgroup.of_run(run)).unwrap_or_default();
         let keep = self.keep && self.in_place.is_none();
         let reaped = tokio::task::spawn_blocking(move || {
             process::kill_all(process::Of::Jobs(&JobId::backend_prefix(run)));
+            groups.iter().try_for_each(JobGroup::remove)?;
             spools.iter().try_for_each(|spool| spool.remove(keep))
         });
         let reaped = reaped.await.map_err(io::Error::other).flatten();

@@ -4,15 +4,14 @@ use std::fs::File;
 use std::io;
 use std::time::Duration;
 
-use buildit::executor::{ExecutorError, JobContext, LogWrite, Physical};
-use buildit::id::JobId;
+use buildit::executor::{ExecutorError, JobContext, LogCursor, LogWrite, Physical};
+use buildit::job::JobSpec;
 use bytes::Bytes;
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::signal::Signal;
 
-use super::marker::{Part, Scanner};
-use super::sections::{Piece, Resume, Sections};
 use super::spool::{Spool, read_at};
+use crate::script::{LookAhead, Marks, Output};
 
 /// How much is read at once: large enough that a gigabyte takes few calls, little enough for many jobs.
 const CHUNK: usize = 256 * 1024;
@@ -21,8 +20,10 @@ const CHUNK: usize = 256 * 1024;
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 const LONGEST_WAIT: Duration = Duration::from_millis(50);
 
-/// How much of the spool may be stored already before its blocks are given back to the file system. Each time costs
-/// a flush of the log.
+/// How often the spool is looked at while the log takes nothing: a job can write a hundred megabytes meanwhile.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// How much of the spool may be stored already before its blocks are given back to the file system.
 const PUNCH: u64 = 16 * 1024 * 1024;
 
 /// Why following failed.
@@ -50,49 +51,53 @@ pub(super) trait Processes: Send {
 /// Passes on what the outputs hold beyond the cursor, until the job has ended and all of it is passed on.
 pub(super) async fn follow(
     spool: &Spool,
-    nonce: &str,
-    job: &JobId,
+    job: &JobSpec,
     ctx: &JobContext,
     spool_limit: u64,
     mut processes: impl Processes,
 ) -> Result<(), FollowError> {
     let cursor = ctx.cursor();
-    let mut stdout = Tail::open(spool, Physical::Stdout, cursor.stdout)?;
-    let mut stderr = Tail::open(spool, Physical::Stderr, cursor.stderr)?;
-    let resume = if cursor.stdout == 0 { Resume::Fresh } else { stdout.resume(nonce)? };
-    let mut sections = Sections::new(nonce, cursor.stdout, cursor.stderr, resume);
-    let mut log = Log { job, ctx, pieces: Vec::new(), open: [false; 2] };
+    let mut tails = [Tail::open(spool, Physical::Stdout, cursor)?, Tail::open(spool, Physical::Stderr, cursor)?];
+    let commands = job.stage.run().map(|run| run.commands.as_slice()).unwrap_or_default();
+    let mut output = Output::new(Marks::of(&job.id), commands, cursor, cursor);
+    for tail in &tails {
+        tail.find_place(&mut output)?;
+    }
+    let mut brake = Brake { limit: spool_limit, is_on: false };
+    let mut writes = Vec::new();
     let mut pause = SHORTEST_WAIT;
-    let (mut ended, mut held) = (false, false);
+    let mut ended = false;
     loop {
         let mut read = false;
-        for tail in [&mut stdout, &mut stderr] {
-            if !sections.wants(tail.physical) {
-                continue;
-            }
-            let bytes = tail.read()?;
+        for tail in &mut tails {
+            let bytes = if output.wants(tail.physical) { tail.read()? } else { Bytes::new() };
             if !bytes.is_empty() {
                 read = true;
-                sections.push(tail.physical, bytes, &mut log.pieces);
+                output.push(tail.physical, bytes, &mut writes);
             }
         }
-        log.pass_on().await?;
-        let waiting = stdout.waiting()? + stderr.waiting()?;
-        if !ended && held != (waiting > if held { spool_limit / 2 } else { spool_limit }) {
-            held = !held;
-            processes.signal(if held { Signal::SIGSTOP } else { Signal::SIGCONT });
+        // What an output waits for never comes when the job has ended, or is stopped until more of it is read.
+        let released = !read && (ended || brake.is_on) && output.release(&mut writes);
+        {
+            let passing = pass_on(job, ctx, &mut writes);
+            tokio::pin!(passing);
+            loop {
+                tokio::select! {
+                    biased;
+                    passed = &mut passing => break passed?,
+                    () = tokio::time::sleep(LOOK), if !ended => brake.look(&tails, &processes)?,
+                }
+            }
         }
-        if log.is_between_lines() && [&stdout, &stderr].iter().any(|tail| tail.read - tail.punched > PUNCH) {
-            ctx.flush(job).await.map_err(|error| FollowError::Executor(error.into()))?;
-            stdout.punch();
-            stderr.punch();
+        if !ended {
+            brake.look(&tails, &processes)?;
         }
-        if read {
+        let stored = ctx.stored(&job.id);
+        tails.iter_mut().for_each(|tail| tail.punch(stored));
+        if read || released {
             pause = SHORTEST_WAIT;
         } else if ended {
-            if !sections.release(&mut log.pieces) {
-                break;
-            }
+            break;
         } else {
             // What was written before the end is read after it is known: so the loop goes round once more.
             tokio::select! {
@@ -102,32 +107,31 @@ pub(super) async fn follow(
             }
         }
     }
-    sections.finish(&mut log.pieces);
-    log.pass_on().await
+    output.finish(&mut writes);
+    pass_on(job, ctx, &mut writes).await
 }
 
-/// The log that pieces go to.
-struct Log<'a> {
-    job: &'a JobId,
-    ctx: &'a JobContext,
-    pieces: Vec<Piece>,
-    /// Whether a line was begun in each output.
-    open: [bool; 2],
+async fn pass_on(job: &JobSpec, ctx: &JobContext, writes: &mut Vec<LogWrite>) -> Result<(), FollowError> {
+    for write in writes.drain(..) {
+        ctx.log(&job.id, write).await.map_err(|error| FollowError::Executor(error.into()))?;
+    }
+    Ok(())
 }
 
-impl Log<'_> {
-    async fn pass_on(&mut self) -> Result<(), FollowError> {
-        for Piece { stream, physical, bytes, end } in self.pieces.drain(..) {
-            let output = usize::from(physical == Physical::Stderr);
-            self.open[output] = bytes.last().is_some_and(|&byte| byte != b'\n');
-            let write = LogWrite { stream, bytes, position: Some((physical, end)) };
-            self.ctx.log(self.job, write).await.map_err(|error| FollowError::Executor(error.into()))?;
+/// Stops the job while too much of its output waits to be read.
+struct Brake {
+    limit: u64,
+    is_on: bool,
+}
+
+impl Brake {
+    fn look(&mut self, tails: &[Tail; 2], processes: &impl Processes) -> io::Result<()> {
+        let waiting = tails[0].waiting()? + tails[1].waiting()?;
+        if self.is_on != (waiting > if self.is_on { self.limit / 2 } else { self.limit }) {
+            self.is_on = !self.is_on;
+            processes.signal(if self.is_on { Signal::SIGSTOP } else { Signal::SIGCONT });
         }
         Ok(())
-    }
-
-    fn is_between_lines(&self) -> bool {
-        self.open == [false; 2]
     }
 }
 
@@ -140,11 +144,12 @@ struct Tail {
 }
 
 impl Tail {
-    fn open(spool: &Spool, physical: Physical, offset: u64) -> io::Result<Self> {
+    fn open(spool: &Spool, physical: Physical, cursor: LogCursor) -> io::Result<Self> {
         let path = match physical {
             Physical::Stdout => spool.stdout(),
             Physical::Stderr => spool.stderr(),
         };
+        let offset = cursor.offset(physical);
         // Holes are made through the same descriptor, which takes the right to write.
         let file = File::options().read(true).write(true).open(path)?;
         Ok(Self { physical, file, read: offset, punched: offset })
@@ -160,34 +165,30 @@ impl Tail {
         Ok(self.file.metadata()?.len().saturating_sub(self.read))
     }
 
-    /// Gives the blocks of what was read back. A file system that cannot is fine: the spool is only larger then.
-    fn punch(&mut self) {
+    /// Gives the blocks of what is stored back, also within a line that does not end. A file system that cannot is
+    /// fine: the spool is only larger then.
+    fn punch(&mut self, stored: LogCursor) {
+        let stored = stored.offset(self.physical).min(self.read);
+        if stored.saturating_sub(self.punched) <= PUNCH {
+            return;
+        }
         let mode = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
-        if let (Ok(from), Ok(length)) = (self.punched.try_into(), (self.read - self.punched).try_into()) {
+        if let (Ok(from), Ok(length)) = (self.punched.try_into(), (stored - self.punched).try_into()) {
             let _ = fallocate(&self.file, mode, from, length);
         }
-        self.punched = self.read;
+        self.punched = stored;
     }
 
-    /// Where standard output goes on: told by the first marker that follows.
-    fn resume(&self, nonce: &str) -> io::Result<Resume> {
-        let mut scanner = Scanner::new(nonce, self.read);
-        let mut offset = self.read;
-        loop {
+    /// Where an output goes on that is not read from its start is told by the first mark that follows.
+    fn find_place(&self, output: &mut Output) -> io::Result<()> {
+        let (mut ahead, mut offset) = (LookAhead::new(), self.read);
+        while offset > 0 {
             let bytes = read_at(&self.file, offset, CHUNK)?;
-            if bytes.is_empty() {
-                return Ok(Resume::Latest);
-            }
             offset += bytes.len() as u64;
-            let mut found = None;
-            scanner.push(bytes, |part| match part {
-                Part::Before(number, _) => found = found.or(Some(Resume::Before(number))),
-                Part::Echoed(_) => found = found.or(Some(Resume::Echo)),
-                Part::Text(..) => {}
-            });
-            if let Some(found) = found {
-                return Ok(found);
+            if bytes.is_empty() || output.look_ahead(self.physical, &mut ahead, bytes) {
+                break;
             }
         }
+        Ok(())
     }
 }

@@ -13,8 +13,7 @@ pub(super) fn boot() -> String {
     format!("{machine}/{}", read("/proc/sys/kernel/random/boot_id")).replace([' ', '\n'], "_")
 }
 
-/// 32 digits that nobody guesses by accident. They tell markers from output, and are no secret from the job itself.
-pub(super) fn nonce() -> String {
-    let random = || RandomState::new().hash_one(std::process::id());
-    format!("{:016x}{:016x}", random(), random())
+/// Digits that no other engine comes to at the same time.
+pub(super) fn unique() -> String {
+    format!("{:016x}", RandomState::new().hash_one(std::process::id()))
 }

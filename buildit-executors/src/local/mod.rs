@@ -13,6 +13,8 @@
 //! - What still runs when the commands have ended is killed: the process group at once, what has left it when the run
 //!   is reaped at the latest, found by the `BUILDIT_JOB_ID` in its environment. A process that has both left the
 //!   session and thrown its environment away is beyond reach.
+//! - With a delegated control group ([`Cgroup`]) each job has one of its own: its `resources` are limited, and no
+//!   process of it is beyond reach. Without, `resources` are refused.
 //! - A request to stop sends SIGTERM to all processes of the job, once. The shell then ends when the command that it
 //!   waits for does.
 //!
@@ -21,15 +23,14 @@
 //! takes its jobs along: then they are `lost`.
 
 mod backend;
+mod cgroup;
 mod children;
 mod environment;
 mod follow;
 mod host;
-mod marker;
 mod outcome;
 mod process;
 mod script;
-mod sections;
 mod shell;
 mod spawn;
 mod spool;
@@ -40,6 +41,7 @@ use std::path::Path;
 
 pub use backend::LocalBackend;
 use buildit::durable::Durable;
+pub use cgroup::Cgroup;
 
 /// The executor `local`.
 pub type LocalExecutor = Durable<LocalBackend>;

@@ -38,6 +38,14 @@ fn of_code(code: i32) -> JobOutcome {
     }
 }
 
+/// How a job ended of which the kernel had to kill something for want of memory. A success stays one.
+pub(super) fn out_of_memory(outcome: JobOutcome) -> JobOutcome {
+    if outcome.status == Status::Succeeded {
+        return outcome;
+    }
+    JobOutcome { exit_code: outcome.exit_code, ..JobOutcome::failed_because(Cause::Oom, "it ran out of memory") }
+}
+
 /// Whether the job left anything to gather.
 pub(super) fn has_run(outcome: &JobOutcome) -> bool {
     outcome.status != Status::Lost && outcome.cause != Some(Cause::Start)
@@ -46,6 +54,14 @@ pub(super) fn has_run(outcome: &JobOutcome) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn want_of_memory_is_a_cause_of_failure_only() {
+        let killed = out_of_memory(of_code(137));
+        assert_eq!((killed.status, killed.exit_code, killed.cause), (Status::Failed, Some(137), Some(Cause::Oom)));
+        assert_eq!(out_of_memory(JobOutcome::lost()).cause, Some(Cause::Oom));
+        assert_eq!(out_of_memory(of_code(0)), JobOutcome::succeeded());
+    }
 
     #[test]
     fn exit_codes_are_told_apart() {

@@ -6,7 +6,8 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::script::HEADER;
+/// What the first line of a script begins with: the number is that of its form.
+pub(super) const HEADER: &str = "# buildit 2 ";
 
 /// What stands in a claim that was made so that the job never starts.
 const NEVER: &[u8] = b"never\n";
@@ -29,13 +30,6 @@ pub(super) enum Claim {
     Taken(i32),
     /// It was made so that the job never starts.
     Never,
-}
-
-/// What the first line of the script says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Mark {
-    pub(super) boot: String,
-    pub(super) nonce: String,
 }
 
 impl Spool {
@@ -87,7 +81,8 @@ impl Spool {
         self.folder.join("stopped")
     }
 
-    fn refused(&self) -> PathBuf {
+    /// Why the job could not be started; the wrapper itself may write it.
+    pub(super) fn refused(&self) -> PathBuf {
         self.folder.join("refused")
     }
 
@@ -156,7 +151,7 @@ impl Spool {
 
     /// Why the job could not be started, if it could not.
     pub(super) fn refusal(&self) -> Option<String> {
-        fs::read_to_string(self.refused()).ok()
+        fs::read_to_string(self.refused()).ok().map(|reason| reason.trim_end().to_owned())
     }
 
     /// Notes that the job was asked to end, so that an engine that comes back does not call it lost.
@@ -174,13 +169,12 @@ impl Spool {
         line(&fs::read(self.claim()).ok()?, 1)
     }
 
-    /// What the script's first line says.
-    pub(super) fn mark(&self) -> Option<Mark> {
+    /// The machine and its boot that the job was made for, by the first line of its script.
+    pub(super) fn boot(&self) -> Option<String> {
         let mut begin = Vec::new();
         File::open(self.script()).ok()?.take(512).read_to_end(&mut begin).ok()?;
         let line = begin.split(|&byte| byte == b'\n').next()?;
-        let (boot, nonce) = std::str::from_utf8(line).ok()?.strip_prefix(HEADER)?.rsplit_once(' ')?;
-        Some(Mark { boot: boot.to_owned(), nonce: nonce.to_owned() })
+        std::str::from_utf8(line).ok()?.strip_prefix(HEADER).map(str::to_owned)
     }
 
     /// Removes the job, but for its workspace when that is kept. What is gone is fine.

@@ -4,8 +4,10 @@ use buildit::executor::{Missing, Unsupported};
 use buildit::job::JobSpec;
 use buildit::pipeline::Action;
 
+use super::cgroup::Cgroup;
+
 /// Whether a process of this host can do the job; all that is missing otherwise.
-pub(super) fn check(job: &JobSpec, labels: &[String]) -> Result<(), Unsupported> {
+pub(super) fn check(job: &JobSpec, labels: &[String], cgroup: Option<&Cgroup>) -> Result<(), Unsupported> {
     let stage = &job.stage;
     let mut missing = Vec::new();
     let mut lack = |part: &str, reason: String| missing.push(Missing { part: part.to_owned(), reason });
@@ -19,8 +21,14 @@ pub(super) fn check(job: &JobSpec, labels: &[String]) -> Result<(), Unsupported>
     if !stage.services.is_empty() {
         lack("service", "the local executor starts no services".into());
     }
-    if !stage.resources.is_empty() {
-        lack("resources", "the local executor has no cgroup of its own to set limits in".into());
+    match cgroup {
+        _ if stage.resources.is_empty() => {}
+        None => lack("resources", "the local executor has no cgroup of its own to set limits in".into()),
+        Some(cgroup) => {
+            if let Some(controller) = cgroup.lacks(&stage.resources) {
+                lack("resources", format!("the local executor's cgroup has no controller `{controller}`"));
+            }
+        }
     }
     if !stage.entrypoint.is_empty() {
         lack("entrypoint", "only an image has an entry point".into());

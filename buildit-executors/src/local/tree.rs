@@ -7,6 +7,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpgid};
 use tokio::sync::watch;
 
+use super::cgroup::JobGroup;
 use super::children::{Children, ended_of};
 use super::follow::Processes;
 use super::process::{self, Of};
@@ -25,18 +26,19 @@ pub(super) struct Tree {
     name: String,
     spool: Spool,
     children: Children,
+    group: Option<JobGroup>,
     own: Option<watch::Receiver<bool>>,
     over: bool,
 }
 
 impl Tree {
-    pub(super) fn new(name: String, spool: Spool, children: Children) -> Self {
+    pub(super) fn new(name: String, spool: Spool, children: Children, group: Option<JobGroup>) -> Self {
         let own = children.ended(&name);
         if own.is_none() && spool.is_alive() {
             // An engine that died may have held it.
             process::signal(Of::Job(&name), Signal::SIGCONT);
         }
-        Self { name, spool, children, own, over: false }
+        Self { name, spool, children, group, own, over: false }
     }
 
     /// Waits until the wrapper of a job that another engine has started is gone.
@@ -70,6 +72,9 @@ impl Processes for Tree {
             Some(own) => drop(own.wait_for(|ended| *ended).await),
             None => self.leader_ended().await,
         }
+        if let Some(group) = &self.group {
+            group.kill();
+        }
         for _ in 0..TRIES {
             if !self.spool.is_alive() {
                 break;
@@ -81,9 +86,9 @@ impl Processes for Tree {
     }
 
     fn signal(&self, signal: Signal) {
-        if !self.children.signal(&self.name, &[signal]) {
-            process::signal(Of::Job(&self.name), signal);
-        }
+        // The process group at once, and what has left it by its mark.
+        self.children.signal(&self.name, &[signal]);
+        process::signal(Of::Job(&self.name), signal);
     }
 }
 

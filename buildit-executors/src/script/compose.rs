@@ -1,37 +1,25 @@
 //! One script of a stage's commands.
 
-use std::fmt::Write as _;
+use buildit::pipeline::Command;
 
-use buildit::pipeline::RunAction;
+use super::marks::{Marks, Outputs};
+use super::quote::quoted;
 
-use super::Marks;
-
-/// The script that the stage's shell reads: all commands in one shell under `set -e`, each after its mark, and each by
-/// an `eval` of its own, so that a quote that does not end is an error of that command alone. SIGTERM, which all
-/// processes of a job get, ends the shell only once the command that it waits for has used its grace period.
+/// The script that a shell of sh's family reads: all commands in one shell under `set -e`, each after its mark, and
+/// each by an `eval` of its own, so that a quote that does not end is an error of that command alone. SIGTERM, which
+/// all processes of a job get, ends the shell only once the command that it waits for has used its grace period.
 ///
-/// A shell of another kind than `sh` gets the commands alone: only its wrapper, which is a `sh`, can mark them, all
-/// together.
-pub(crate) fn compose(action: &RunAction, marks: &Marks) -> String {
-    if !action.shell.is_posix() {
-        return action.commands.iter().map(|command| format!("{}\n", command.script())).collect();
-    }
-    let mut script = String::from("trap 'exit 143' TERM\nset -e\n");
-    for (index, command) in action.commands.iter().enumerate() {
-        script.push_str(&marks.command_line(index));
-        let _ = writeln!(script, "eval {}", quoted(command.script()));
+/// Bytes, because the outputs may be files whose names are no text.
+pub(crate) fn compose(commands: &[Command], marks: &Marks, outputs: Outputs<'_>) -> Vec<u8> {
+    let mut script = b"trap 'exit 143' TERM\nset -e\n".to_vec();
+    for (index, command) in commands.iter().enumerate() {
+        script.extend(marks.line(index, outputs));
+        script.extend_from_slice(format!("eval {}\n", quoted(command.script())).as_bytes());
     }
     script
 }
 
-/// The text as one word of a shell.
-pub(crate) fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
-}
-
-/// Whether a shell can have a variable of this name.
-pub(crate) fn is_name(name: &str) -> bool {
-    let mut bytes = name.bytes();
-    bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
-        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+/// The commands alone, for a shell of another family: only its wrapper, which is a `sh`, can mark them, all together.
+pub(crate) fn foreign_commands(commands: &[Command]) -> String {
+    commands.iter().map(|command| format!("{}\n", command.script())).collect()
 }

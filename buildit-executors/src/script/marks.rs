@@ -1,6 +1,11 @@
 //! The marks in a job's output.
 
+use std::fmt::Display;
+use std::path::Path;
+
 use buildit::id::JobId;
+
+use super::quote::quoted_path;
 
 /// Begins a mark. RS, the record separator, which no tool prints to a terminal.
 pub(crate) const SIGN: u8 = 0x1e;
@@ -14,6 +19,16 @@ pub(crate) const LONGEST: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Marks {
     nonce: String,
+}
+
+/// Where a script's marks go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Outputs<'a> {
+    /// Where the shell's own output goes.
+    Own,
+    /// To these files, even where a command has sent the shell's own output elsewhere. A shell that traces (`set -x`)
+    /// keeps it to itself.
+    Files { stdout: &'a Path, stderr: &'a Path },
 }
 
 /// What a mark says.
@@ -49,10 +64,17 @@ impl Marks {
         &self.nonce
     }
 
-    /// The line of shell that marks the beginning of a command in both outputs.
-    pub(crate) fn command_line(&self, index: usize) -> String {
-        let nonce = &self.nonce;
-        format!("printf '\\036{nonce} c %s\\n' {index}; printf '\\036{nonce} c %s\\n' {index} >&2\n")
+    /// The line of shell that marks the beginning of a command, or of `all`, in both outputs. Builtins only: a process
+    /// for each mark would cost more than most commands.
+    pub(crate) fn line(&self, command: impl Display, outputs: Outputs<'_>) -> Vec<u8> {
+        let print = format!("printf '\\036{} c %s\\n' {command}", self.nonce);
+        match outputs {
+            Outputs::Own => format!("{print}; {print} >&2\n").into_bytes(),
+            Outputs::Files { stdout, stderr } => {
+                let (print, stdout, stderr) = (print.as_bytes(), quoted_path(stdout), quoted_path(stderr));
+                [b"{ ", print, b" >>", &stdout, b"; ", print, b" >>", &stderr, b"; } 2>/dev/null\n"].concat()
+            }
+        }
     }
 
     /// The mark that `bytes`, which begin with [`SIGN`], begin with, and its length.

@@ -18,7 +18,8 @@ const MOST_HELD: usize = 4 * 1024 * 1024;
 /// order of the commands.
 ///
 /// Outputs are read from an offset of one's choice; what lies before the cursor is read for its marks and not given
-/// again.
+/// again. A mark ends a line that was left open, as bytes that are passed over do. What a job does with marks of its
+/// own making spoils the order of its own log, and holds nothing up for ever.
 #[derive(Debug)]
 pub(crate) struct Output {
     marks: Marks,
@@ -31,7 +32,7 @@ pub(crate) struct Output {
 #[derive(Debug)]
 struct Side {
     sections: Sections,
-    /// How many marks were read; `None` until the first, for one that is not read from its start.
+    /// How many marks were read; `None` for an output that is not read from its start, until its first.
     at: Option<u32>,
     held: VecDeque<(u32, LogWrite)>,
     held_bytes: usize,
@@ -44,6 +45,13 @@ impl Side {
     }
 }
 
+/// Whether what belongs to a command that only one output has come to is held back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    Kept,
+    GivenUp,
+}
+
 impl Output {
     /// Outputs that are read from these offsets (the line number in it means nothing).
     pub(crate) fn new(marks: Marks, commands: &[Command], start: LogCursor, cursor: LogCursor) -> Self {
@@ -51,12 +59,35 @@ impl Output {
         Self { marks, commands, cursor, sides: [Side::new(start.stdout), Side::new(start.stderr)], ending: None }
     }
 
+    /// Looks through bytes that lie ahead in an output that is not read from its start, for the mark that tells how
+    /// many were read already. Whether it was found: then no more of them is needed.
+    pub(crate) fn look_ahead(&mut self, physical: Physical, ahead: &mut LookAhead, bytes: Bytes) -> bool {
+        let side = &mut self.sides[index(physical)];
+        ahead.0.push(&self.marks, bytes, |piece| match piece {
+            Piece::Mark(mark, _) if side.at.is_none() => side.at = Some(number(mark).saturating_sub(1)),
+            Piece::Mark(..) | Piece::Bytes(..) => {}
+        });
+        side.at.is_some()
+    }
+
+    /// Whether more of this output is of use now: not while what was read of it waits for the other one.
+    pub(crate) fn wants(&self, physical: Physical) -> bool {
+        self.sides[index(physical)].held.is_empty()
+    }
+
     /// Takes bytes that were read and adds to `out` what can be logged now.
     pub(crate) fn push(&mut self, physical: Physical, bytes: Bytes, out: &mut Vec<LogWrite>) {
         let mut pieces = Vec::new();
         self.sides[index(physical)].sections.push(&self.marks, bytes, |piece| pieces.push(piece));
         self.take(physical, pieces);
-        self.give(out);
+        self.give(Order::Kept, out);
+    }
+
+    /// Gives what waits for a mark that will not come. Whether there was any.
+    pub(crate) fn release(&mut self, out: &mut Vec<LogWrite>) -> bool {
+        let waited = self.sides.iter().any(|side| !side.held.is_empty());
+        self.give(Order::GivenUp, out);
+        waited
     }
 
     /// Nothing more will come.
@@ -66,10 +97,7 @@ impl Output {
             self.sides[index(physical)].sections.finish(|piece| pieces.push(piece));
             self.take(physical, pieces);
         }
-        for side in &mut self.sides {
-            side.at = Some(u32::MAX);
-        }
-        self.give(out);
+        self.give(Order::GivenUp, out);
     }
 
     /// What the script's wrapper said at the end, once it was read.
@@ -87,12 +115,7 @@ impl Output {
             match piece {
                 Piece::Bytes(bytes, end) => self.hold(physical, bytes, end),
                 Piece::Mark(mark, end) => {
-                    let side = &mut self.sides[index(physical)];
-                    side.at = Some(match mark {
-                        Mark::Command(index) => index + 1,
-                        Mark::Commands => 1,
-                        Mark::End(_) => u32::MAX,
-                    });
+                    self.sides[index(physical)].at = Some(number(mark));
                     if physical == Physical::Stdout {
                         self.said(mark, end);
                     }
@@ -111,7 +134,7 @@ impl Output {
             }
         };
         // The echo has the mark's place in the output, so that it is stored as often as the mark is: once.
-        if end > self.cursor.stdout {
+        if end > self.cursor.stdout && !text.is_empty() {
             let position = Some((Physical::Stdout, end));
             self.put(Physical::Stdout, LogWrite { stream: Stream::Command, bytes: text.into(), position });
         }
@@ -138,8 +161,8 @@ impl Output {
 
     /// Gives what belongs to commands that both outputs have come to, command by command, standard output first: it
     /// has the echoes.
-    fn give(&mut self, out: &mut Vec<LogWrite>) {
-        while let Some(one) = self.next() {
+    fn give(&mut self, order: Order, out: &mut Vec<LogWrite>) {
+        while let Some(one) = self.next(order) {
             let side = &mut self.sides[one];
             if let Some((_, write)) = side.held.pop_front() {
                 side.held_bytes -= write.bytes.len();
@@ -149,12 +172,12 @@ impl Output {
     }
 
     /// The output that has the next write, if there is one that need not wait.
-    fn next(&self) -> Option<usize> {
+    fn next(&self, order: Order) -> Option<usize> {
         let front = |one: usize| {
             let side = &self.sides[one];
             let (at, _) = side.held.front()?;
             let reached = self.sides[1 - one].at.unwrap_or(u32::MAX);
-            (*at <= reached || side.held_bytes > MOST_HELD).then_some(*at)
+            (*at <= reached || side.held_bytes > MOST_HELD || order == Order::GivenUp).then_some(*at)
         };
         match (front(0), front(1)) {
             (Some(out), Some(err)) => Some(usize::from(err < out)),
@@ -164,9 +187,28 @@ impl Output {
     }
 }
 
-/// The echo of a command: its source text in whole lines. How it is told from output is the reader's business.
+/// A search for the first mark ahead of where an output goes on.
+#[derive(Debug)]
+pub(crate) struct LookAhead(Sections);
+
+impl LookAhead {
+    pub(crate) fn new() -> Self {
+        Self(Sections::new(0))
+    }
+}
+
+/// How many marks an output has with this one.
+fn number(mark: Mark) -> u32 {
+    match mark {
+        Mark::Command(index) => index.saturating_add(1),
+        Mark::Commands => 1,
+        Mark::End(_) => u32::MAX,
+    }
+}
+
+/// The echo of a command: its source text in whole lines, without empty ones around it. How it is told from output is the reader's business.
 fn echo(source: &str) -> String {
-    source.trim_end_matches('\n').split('\n').map(|line| format!("{line}\n")).collect()
+    format!("{}\n", source.trim_matches('\n').trim_end())
 }
 
 fn index(physical: Physical) -> usize {
@@ -202,18 +244,28 @@ mod tests {
             }
         }
         output.finish(&mut out);
+        (lines_of(&out), output)
+    }
+
+    /// The lines of the log, as `stream text`. Bytes that are passed over end a line, and so does another stream.
+    fn lines_of(writes: &[LogWrite]) -> Vec<String> {
         let mut lines: Vec<(Stream, String)> = Vec::new();
-        for write in out {
-            let text = String::from_utf8(write.bytes.to_vec()).unwrap();
-            match lines.iter_mut().rev().find(|(stream, _)| *stream == write.stream) {
-                Some((_, open)) if !open.ends_with('\n') => open.push_str(&text),
-                _ => lines.push((write.stream, text)),
+        let mut open: [Option<(u64, usize)>; 2] = [None; 2];
+        for write in writes {
+            let (physical, end) = write.position.unwrap();
+            let start = end.saturating_sub(write.bytes.len() as u64);
+            for line in std::str::from_utf8(&write.bytes).unwrap().split_inclusive('\n') {
+                match open[index(physical)].take() {
+                    Some((at, line_at)) if at == start && lines[line_at].0 == write.stream => {
+                        lines[line_at].1.push_str(line);
+                    }
+                    _ => lines.push((write.stream, line.to_owned())),
+                }
             }
+            let last = lines.iter().rposition(|(stream, _)| *stream == write.stream).unwrap();
+            open[index(physical)] = (!write.bytes.ends_with(b"\n")).then_some((end, last));
         }
-        let lines = lines.iter().flat_map(|(stream, text)| {
-            text.lines().map(move |line| format!("{} {line}", stream.as_str())).collect::<Vec<_>>()
-        });
-        (lines.collect(), output)
+        lines.iter().map(|(stream, text)| format!("{} {}", stream.as_str(), text.trim_end_matches('\n'))).collect()
     }
 
     fn example(marks: &Marks) -> [String; 2] {
@@ -249,6 +301,58 @@ mod tests {
         assert_eq!(lines.len(), 7, "{lines:?}");
     }
 
+    fn shown(out: &mut Vec<LogWrite>) -> String {
+        lines_of(&std::mem::take(out)).join("|")
+    }
+
+    #[test]
+    fn an_output_that_waits_for_the_other_is_not_wanted() {
+        let marks = marks();
+        let n = marks.nonce();
+        let mut output = Output::new(marks.clone(), &commands(), LogCursor::default(), LogCursor::default());
+        let mut out = Vec::new();
+        output.push(Physical::Stderr, format!("early\n\x1e{n} c 0\nlate").into(), &mut out);
+        assert_eq!(shown(&mut out), "stderr early");
+        assert!(!output.wants(Physical::Stderr) && output.wants(Physical::Stdout));
+        output.push(Physical::Stdout, format!("\x1e{n} c 0\n").into(), &mut out);
+        assert_eq!(shown(&mut out), "command one|stderr late");
+        assert!(!output.release(&mut out));
+    }
+
+    /// Marks that the job itself printed: of commands that there are not, of the past, of the largest number.
+    #[test]
+    fn forged_marks_hold_nothing_up_for_ever() {
+        let marks = marks();
+        let n = marks.nonce();
+        let mut output = Output::new(marks.clone(), &commands(), LogCursor::default(), LogCursor::default());
+        let mut out = Vec::new();
+        output.push(Physical::Stderr, format!("\x1e{n} c 4294967295\na\n").into(), &mut out);
+        output.push(Physical::Stdout, format!("\x1e{n} c 7\nb\n\x1e{n} c 0\nc\n").into(), &mut out);
+        assert_eq!(shown(&mut out), "stdout b|command one|stdout c");
+        assert!(output.release(&mut out));
+        assert_eq!(shown(&mut out), "stderr a");
+    }
+
+    #[test]
+    fn an_engine_that_comes_back_goes_on_in_the_middle() {
+        let marks = marks();
+        let outputs = example(&marks);
+        let at = |text: &str| outputs[0].find(text).unwrap() as u64;
+        let start = LogCursor { stdout: at("open"), ..LogCursor::default() };
+        let mut output = Output::new(marks.clone(), &commands(), start, start);
+        let mut out = Vec::new();
+        output.push(Physical::Stderr, outputs[1].clone().into(), &mut out);
+        assert_eq!(shown(&mut out), "stderr err one|stderr err two", "nobody knows where the other one is");
+        let mut output = Output::new(marks.clone(), &commands(), start, start);
+        let rest = Bytes::copy_from_slice(&outputs[0].as_bytes()[usize::try_from(start.stdout).unwrap()..]);
+        assert!(output.look_ahead(Physical::Stdout, &mut LookAhead::new(), rest.clone()));
+        output.push(Physical::Stderr, outputs[1].clone().into(), &mut out);
+        assert_eq!(shown(&mut out), "stderr err one");
+        output.push(Physical::Stdout, rest, &mut out);
+        let expected = "stdout open|command two|command lines|stdout out two|stdout \u{1e}other|stderr err two";
+        assert_eq!(shown(&mut out), expected);
+    }
+
     proptest! {
         /// G3: reading again from the start and going on at a stored cursor gives each line once.
         #[test]
@@ -265,18 +369,16 @@ mod tests {
             output.finish(&mut out);
             let (all, _) = logged(&marks, [&outputs[0], &outputs[1]], LogCursor::default(), next);
             let mut cursor = LogCursor::default();
-            let mut lines = 0;
             // A store moves the cursor at the ends of lines only.
             for write in out.iter().take(stored).filter(|write| write.bytes.ends_with(b"\n")) {
                 let (physical, end) = write.position.unwrap();
                 cursor.set_offset(physical, end);
             }
-            for write in &out {
-                let (physical, end) = write.position.unwrap();
-                if end <= cursor.offset(physical) {
-                    lines += write.bytes.iter().filter(|byte| **byte == b'\n').count();
-                }
-            }
+            let before: Vec<LogWrite> = out
+                .into_iter()
+                .filter(|write| write.position.is_some_and(|(physical, end)| end <= cursor.offset(physical)))
+                .collect();
+            let lines = lines_of(&before).len();
             let (rest, _) = logged(&marks, [&outputs[0], &outputs[1]], cursor, next);
             prop_assert_eq!(lines + rest.len(), all.len());
         }

@@ -20,13 +20,11 @@ pub(super) struct Sections {
     rest: BytesMut,
     /// The raw offset behind all that was cut.
     offset: u64,
-    /// Whether the job is within a line.
-    in_line: bool,
 }
 
 impl Sections {
     pub(super) fn new(offset: u64) -> Self {
-        Self { rest: BytesMut::new(), offset, in_line: false }
+        Self { rest: BytesMut::new(), offset }
     }
 
     pub(super) fn push(&mut self, marks: &Marks, bytes: Bytes, mut give: impl FnMut(Piece)) {
@@ -49,11 +47,6 @@ impl Sections {
                 }
                 Parsed::Mark(mark, length) => {
                     self.pass(bytes.split_to(at), &mut give);
-                    if self.in_line {
-                        // The mark's sign stands for the end of the line that the job left open.
-                        self.in_line = false;
-                        give(Piece::Bytes(Bytes::from_static(b"\n"), self.offset + 1));
-                    }
                     bytes.advance(length);
                     self.offset += length as u64;
                     give(Piece::Mark(mark, self.offset));
@@ -71,8 +64,7 @@ impl Sections {
     }
 
     fn pass(&mut self, bytes: Bytes, give: &mut impl FnMut(Piece)) {
-        if let Some(last) = bytes.last() {
-            self.in_line = *last != b'\n';
+        if !bytes.is_empty() {
             self.offset += bytes.len() as u64;
             give(Piece::Bytes(bytes, self.offset));
         }

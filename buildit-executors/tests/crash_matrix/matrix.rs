@@ -22,6 +22,13 @@ pub(crate) enum Target {
     Docker,
 }
 
+impl Target {
+    /// Whether jobs there come to this point: hosts have no services.
+    fn meets(self, point: CrashPoint) -> bool {
+        self == Self::Docker || point != CrashPoint::ServicesReady
+    }
+}
+
 /// How often a run is resumed before it counts as lost.
 const MOST_RESTARTS: usize = 3;
 
@@ -49,7 +56,7 @@ pub(crate) fn run(target: Target) {
         resumed_in[resumed_in.len() - 1],
     );
     println!("{hit:?}");
-    for point in CrashPoint::ALL {
+    for point in CrashPoint::ALL.into_iter().filter(|point| target.meets(*point)) {
         assert!(hit.contains_key(&point), "{point:?} was never hit");
     }
 }

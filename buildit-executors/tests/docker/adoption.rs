@@ -114,6 +114,22 @@ async fn a_second_start_runs_nothing() {
     world.end().await;
 }
 
+/// Podman makes such a container ready to run again, and forgets how it ended.
+#[tokio::test]
+#[ignore = "needs docker"]
+async fn a_job_that_somebody_attached_to_after_its_end_keeps_its_outcome() {
+    let world = World::docker().await;
+    let job = world.job("attached", &["echo ran; exit 7"]);
+    assert_eq!(world.run(&job).await.exit_code, Some(7));
+    let options = bollard::query_parameters::AttachContainerOptionsBuilder::new().stdin(true).stream(true).build();
+    drop(world.docker.attach_container(&job.id.backend_name(), Some(options)).await);
+    let ctx = world.context().cursor(world.host.cursor()).build();
+    let outcome = another_engine().await.run(&job, ctx).await.unwrap();
+    assert_eq!(outcome.exit_code, Some(7), "{outcome:?}");
+    assert_eq!(world.host.text(Stream::Stdout), ["ran"]);
+    world.end().await;
+}
+
 #[tokio::test]
 #[ignore = "needs docker"]
 async fn an_engine_without_its_lease_starts_nothing() {

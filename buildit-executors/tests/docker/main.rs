@@ -5,7 +5,9 @@
 
 mod adoption;
 mod basics;
+mod daemon;
 mod files;
+mod log;
 mod podman;
 mod registry;
 mod remote;

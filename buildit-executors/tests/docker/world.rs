@@ -10,7 +10,9 @@ use bollard::query_parameters::{
     CreateImageOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
 };
 use buildit::artifact::BlobStore;
-use buildit::executor::{Executor, JobContext, JobContextBuilder, JobHost, LeaseLost, LogCursor, LogError, LogWrite};
+use buildit::executor::{
+    Executor, JobContext, JobContextBuilder, JobHost, LeaseLost, LogCursor, LogError, LogWrite, Physical,
+};
 use buildit::id::{JobId, RunId};
 use buildit::job::{Environment, JobOutcome, JobSpec, Stream};
 use buildit::memory::MemoryStore;
@@ -38,13 +40,11 @@ impl World {
     pub(crate) async fn at(address: &str, options: DockerOptions) -> Self {
         let docker = Docker::connect_with_host(address).unwrap().negotiate_version().await.unwrap();
         see_to_image(&docker).await;
-        Self {
-            executor: docker::connect_to(address, options).await.unwrap(),
-            docker,
-            blobs: Arc::new(MemoryStore::new()),
-            run: RunId::new(),
-            host: Arc::default(),
-        }
+        Self::of(docker::connect_to(address, options).await.unwrap(), docker)
+    }
+
+    pub(crate) fn of(executor: DockerExecutor, docker: Docker) -> Self {
+        Self { executor, docker, blobs: Arc::new(MemoryStore::new()), run: RunId::new(), host: Arc::default() }
     }
 
     /// A job of a stage that runs these commands.
@@ -123,6 +123,8 @@ struct Logs {
     lines: Vec<(Stream, String)>,
     open: HashMap<Stream, Vec<u8>>,
     cursor: LogCursor,
+    /// The raw offsets behind what was taken.
+    taken: LogCursor,
     lease_lost: bool,
 }
 
@@ -145,7 +147,9 @@ impl Host {
 
     /// What an engine that died has not stored is gone.
     pub(crate) fn forget_open_lines(&self) {
-        self.state.lock().unwrap().open.clear();
+        let mut state = self.state.lock().unwrap();
+        state.open.clear();
+        state.taken = state.cursor;
     }
 
     pub(crate) fn lose_lease(&self) {
@@ -173,6 +177,19 @@ impl Host {
 impl JobHost for Host {
     async fn log(&self, _: &JobId, write: LogWrite) -> Result<(), LogError> {
         let mut state = self.state.lock().unwrap();
+        if let Some((physical, end)) = write.position {
+            // Bytes that were passed over, or an echo in the place of a mark, end a line that was begun.
+            let stream = if physical == Physical::Stdout { Stream::Stdout } else { Stream::Stderr };
+            let passed_over = end - write.bytes.len().min(end as usize) as u64 > state.taken.offset(physical);
+            if (passed_over || write.stream != stream)
+                && let Some(open) = state.open.remove(&stream).filter(|open| !open.is_empty())
+            {
+                state.lines.push((stream, String::from_utf8_lossy(&open).into_owned()));
+                let taken = state.taken.offset(physical);
+                state.cursor.set_offset(physical, taken);
+            }
+            state.taken.set_offset(physical, end);
+        }
         let mut open = state.open.remove(&write.stream).unwrap_or_default();
         open.extend_from_slice(&write.bytes);
         while let Some(end) = open.iter().position(|byte| *byte == b'\n') {

@@ -2,11 +2,13 @@
 #![cfg(all(feature = "local", target_os = "linux"))]
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::allow_attributes)]
 
+mod cgroup;
 mod host;
 mod outcome;
 mod processes;
 mod products;
 mod recovery;
+mod spool;
 
 use std::path::Path;
 use std::sync::Arc;

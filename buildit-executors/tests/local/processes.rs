@@ -1,13 +1,12 @@
 //! The processes of jobs: stopping, killing, leaving none.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use buildit::cancel::{CancelSignal, Stop};
 use buildit::executor::Executor;
 use buildit::job::{JobOutcome, Status, Stream};
 
-use crate::host::{Host, context, job};
+use crate::host::{context, job};
 use crate::{World, processes_of};
 
 /// Runs a job until its log holds `text`, asks it to stop and gives its outcome.
@@ -95,32 +94,5 @@ async fn no_child_becomes_a_zombie_when_nobody_follows() {
         let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
         assert!(!stat.contains(") Z "), "{stat}");
     }
-    world.leaves_nothing(&job).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hundred_mebibytes_arrive_whole_and_the_spool_stays_small() {
-    let mut world = World::new();
-    world.host = Arc::new(Host { count_only: true, ..Host::default() });
-    let line = "x".repeat(99);
-    let job = job(&[&format!("yes {line} | head -c 104857600; :")]);
-    assert_eq!(world.run(&job).await, JobOutcome::succeeded());
-    let kept = world.host.kept.lock().unwrap().bytes;
-    let echo = job.stage.run().unwrap().commands[0].source.len() as u64 + 1;
-    assert_eq!(kept, 104_857_600 + echo);
-    world.leaves_nothing(&job).await;
-}
-
-#[tokio::test]
-async fn a_job_that_writes_faster_than_it_is_read_waits() {
-    let mut world = World::new();
-    let state = world.state.path().to_owned();
-    world.executor = buildit::durable::Durable::new(
-        buildit_executors::local::LocalBackend::new(state).with_spool_limit(1024 * 1024),
-    );
-    world.host = Arc::new(Host { count_only: true, ..Host::default() });
-    let job = job(&["yes | head -c 33554432"]);
-    assert_eq!(world.run(&job).await, JobOutcome::succeeded());
-    assert_eq!(world.host.kept.lock().unwrap().bytes, 33_554_432 + 23);
     world.leaves_nothing(&job).await;
 }

@@ -119,6 +119,13 @@ impl JobHost for RunHost {
         }
     }
 
+    fn stored(&self, job: &JobId) -> LogCursor {
+        match self.open_writer(job) {
+            Some(writer) => writer.cursor(),
+            None => self.cursor(job),
+        }
+    }
+
     async fn confirm_lease(&self, job: &JobId) -> Result<(), LeaseLost> {
         let held = self.bus.token();
         let now = self.core.clock.now();

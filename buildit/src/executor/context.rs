@@ -56,6 +56,13 @@ pub trait JobHost: Debug + Send + Sync + 'static {
     /// [`LogError`] when the log cannot be stored.
     async fn flush(&self, job: &JobId) -> Result<(), LogError>;
 
+    /// How far the job's log is stored by now: what lies before may be given up by whoever wrote it. A host that does
+    /// not tell has nothing given up.
+    fn stored(&self, job: &JobId) -> LogCursor {
+        let _ = job;
+        LogCursor::default()
+    }
+
     /// Whether this engine still drives the run. Asked between the creation of a job and its release.
     ///
     /// # Errors
@@ -122,8 +129,8 @@ pub struct LogWrite {
     /// The physical output that the bytes were read from, and the raw offset behind them. The stored cursor follows
     /// it, line by line: with an offset, a line is stored once however often it is written, because the executor
     /// begins at the cursor. Bytes between two writes that were not passed on (markers) count as passed over, which
-    /// is possible only at the beginning of a line. A write of [`Stream::Command`] that is longer than the raw bytes
-    /// behind the last position stands in for all of them (an echo in place of its mark) and consists of whole lines.
+    /// end a line that was begun. A write of [`Stream::Command`] stands in for all raw bytes behind the last position
+    /// (an echo in place of its mark) and consists of whole lines, which are stored together.
     /// Without it the bytes come from nowhere that can be read again.
     pub position: Option<(Physical, u64)>,
 }
@@ -260,6 +267,12 @@ impl JobContext {
     /// [`LeaseLost`] when it does not, or nobody can tell.
     pub async fn confirm_lease(&self, job: &JobId) -> Result<(), LeaseLost> {
         self.shared.host.confirm_lease(job).await
+    }
+
+    /// How far the job's log is stored by now, as far as the host tells.
+    #[must_use]
+    pub fn stored(&self, job: &JobId) -> LogCursor {
+        self.host.stored(job)
     }
 
     /// The text with every secret of the run masked.

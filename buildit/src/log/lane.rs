@@ -55,7 +55,7 @@ impl Lane {
     /// passed over.
     pub(crate) fn push(&mut self, stream: Stream, mut bytes: Bytes, end: Option<u64>, out: &mut Vec<Piece>) {
         if let Some(end) = end {
-            if stream == Stream::Command && bytes.len() as u64 > end.saturating_sub(self.taken()) {
+            if stream == Stream::Command {
                 return self.stand_in(bytes, end, out);
             }
             let start = end.saturating_sub(bytes.len() as u64);
@@ -84,7 +84,7 @@ impl Lane {
         }
     }
 
-    /// Takes the echo of a command in place of the shorter mark that stands for it in the raw output.
+    /// Takes the echo of a command in place of the mark that stands for it in the raw output.
     fn stand_in(&mut self, bytes: Bytes, end: u64, out: &mut Vec<Piece>) {
         if end <= self.taken() {
             return;

@@ -59,7 +59,7 @@ enum Message {
 /// How far the log is stored, and why it goes no further.
 #[derive(Debug, Default)]
 struct Progress {
-    line: u64,
+    cursor: LogCursor,
     failure: Option<Failure>,
 }
 
@@ -122,7 +122,7 @@ impl LogWriter {
         observer: Option<Arc<dyn LogObserver>>,
     ) -> Self {
         let (sender, receiver) = mpsc::unbounded_channel();
-        let progress = Arc::new(std::sync::Mutex::new(Progress { line: cursor.line, failure: None }));
+        let progress = Arc::new(std::sync::Mutex::new(Progress { cursor, failure: None }));
         let task = Task {
             lanes: Lanes::new(&masker, cursor),
             append: Appender { store, job, token, cursor, observer },
@@ -171,11 +171,17 @@ impl LogWriter {
         Ok(line)
     }
 
+    /// How far the log is stored by now.
+    #[must_use]
+    pub fn cursor(&self) -> LogCursor {
+        self.progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner).cursor
+    }
+
     fn stored(&self) -> Result<u64, LogError> {
         let progress = self.progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match &progress.failure {
             Some(failure) => Err(failure.clone().into()),
-            None => Ok(progress.line),
+            None => Ok(progress.cursor.line),
         }
     }
 
@@ -270,7 +276,7 @@ impl Task {
         let stored = self.append.store(batch).await;
         let mut progress = self.progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match stored {
-            Ok(line) => progress.line = line,
+            Ok(()) => progress.cursor = self.append.cursor,
             Err(StoreError::Fenced) => progress.failure = Some(Failure::LeaseLost),
             Err(error) => progress.failure = Some(Failure::Store(Arc::new(error))),
         }
@@ -305,9 +311,9 @@ struct Appender {
 }
 
 impl Appender {
-    async fn store(&mut self, batch: &mut Batch) -> Result<u64, StoreError> {
+    async fn store(&mut self, batch: &mut Batch) -> Result<(), StoreError> {
         if batch.pieces.is_empty() {
-            return Ok(self.cursor.line);
+            return Ok(());
         }
         let mut cursor = self.cursor;
         let mut chunks = Vec::with_capacity(batch.pieces.len());
@@ -327,6 +333,6 @@ impl Appender {
         if let Some(observer) = &self.observer {
             observer.stored(&self.job, &chunks);
         }
-        Ok(cursor.line)
+        Ok(())
     }
 }

@@ -210,6 +210,11 @@ impl JobHost for TestHost {
         self.writer(job).await?.flush().await.map(drop)
     }
 
+    fn stored(&self, job: &JobId) -> LogCursor {
+        let writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+        writers.get(job).map(LogWriter::cursor).unwrap_or_default()
+    }
+
     async fn confirm_lease(&self, _: &JobId) -> Result<(), LeaseLost> {
         if self.is_lease_lost.load(Ordering::Acquire) { Err(LeaseLost) } else { Ok(()) }
     }
