@@ -53,6 +53,7 @@ mod host;
 mod launch;
 mod lease;
 mod message;
+mod missing;
 mod options;
 mod params;
 mod placement;

@@ -27,10 +27,14 @@ impl Debug for RunSecrets {
 }
 
 impl RunSecrets {
-    /// Asks the source for every secret that the pipeline names.
-    pub(super) async fn find(spec: &PipelineSpec, source: &dyn SecretSource) -> Result<Self, SecretError> {
+    /// Asks the source for every secret that the pipeline and its selected stages name.
+    pub(super) async fn find(
+        spec: &PipelineSpec,
+        selected: &[bool],
+        source: &dyn SecretSource,
+    ) -> Result<Self, SecretError> {
         let mut found = Self::default();
-        for name in names(spec) {
+        for name in names(spec, selected) {
             match source.secret(&name).await? {
                 Some(value) => drop(found.values.insert(name, value)),
                 None => found.missing.push(name),
@@ -68,13 +72,13 @@ impl RunSecrets {
     }
 }
 
-/// The names of all secrets that a pipeline refers to.
-fn names(spec: &PipelineSpec) -> BTreeSet<String> {
+/// The names of all secrets that a pipeline and its selected stages refer to.
+fn names(spec: &PipelineSpec, selected: &[bool]) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for text in spec.env.values() {
         in_text(text, &mut names);
     }
-    for stage in &spec.stages {
+    for (stage, _) in spec.stages.iter().zip(selected).filter(|(_, selected)| **selected) {
         of_stage(stage, &mut names);
     }
     names
@@ -97,7 +101,7 @@ fn of_stage(stage: &StageSpec, names: &mut BTreeSet<String>) {
     }
 }
 
-fn in_text(text: &str, names: &mut BTreeSet<String>) {
+pub(super) fn in_text(text: &str, names: &mut BTreeSet<String>) {
     if !may_refer(text) {
         return;
     }
@@ -108,7 +112,7 @@ fn in_text(text: &str, names: &mut BTreeSet<String>) {
     }
 }
 
-fn in_reference(reference: &Reference, names: &mut BTreeSet<String>) {
+pub(super) fn in_reference(reference: &Reference, names: &mut BTreeSet<String>) {
     if let Variable::Secret(name) = &reference.variable {
         names.insert(name.clone());
     }
