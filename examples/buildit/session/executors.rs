@@ -8,7 +8,7 @@ use buildit::durable::Durable;
 use buildit::engine::EngineBuilder;
 use buildit::executor::ExecutorError;
 use buildit::id::{JobId, RunId};
-use buildit::pipeline::PipelineSpec;
+use buildit::plan::Plan;
 use buildit_executors::docker::{DockerBackend, DockerOptions};
 use buildit_executors::local::LocalBackend;
 
@@ -58,19 +58,18 @@ impl Executors {
         Self { local: Arc::new(local), docker: None, hold }
     }
 
-    /// Adds them to an engine. A container engine is looked for only when these pipelines may need one, because most
-    /// do not and not every machine has one.
-    pub(crate) async fn register<'a>(
+    /// Adds them to an engine. A container engine is looked for only when these pipelines, of which these stages were
+    /// asked for, may need one, because most do not and not every machine has one.
+    pub(crate) async fn register(
         &mut self,
         mut engine: EngineBuilder,
-        pipelines: impl IntoIterator<Item = &'a PipelineSpec>,
+        pipelines: &[(&Plan, &[String])],
         asked: Option<&str>,
     ) -> Result<EngineBuilder, ExecutorError> {
         engine = engine.executor(Durable::new(Arc::clone(&self.local)));
-        let mut pipelines = pipelines.into_iter();
         let needed = match asked {
             Some(name) => name == "docker",
-            None => pipelines.any(needs_containers),
+            None => pipelines.iter().any(|(plan, only)| needs_containers(plan, only)),
         };
         if needed {
             let docker = Arc::new(Held::new(DockerBackend::connect(DockerOptions::new()).await?, self.hold));
@@ -98,9 +97,16 @@ impl Executors {
     }
 }
 
-fn needs_containers(pipeline: &PipelineSpec) -> bool {
-    pipeline.stages.iter().any(|stage| match &stage.executor {
+/// Whether a container engine may be needed when these stages were asked for, or all.
+pub(super) fn needs_containers(plan: &Plan, only: &[String]) -> bool {
+    let stages = &plan.spec().stages;
+    let mut needing = stages.iter().enumerate().filter(|(_, stage)| match &stage.executor {
         Some(executor) => *executor == "docker",
         None => stage.image.is_some(),
-    })
+    });
+    // What is wrong with the choice of stages is told when the run starts.
+    match plan.graph().select(plan.spec(), only.iter().map(String::as_str)) {
+        Ok(selected) => needing.any(|(index, _)| selected[index]),
+        Err(_) => needing.next().is_some(),
+    }
 }
