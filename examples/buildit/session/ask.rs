@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use super::Answers;
 use crate::out::Out;
 use crate::report::{Mark, Theme};
-use crate::text::{Keep, sanitize};
+use crate::text::{Keep, sanitize, width, wrap};
 
 /// A question that is on the terminal. Dropping it takes the question back.
 #[derive(Debug)]
@@ -37,13 +37,28 @@ impl Drop for Asked {
 
 /// Asks whether a stage may go on, and for its fields.
 pub(crate) fn ask(stage: &str, message: &str, fields: &[ApprovalField], answers: &Answers, theme: Theme) -> Asked {
-    let question = sanitize(message, Keep::Nothing).into_owned();
-    let title = format!("{}{} waits for approval: {question}", theme.shape(Mark::Waiting), theme.strong(stage));
+    let columns = console::Term::stderr().size_checked().map_or(80, |(_, columns)| usize::from(columns));
+    let head = format!("{stage} waits for approval");
+    let mut title: Vec<String> = wrap(&head, columns.saturating_sub(3))
+        .iter()
+        .zip(std::iter::once(theme.shape(Mark::Waiting)).chain(std::iter::repeat("  ".to_owned())))
+        .map(|(line, before)| format!("{before}{}", theme.strong(line)))
+        .collect();
+    // What is asked when a pipeline says nothing is said already.
+    if message != format!("Approve `{stage}`?") {
+        title.extend(indented(&sanitize(message, Keep::Nothing), columns));
+    }
+    let title = title.join("\n");
     let (fields, answers, lines) = (fields.to_vec(), answers.clone(), typed());
     Asked(tokio::spawn(async move {
         let mut lines = lines.lock().await;
-        converse(&title, &fields, &answers, &mut Person { lines: &mut lines, out: Out::stderr() }).await
+        converse(&title, &fields, &answers, &mut Person { lines: &mut lines, out: Out::stderr(), columns }).await
     }))
+}
+
+/// Text below a question.
+fn indented(text: &str, columns: usize) -> impl Iterator<Item = String> {
+    wrap(text, columns.saturating_sub(3)).into_iter().map(|line| format!("  {line}"))
 }
 
 type Lines = Arc<Mutex<UnboundedReceiver<String>>>;
@@ -69,6 +84,8 @@ fn typed() -> Lines {
 struct Person<'a> {
     lines: &'a mut UnboundedReceiver<String>,
     out: Out,
+    /// How wide the terminal is.
+    columns: usize,
 }
 
 impl Person<'_> {
@@ -100,12 +117,19 @@ async fn converse(
     Some(approval)
 }
 
+/// The room that an answer should have beside its question; otherwise what describes the field goes above it.
+const ANSWER: usize = 20;
+
 /// Asks for a field until the answer is allowed.
 async fn fill_in(field: &ApprovalField, default: Option<&str>, person: &mut Person<'_>) -> Option<String> {
-    let hint =
-        field.description.as_ref().map(|text| format!(", {}", sanitize(text, Keep::Nothing))).unwrap_or_default();
+    let described = field.description.as_ref().map(|text| sanitize(text, Keep::Nothing)).unwrap_or_default();
+    let mut hint = if described.is_empty() { String::new() } else { format!(", {described}") };
     let choices = if field.choices.is_empty() { String::new() } else { format!(" ({})", field.choices.join(", ")) };
     let shown = default.map(|default| format!(" [{default}]")).unwrap_or_default();
+    if width(&format!("  {}{hint}{choices}{shown}: ", field.name)) + ANSWER > person.columns {
+        indented(&described, person.columns).for_each(|line| person.out.line(&line));
+        hint.clear();
+    }
     loop {
         let answer = person.answer(&format!("  {}{hint}{choices}{shown}: ", field.name)).await?;
         let value = if answer.is_empty() { default.unwrap_or_default() } else { &answer };
@@ -147,8 +171,8 @@ mod tests {
         answers.iter().for_each(|answer| sender.send((*answer).to_owned()).unwrap());
         drop(sender);
         let page = Page::default();
-        let mut person = Person { lines: &mut lines, out: page.out() };
-        let approval = converse("ship waits for approval: Ship?", &fields(), &Answers::default(), &mut person).await;
+        let mut person = Person { lines: &mut lines, out: page.out(), columns: 80 };
+        let approval = converse("ship waits for approval", &fields(), &Answers::default(), &mut person).await;
         // What a person types ends the line; here nobody types.
         (approval, page.text().replace("] ", "]\n").replace(": ", ":\n"))
     }

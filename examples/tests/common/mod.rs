@@ -7,6 +7,8 @@
     reason = "each test file is a program of its own and uses a part of it; what fails here fails a test"
 )]
 
+pub mod terminal;
+
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
