@@ -96,7 +96,9 @@ fn what_only_other_stages_need_is_not_asked_for() {
 
 #[test]
 fn a_secret_that_is_missing_is_told_where_it_is_used() {
-    let project = Project::new("pipeline \"p\"\nstage \"a\" { run \"true\" }\nstage \"b\" { env \"X\" \"a${secrets.T}\"; run \"true\" }");
+    let project = Project::new(
+        "pipeline \"p\"\nstage \"a\" { run \"true\" }\nstage \"b\" { env \"X\" \"a${secrets.T}\"; run \"true\" }",
+    );
     let done = project.json(&[]).exits(2);
     let told = &done.objects()[0];
     assert_eq!((told["code"].as_str(), told["line"].as_u64()), (Some("missing-secret"), Some(3)), "{told}");

@@ -43,12 +43,17 @@ fn watched(rows: u16, columns: u16) -> (String, String) {
 #[test]
 fn a_wide_terminal_shows_all() {
     let (tree, end) = watched(40, 120);
-    for wanted in ["check-formatting-of-everything", "0 of 2 cells", "after integration-tests-against-a-real-database"] {
+    for wanted in ["check-formatting-of-everything", "0 of 2 cells", "after integration-tests-against-a-real-database"]
+    {
         assert!(tree.contains(wanted), "{wanted} is not in\n{tree}");
     }
-    for wanted in
-        ["exit code 7", "no such table", "4 stages: 2 succeeded, 1 failed, 1 skipped", "long-name #1  main", "failed in"]
-    {
+    for wanted in [
+        "exit code 7",
+        "no such table",
+        "4 stages: 2 succeeded, 1 failed, 1 skipped",
+        "long-name #1  main",
+        "failed in",
+    ] {
         assert!(end.contains(wanted), "{wanted} is not in\n{end}");
     }
     // The tree is gone: nothing is said twice.
@@ -102,4 +107,73 @@ fn ctrl_c_ends_a_question_and_the_run() {
     terminal.types("\u{3}");
     assert_eq!(terminal.end(), 130, "{}", terminal.screen());
     assert!(terminal.screen().contains("cancelled"), "{}", terminal.screen());
+}
+
+#[test]
+fn a_shell_opens_where_a_stage_failed() {
+    let project = Project::new(
+        r##"
+        pipeline "p"
+        env "FROM" "${run.event}-run"
+        stage "asks" { approval; run "true" }
+        stage "fails" {
+            needs "asks"
+            workdir "sub"
+            secrets "TOKEN"
+            run "echo made > made.txt; exit 3"
+        }
+        "##,
+    );
+    project.write("sub/x", "");
+    project.write("token", "s3cr3t-value");
+    let args = ["run", "--shell-on-failure", "--secret-file", "TOKEN=token"];
+    let mut terminal = Terminal::run(&project, &args, 50, 120);
+    terminal.until("Approve? [y/n]");
+    terminal.types("y\n");
+    terminal.until("a shell where fails failed");
+    // The answers are in a file: a screen also shows what was typed.
+    let seen = project.state().join("seen");
+    let line = format!(
+        "echo \"$FROM $TOKEN $(cat made.txt) ${{PWD##*/}} ${{BUILDIT_JOB_ID-none}}\" > {}; exit\n",
+        seen.display()
+    );
+    terminal.types(&line);
+    assert_eq!(terminal.end(), 1, "{}", terminal.screen());
+    assert_eq!(fs::read_to_string(seen).unwrap(), "manual-run s3cr3t-value made sub none\n");
+    assert_eq!(project.left(), Vec::<std::path::PathBuf>::new());
+}
+
+#[test]
+#[ignore = "needs docker"]
+fn a_shell_opens_in_the_container_that_failed() {
+    let project = Project::new(
+        r##"
+        pipeline "p"
+        stage "fails" {
+            image "busybox:local" pull="never"
+            secrets "TOKEN"
+            env "FROM" "${run.event}-run"
+            run "echo made > made.txt; exit 3"
+        }
+        "##,
+    );
+    project.write("token", "s3cr3t-value");
+    let args = ["run", "--shell-on-failure", "--secret-file", "TOKEN=token"];
+    let mut terminal = Terminal::run(&project, &args, 50, 120);
+    terminal.until("a shell where fails failed");
+    terminal.until("/buildit/workspace #");
+    // What is typed has not the words that are waited for.
+    terminal.types("echo seen:$FROM:${#TOKEN}:$(cat made.txt):$PWD\n");
+    terminal.until("seen:manual-run:12:made:/buildit/workspace");
+    let docker = |args: &[&str]| {
+        let output = std::process::Command::new("docker").args(args).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let name = docker(&["ps", "--filter", "name=-shell", "--format", "{{.Names}}"]);
+    let configuration = docker(&["inspect", name.lines().next().unwrap()]);
+    assert!(configuration.contains("manual-run") && !configuration.contains("s3cr3t-value"), "{configuration}");
+    terminal.types("exit\n");
+    assert_eq!(terminal.end(), 1, "{}", terminal.screen());
+    let job = name.trim().trim_end_matches("-shell");
+    assert_eq!(docker(&["ps", "--all", "--quiet", "--filter", &format!("name={job}")]), "");
 }

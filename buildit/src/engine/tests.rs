@@ -237,8 +237,10 @@ async fn only_what_can_run_must_be_able_to() {
 async fn g4_a_context_that_holds_a_secret_is_refused_before_it_is_kept() {
     let secrets = MemorySecrets::new().with("TOKEN", "hunter22");
     let engine = Engine::builder().executor(scripted(Script::new())).clock(clock()).secrets(secrets).build().unwrap();
-    let pipeline =
-        PipelineBuilder::new("shop").param("word", "x").stage(StageBuilder::run("a", "true").secrets(["TOKEN"])).build();
+    let pipeline = PipelineBuilder::new("shop")
+        .param("word", "x")
+        .stage(StageBuilder::run("a", "true").secrets(["TOKEN"]))
+        .build();
     let text = |text: &str| indexmap::IndexMap::from([("word".to_owned(), text.to_owned())]);
     let clear = "see hunter22";
     // In another of its forms: base64.

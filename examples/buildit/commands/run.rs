@@ -244,7 +244,7 @@ impl Session {
         let report = run.wait().await.map_err(Failure::backend)?;
         reporter.finish(&board);
         if self.args.shell_on_failure {
-            open_shells(&board, executors, spec, self.look).await;
+            open_shells(&board, executors, self.look, signals).await;
         }
         if self.args.keep {
             kept(&board, executors);

@@ -246,11 +246,7 @@ fn an_infrastructure_failure_is_told_from_a_stage_that_failed() {
 
 #[test]
 fn a_notice_is_no_command() {
-    let line = |text: &str| LogLine {
-        line: 1,
-        time: Timestamp::UNIX_EPOCH,
-        stream: Stream::Command,
-        text: text.into(),
-    };
+    let line =
+        |text: &str| LogLine { line: 1, time: Timestamp::UNIX_EPOCH, stream: Stream::Command, text: text.into() };
     assert_eq!((super::sign(&line("cargo test")), super::sign(&line("buildit: pulling alpine"))), ("+ ", ""));
 }

@@ -1,6 +1,5 @@
 //! Asks a person at the terminal.
 
-use std::io::BufRead;
 use std::sync::{Arc, OnceLock};
 
 use buildit::event::Approval;
@@ -61,28 +60,50 @@ fn indented(text: &str, columns: usize) -> impl Iterator<Item = String> {
     wrap(text, columns.saturating_sub(3)).into_iter().map(|line| format!("  {line}"))
 }
 
-type Lines = Arc<Mutex<UnboundedReceiver<String>>>;
+/// What is typed, line by line.
+struct Typed {
+    wanted: std::sync::mpsc::Sender<()>,
+    lines: UnboundedReceiver<String>,
+    /// Whether a line is wanted that has not come.
+    open: bool,
+}
 
-/// What is typed, line by line. Reading a terminal cannot be broken off, so one thread does it for the whole life of
-/// the process, and a question that is taken back leaves nobody behind who swallows the next answer.
-fn typed() -> Lines {
-    static LINES: OnceLock<Lines> = OnceLock::new();
-    Arc::clone(LINES.get_or_init(|| {
-        let (sender, receiver) = unbounded_channel();
+impl Typed {
+    /// The next line; `None` when the terminal is closed.
+    async fn line(&mut self) -> Option<String> {
+        if !self.open {
+            self.wanted.send(()).ok()?;
+            self.open = true;
+        }
+        let line = self.lines.recv().await;
+        self.open = false;
+        line
+    }
+}
+
+/// Reading a terminal cannot be broken off, so one thread does it for the whole life of the process, and a question
+/// that is taken back leaves nobody behind who swallows the next answer. It reads only what was asked for: a shell
+/// that is opened later reads the same terminal.
+fn typed() -> Arc<Mutex<Typed>> {
+    static TYPED: OnceLock<Arc<Mutex<Typed>>> = OnceLock::new();
+    Arc::clone(TYPED.get_or_init(|| {
+        let (wanted, wants) = std::sync::mpsc::channel();
+        let (sender, lines) = unbounded_channel();
         std::thread::spawn(move || {
-            for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+            let mut typed = std::io::stdin().lines();
+            while let (Ok(()), Some(Ok(line))) = (wants.recv(), typed.next()) {
                 if sender.send(line).is_err() {
                     break;
                 }
             }
         });
-        Arc::new(Mutex::new(receiver))
+        Arc::new(Mutex::new(Typed { wanted, lines, open: false }))
     }))
 }
 
 /// Where questions are put.
 struct Person<'a> {
-    lines: &'a mut UnboundedReceiver<String>,
+    lines: &'a mut Typed,
     out: Out,
     /// How wide the terminal is.
     columns: usize,
@@ -91,7 +112,7 @@ struct Person<'a> {
 impl Person<'_> {
     async fn answer(&mut self, prompt: &str) -> Option<String> {
         self.out.text(prompt);
-        Some(self.lines.recv().await?.trim().to_owned())
+        Some(self.lines.line().await?.trim().to_owned())
     }
 }
 
@@ -167,10 +188,12 @@ mod tests {
     }
 
     async fn talk(answers: &[&str]) -> (Option<Approval>, String) {
-        let (sender, mut lines) = unbounded_channel();
+        let (sender, lines) = unbounded_channel();
+        let (wanted, _wants) = std::sync::mpsc::channel();
         answers.iter().for_each(|answer| sender.send((*answer).to_owned()).unwrap());
         drop(sender);
         let page = Page::default();
+        let mut lines = Typed { wanted, lines, open: false };
         let mut person = Person { lines: &mut lines, out: page.out(), columns: 80 };
         let approval = converse("ship waits for approval", &fields(), &Answers::default(), &mut person).await;
         // What a person types ends the line; here nobody types.

@@ -13,6 +13,7 @@ use buildit_executors::docker::{DockerBackend, DockerOptions};
 use buildit_executors::local::LocalBackend;
 
 use super::held::{Held, Hold};
+use super::scene::{Scene, Scenes, Witnessed};
 use crate::args::RunArgs;
 
 /// The executors that this process registers with its engine.
@@ -21,6 +22,8 @@ pub(crate) struct Executors {
     local: Arc<LocalBackend>,
     docker: Option<Arc<Held<DockerBackend>>>,
     hold: Hold,
+    /// Where the scenes of failed jobs go, when somebody will look at them.
+    scenes: Option<Scenes>,
 }
 
 /// What is left of a job, for a person to look at.
@@ -55,7 +58,8 @@ impl Executors {
         } else if hold != Hold::Nothing {
             local = local.with_kept_workspaces();
         }
-        Self { local: Arc::new(local), docker: None, hold }
+        let scenes = args.shell_on_failure.then(Scenes::default);
+        Self { local: Arc::new(local), docker: None, hold, scenes }
     }
 
     /// Adds them to an engine. A container engine is looked for only when these pipelines, of which these stages were
@@ -66,7 +70,7 @@ impl Executors {
         pipelines: &[(&Plan, &[String])],
         asked: Option<&str>,
     ) -> Result<EngineBuilder, ExecutorError> {
-        engine = engine.executor(Durable::new(Arc::clone(&self.local)));
+        engine = engine.executor(Durable::new(Witnessed::new(Arc::clone(&self.local), self.scenes.clone())));
         let needed = match asked {
             Some(name) => name == "docker",
             None => pipelines.iter().any(|(plan, only)| needs_containers(plan, only)),
@@ -74,7 +78,7 @@ impl Executors {
         if needed {
             let docker = Arc::new(Held::new(DockerBackend::connect(DockerOptions::new()).await?, self.hold));
             self.docker = Some(Arc::clone(&docker));
-            engine = engine.executor(Durable::new(docker));
+            engine = engine.executor(Durable::new(Witnessed::new(docker, self.scenes.clone())));
         }
         Ok(engine)
     }
@@ -85,6 +89,16 @@ impl Executors {
             return Some(Remains::Container(job.backend_name()));
         }
         Some(self.local.workspace(job)).filter(|folder| folder.is_dir()).map(Remains::Folder)
+    }
+
+    /// What a job that failed had around it.
+    pub(crate) fn scene(&self, job: &JobId) -> Option<Scene> {
+        self.scenes.as_ref()?.of(job)
+    }
+
+    /// The container engine that this process uses.
+    pub(crate) fn containers(&self) -> Option<&DockerBackend> {
+        self.docker.as_deref().map(Held::inner)
     }
 
     /// Removes what was kept of a run.

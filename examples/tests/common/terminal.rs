@@ -69,9 +69,11 @@ impl Terminal {
         self.parser.process(&bytes[..count]);
         let screen = self.parser.screen();
         let (rows, columns) = screen.size();
-        self.wrapped.extend((0..rows).filter(|&row| screen.row_wrapped(row)).filter_map(|row| {
-            screen.rows(0, columns).nth(usize::from(row))
-        }));
+        self.wrapped.extend(
+            (0..rows)
+                .filter(|&row| screen.row_wrapped(row))
+                .filter_map(|row| screen.rows(0, columns).nth(usize::from(row))),
+        );
         count > 0
     }
 }
