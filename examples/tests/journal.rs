@@ -1,4 +1,5 @@
 //! A run survives the death of the process that drives it.
+#![expect(clippy::unwrap_used, reason = "what fails in a test fails it")]
 
 mod common;
 

@@ -29,10 +29,10 @@ impl Keep {
     /// A store in this journal, or else in a folder of its own below `state`.
     pub(crate) fn open(journal: Option<&Path>, state: &Path) -> Result<Self, StoreError> {
         let broken = |source: io::Error| StoreError::Backend { name: "journal", source: source.into() };
-        make(state).map_err(broken)?;
         if let Some(journal) = journal {
             return Ok(Self { store: MemoryStore::journaled(journal)?, _folder: None });
         }
+        make(state).map_err(broken)?;
         let _making = exclusively(state).map_err(broken)?;
         let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(state).map_err(broken)?;
         Ok(Self { store: MemoryStore::journaled(folder.path())?, _folder: Some(folder) })
