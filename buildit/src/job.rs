@@ -282,9 +282,13 @@ pub enum Stream {
     Stdout,
     /// The job's standard error.
     Stderr,
-    /// The echo of a command before it runs, and notices of the engine itself.
+    /// The echo of a command before it runs, and notices of the engine itself (an image is pulled), which begin with
+    /// [`NOTICE`].
     Command,
 }
+
+/// What tells a notice on [`Stream::Command`] from the echo of a command.
+pub const NOTICE: &str = "buildit: ";
 
 impl Stream {
     /// The word as scripts read it.

@@ -94,6 +94,7 @@ pub mod fault;
 pub mod graph;
 pub mod id;
 pub mod job;
+pub mod kept;
 #[cfg(feature = "engine")]
 #[cfg_attr(docsrs, doc(cfg(feature = "engine")))]
 pub mod log;

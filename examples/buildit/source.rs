@@ -30,6 +30,14 @@ pub(crate) fn folder(named: Option<&Path>) -> Result<PathBuf, Failure> {
     Ok(folder)
 }
 
+/// Where a repository keeps its `HEAD`: `.git`, or what that names when it is a file, as in a worktree.
+pub(crate) fn git_folder(root: &Path) -> PathBuf {
+    let dot_git = root.join(".git");
+    let named = std::fs::read_to_string(&dot_git).ok();
+    let named = named.as_deref().and_then(|text| text.trim_end().strip_prefix("gitdir: "));
+    named.map_or(dot_git, |named| root.join(named))
+}
+
 /// The repository around a folder: the nearest one that holds `.git` (a file, in a work tree or a submodule).
 pub(crate) fn repository(folder: &Path) -> Option<PathBuf> {
     let folder = folder.canonicalize().ok()?;

@@ -50,3 +50,32 @@ fn fields_are_filled_in() {
     let done = project.json(&["--approve-all", "--approve-field", "note=it's time"]).exits(0);
     assert_eq!(done.log("ship"), ["by it's time"]);
 }
+
+#[test]
+fn a_run_that_goes_on_is_refused_as_one_that_starts_is() {
+    let project = Project::new(
+        r##"
+        pipeline "p"
+        stage "a" { run #"echo go > "$STARTED"; read -r answer < "$GO"; echo "got $answer""# }
+        stage "ship" { needs "a"; approval { message "Ship it?" }; run "echo by ${approval.by}" }
+        "##,
+    );
+    let (begun, go) = (project.pipe("started"), project.pipe("go"));
+    let pairs = [format!("STARTED={}", begun.display()), format!("GO={}", go.display())];
+    let journal = project.state().join("journal");
+    let mut args = vec!["run", "--output", "json", "--journal", journal.to_str().unwrap()];
+    pairs.iter().for_each(|pair| args.extend(["--env", pair]));
+    let given: Vec<&str> = args.iter().copied().chain(["--approve", "ship"]).collect();
+    let mut child = project.command(&given).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    assert_eq!(std::fs::read_to_string(&begun).unwrap(), "go\n");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let done = project.buildit(&args).exits(2);
+    assert_eq!(done.objects()[0]["code"], "approval-needed");
+    assert!(done.of_type("run_started").is_empty());
+    // It is as it was, and so is its job.
+    let child = project.command(&given).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    std::fs::write(&go, "it\n").unwrap();
+    let done = common::Done::of(child.wait_with_output().unwrap()).exits(0);
+    assert_eq!((done.log("a"), done.log("ship")), (vec!["got it".to_owned()], vec!["by ann".to_owned()]));
+}

@@ -73,6 +73,58 @@ fn only_a_stage_and_what_it_needs_runs() {
 }
 
 #[test]
+fn what_only_other_stages_need_is_not_asked_for() {
+    let project = Project::new(
+        r#"
+        pipeline "p"
+        stage "a" { run "true" }
+        stage "b" { needs "a"; run "echo b" }
+        stage "c" { secrets "TOKEN"; run "true" }
+        stage "d" { image "busybox"; run "true" }
+        stage "e" { approval; runs-on "gpu"; run "true" }
+        "#,
+    );
+    let mut command = project.command(&["run", "--output", "json", "--stage", "b"]);
+    // Nobody answers there.
+    let nowhere = format!("unix://{}/no.sock", project.state().display());
+    let done = common::Done::of(command.env("DOCKER_HOST", &nowhere).output().unwrap()).exits(0);
+    assert_eq!((done.log("b"), done.status("d")), (vec!["b".into()], "skipped".into()));
+    let mut command = project.command(&["run", "--output", "json", "--stage", "d"]);
+    common::Done::of(command.env("DOCKER_HOST", &nowhere).output().unwrap()).exits(3);
+    project.json(&["--stage", "e"]).exits(2);
+}
+
+#[test]
+fn a_secret_that_is_missing_is_told_where_it_is_used() {
+    let project = Project::new(
+        "pipeline \"p\"\nstage \"a\" { run \"true\" }\nstage \"b\" { env \"X\" \"a${secrets.T}\"; run \"true\" }",
+    );
+    let done = project.json(&[]).exits(2);
+    let told = &done.objects()[0];
+    assert_eq!((told["code"].as_str(), told["line"].as_u64()), (Some("missing-secret"), Some(3)), "{told}");
+    let done = project.buildit(&["run"]).exits(2);
+    assert!(done.stderr.contains("${secrets.T}"), "{}", done.stderr);
+}
+
+#[test]
+fn g4_a_secret_in_an_argument_is_refused_and_nothing_is_kept_of_it() {
+    let project = Project::new(
+        "pipeline \"p\"\nparam \"word\" default=\"x\"\nstage \"a\" { secrets \"TOKEN\"; run \"echo ${params.word}\" }",
+    );
+    for pair in [["--param", "word=s3cr3t-value"], ["--env", "A=s3cr3t-value"], ["--custom", "a=s3cr3t-value"]] {
+        let mut args = vec!["run", "--output", "json", "--secret", "TOKEN", "--journal", "journal"];
+        args.extend(pair);
+        let done = common::Done::of(project.command(&args).env("TOKEN", "s3cr3t-value").output().unwrap()).exits(2);
+        assert_eq!(done.objects()[0]["code"], "secret-in-clear", "{}", done.stdout);
+        assert!(!done.stdout.contains("s3cr3t-value") && !done.stderr.contains("s3cr3t-value"));
+    }
+    let kept = common::files(&project.path().join("journal"));
+    assert!(!kept.is_empty());
+    let holds = |path: &std::path::PathBuf| String::from_utf8_lossy(&std::fs::read(path).unwrap()).contains("s3cr3t");
+    assert!(!kept.iter().any(holds), "{kept:?}");
+}
+
+#[test]
 fn a_run_starts_whatever_the_triggers_say() {
     let project = Project::new("pipeline \"p\"\non \"tag\" pattern=\"v*\"\nstage \"a\" { run \"true\" }");
     project.json(&[]).exits(0);
@@ -112,14 +164,7 @@ fn kept_workspaces_are_there_and_named() {
 fn nothing_is_left_of_a_run() {
     let project = Project::new("pipeline \"p\"\nstage \"a\" { run \"echo x > made.txt; sleep 1000 & echo started\" }");
     project.json(&[]).exits(0);
-    let mut left = Vec::new();
-    let mut folders = vec![project.state().to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
-            if entry.file_type().unwrap().is_dir() { folders.push(entry.path()) } else { left.push(entry.path()) }
-        }
-    }
-    assert!(left.is_empty(), "{left:?}");
+    assert_eq!(project.left(), Vec::<std::path::PathBuf>::new());
 }
 
 #[test]

@@ -73,6 +73,16 @@ fn init_writes_a_pipeline_that_runs() {
 }
 
 #[test]
+fn init_knows_the_branch_of_a_worktree() {
+    let project = Project::new(GOOD);
+    project.git(&["commit", "-q", "--allow-empty", "-m", "x"]);
+    project.git(&["worktree", "add", "-q", "-b", "trunk", "linked"]);
+    let done = project.buildit(&["init", "linked"]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert!(project.read("linked/.buildit.kdl").contains("\"trunk\""), "{}", project.read("linked/.buildit.kdl"));
+}
+
+#[test]
 fn init_knows_makefiles() {
     let project = Project::new("");
     project.write("Makefile", "test:\n\t@echo tested\nbuild:\n\t@echo built\n");

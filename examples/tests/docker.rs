@@ -46,3 +46,32 @@ fn a_container_that_is_kept_is_there_and_named() {
     assert!(removed.status.success(), "{}", String::from_utf8_lossy(&removed.stderr));
     assert_eq!(String::from_utf8_lossy(&removed.stdout).lines().count(), 2);
 }
+
+#[test]
+#[ignore = "needs docker"]
+fn g8_a_container_that_a_killed_run_left_goes_with_the_next_run() {
+    use std::io::{BufRead, BufReader};
+    let project = Project::new(&format!(
+        r##"
+        pipeline "p"
+        stage "waits" {{ image "{IMAGE}" pull="never"; run "echo up; sleep 1000" }}
+        stage "quick" {{ run "true" }}
+        "##
+    ));
+    let mut command = project.command(&["run", "--output", "json", "--stage", "waits"]);
+    let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap_or_else(|error| panic!("{error}"));
+    let mut lines = BufReader::new(child.stdout.take().unwrap_or_else(|| panic!("no output"))).lines();
+    let started = lines.find_map(|line| line.ok().filter(|line| line.contains("\"up\"")));
+    let started: serde_json::Value = serde_json::from_str(&started.unwrap_or_default()).unwrap_or_default();
+    let run = started["run"].as_str().unwrap_or_default().replace('-', "");
+    assert!(child.kill().is_ok() && child.wait().is_ok());
+    let there = || {
+        let filter = format!("name=bi-{run}");
+        let output = Command::new("docker").args(["ps", "--all", "--quiet", "--filter", &filter]).output();
+        let output = output.unwrap_or_else(|error| panic!("{error}"));
+        String::from_utf8_lossy(&output.stdout).lines().count()
+    };
+    assert_eq!(there(), 1);
+    project.json(&["--stage", "quick"]).exits(0);
+    assert_eq!((there(), project.left()), (0, Vec::new()));
+}

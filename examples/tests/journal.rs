@@ -1,9 +1,11 @@
 //! A run survives the death of the process that drives it.
+#![expect(clippy::unwrap_used, reason = "what fails in a test fails it")]
 
 mod common;
 
 use std::fs;
-use std::process::Stdio;
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
 
 use common::{Done, Project};
 
@@ -61,6 +63,96 @@ fn a_journal_in_the_source_is_no_part_of_it() {
     let done = project.json(&["--journal", "journal"]).exits(0);
     assert_eq!(done.log("a"), [".buildit.kdl", ".git"]);
     assert_eq!(project.json(&["--journal", "journal"]).exits(0).log("a"), [".buildit.kdl", ".git"]);
+}
+
+#[test]
+fn an_older_journal_in_the_source_is_no_part_of_it_either() {
+    let project = Project::new("pipeline \"p\"\nstage \"a\" { run \"ls -A . sub\" }");
+    project.write("sub/x", "");
+    project.json(&["--journal", "sub/older"]).exits(0);
+    project.json(&["--journal", ".git/journal"]).exits(0);
+    let expected = [".:", ".buildit.kdl", ".git", "sub", "", "sub:", "x"];
+    assert_eq!(project.json(&["--journal", "newer"]).exits(0).log("a"), expected);
+    assert_eq!(project.json(&[]).exits(0).log("a"), expected);
+    // Neither is the state folder, also where there is no repository.
+    fs::remove_dir_all(project.path().join(".git")).unwrap();
+    let mut command = project.command(&["run", "--output", "json"]);
+    let done = Done::of(command.env("XDG_STATE_HOME", project.path().join("state")).output().unwrap()).exits(0);
+    assert_eq!(done.log("a"), [".:", ".buildit.kdl", "sub", "", "sub:", "x"]);
+}
+
+/// A run that waits in its only job, and the process of that job.
+fn waiting(project: &Project, args: &[&str]) -> (Child, nix::unistd::Pid) {
+    let pipe = project.state().join("started");
+    let pair = format!("STARTED={}", pipe.display());
+    let all: Vec<&str> = ["run", "--output", "json", "--env", &pair].iter().chain(args).copied().collect();
+    let child = project.command(&all).stdout(Stdio::null()).spawn().unwrap();
+    let process = fs::read_to_string(&pipe).unwrap().trim().parse().unwrap();
+    (child, nix::unistd::Pid::from_raw(process))
+}
+
+#[test]
+fn g8_what_a_killed_run_left_goes_with_the_next_one() {
+    let project = Project::new(
+        r##"
+        pipeline "p"
+        stage "wait" { run #"trap '' TERM; sh -c 'echo $$' > "$STARTED"; while :; do sleep 1000; done"# }
+        stage "quick" { run "true" }
+        "##,
+    );
+    project.pipe("started");
+    let is_alive = |job: &str| {
+        let jobs = fs::read_dir(project.state().join("buildit/jobs")).into_iter().flatten().flatten();
+        jobs.filter(|entry| entry.file_name().to_string_lossy().contains(job)).count()
+    };
+    // One that lives, one that a journal knows, and one that nobody can ever take up.
+    let (mut living, _) = waiting(&project, &["--stage", "wait"]);
+    let journal = project.state().join("journal");
+    let (mut journaled, _) = waiting(&project, &["--stage", "wait", "--journal", journal.to_str().unwrap()]);
+    journaled.kill().unwrap();
+    journaled.wait().unwrap();
+    let (mut dead, _) = waiting(&project, &["--stage", "wait"]);
+    dead.kill().unwrap();
+    dead.wait().unwrap();
+    let records = || {
+        let entries = fs::read_dir(project.state().join("buildit")).unwrap().flatten();
+        entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("run-")).count()
+    };
+    assert_eq!((records(), is_alive("bi-")), (2, 3));
+    project.json(&["--stage", "quick"]).exits(0);
+    assert_eq!((records(), is_alive("bi-")), (1, 2), "the dead one's are gone, and no other's");
+
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(living.id().cast_signed()), nix::sys::signal::SIGKILL).unwrap();
+    living.wait().unwrap();
+    project.json(&["--stage", "quick"]).exits(0);
+    assert_eq!((records(), is_alive("bi-")), (0, 1), "a journal's job is nobody else's");
+    assert_eq!(processes(&project), 1);
+
+    // The journal's own run ends it.
+    let args = ["run", "--journal", journal.to_str().unwrap()];
+    let mut child = project.command(&args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut told = std::io::BufReader::new(child.stderr.take().unwrap());
+    std::io::BufRead::read_line(&mut told, &mut String::new()).unwrap();
+    for _ in 0..2 {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id().cast_signed()), nix::sys::signal::SIGINT).unwrap();
+        let mut line = String::new();
+        while !line.contains("cancelling") && !line.contains("killing") {
+            line.clear();
+            assert_ne!(std::io::BufRead::read_line(&mut told, &mut line).unwrap(), 0);
+        }
+    }
+    assert_eq!(Done::of(child.wait_with_output().unwrap()).code, 130);
+    assert_eq!((project.left(), processes(&project)), (Vec::<PathBuf>::new(), 0));
+}
+
+/// How many processes run the script of a job of this project.
+fn processes(project: &Project) -> usize {
+    let state = project.state().to_str().unwrap().to_owned();
+    let all = fs::read_dir("/proc").unwrap().flatten();
+    let lines = all.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
+    let scripts = lines.filter(|line| String::from_utf8_lossy(line).contains(&format!("{state}/buildit/jobs")));
+    // The wrapper and the subshell of its commands have the same command line.
+    scripts.count().div_ceil(2)
 }
 
 #[test]

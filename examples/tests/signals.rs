@@ -59,3 +59,47 @@ fn a_second_ctrl_c_kills() {
     assert!(rest.contains("\"run_finished\""), "{rest}");
     assert!(!project.state().join("buildit/jobs").read_dir().is_ok_and(|mut jobs| jobs.next().is_some()));
 }
+
+#[test]
+fn a_signal_is_heeded_before_anything_starts() {
+    let project = Project::new("pipeline \"p\"\nstage \"a\" { run \"true\" }");
+    // Reading it waits for somebody who writes to it, and nobody does.
+    let pipe = project.pipe("variables");
+    for (signal, journal) in [(Signal::SIGINT, None), (Signal::SIGTERM, Some("journal"))] {
+        let mut args = vec!["run", "--output", "json", "--env-file", pipe.to_str().unwrap()];
+        args.extend(journal.iter().flat_map(|journal| ["--journal", journal]));
+        let child = project.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // Opening it waits for the command to do the same.
+        let held = fs::OpenOptions::new().write(true).open(&pipe).unwrap();
+        send(&child, signal);
+        let done = Done::of(child.wait_with_output().unwrap()).exits(130);
+        drop(held);
+        assert!(done.of_type("run_started").is_empty());
+        assert_eq!(project.left(), Vec::<std::path::PathBuf>::new());
+    }
+    // Nothing is open in the journal, and nobody holds it.
+    assert_eq!(project.json(&["--journal", "journal"]).exits(0).of_type("run_started")[0]["number"], 1);
+}
+
+#[test]
+fn a_signal_ends_the_programs_that_prepare() {
+    use std::os::unix::fs::PermissionsExt;
+    let project = Project::new("pipeline \"p\"\nstage \"a\" { run \"true\" }");
+    let pipe = project.pipe("asked");
+    // A `git` that takes for ever; as long as one of them lives, it holds the pipe.
+    let git = project.state().join("bin/git");
+    fs::create_dir(git.parent().unwrap()).unwrap();
+    fs::write(&git, format!("#!/bin/sh\nexec > '{}'\necho asked\nexec sleep 100\n", pipe.display())).unwrap();
+    fs::set_permissions(&git, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", git.parent().unwrap().display(), std::env::var("PATH").unwrap());
+    let mut command = project.command(&["run"]);
+    let child = command.env("PATH", path).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let begun = std::time::Instant::now();
+    let mut asked = std::io::BufReader::new(fs::File::open(&pipe).unwrap());
+    std::io::BufRead::read_line(&mut asked, &mut String::new()).unwrap();
+    send(&child, Signal::SIGINT);
+    Done::of(child.wait_with_output().unwrap()).exits(130);
+    std::io::Read::read_to_string(&mut asked, &mut String::new()).unwrap();
+    assert!(begun.elapsed().as_secs() < 90, "they ended by themselves");
+    assert_eq!(project.left(), Vec::<std::path::PathBuf>::new());
+}

@@ -84,6 +84,19 @@ impl DockerBackend {
         })
     }
 
+    /// The address of the container engine, as a URL that its own command line takes.
+    #[must_use]
+    pub fn address(&self) -> String {
+        let address = &self.failing.address;
+        if address.starts_with('/') { format!("unix://{address}") } else { address.clone() }
+    }
+
+    /// Whether the container engine is Podman.
+    #[must_use]
+    pub fn is_podman(&self) -> bool {
+        self.engine == Engine::Podman
+    }
+
     /// The container of this name, or `None` when there is none.
     pub(super) async fn inspect(&self, name: &str) -> Result<Option<ContainerInspectResponse>, ExecutorError> {
         let mut again = 0;

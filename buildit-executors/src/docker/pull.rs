@@ -9,7 +9,7 @@ use bollard::models::CreateImageInfo;
 use bollard::query_parameters::CreateImageOptionsBuilder;
 use buildit::backend::CreateError;
 use buildit::executor::{ExecutorError, JobContext};
-use buildit::job::{Cause, JobOutcome, JobSpec, Stream};
+use buildit::job::{Cause, JobOutcome, JobSpec, NOTICE, Stream};
 use buildit::pipeline::{ImageSpec, PullPolicy};
 use futures_util::StreamExt;
 use secrecy::ExposeSecret;
@@ -100,8 +100,9 @@ impl DockerBackend {
         found.map_err(|error| unstartable(ctx, &format!("no credentials for image `{image}`: {error}")))
     }
 
+    /// Tells something of the engine itself in the job's log.
     pub(super) async fn tell(&self, job: &JobSpec, ctx: &JobContext, line: &str) -> Result<(), ExecutorError> {
-        Ok(ctx.log_line(&job.id, Stream::Command, line).await?)
+        Ok(ctx.log_line(&job.id, Stream::Command, &format!("{NOTICE}{line}")).await?)
     }
 }
 

@@ -13,6 +13,7 @@ use buildit::executor::{ExecutorError, JobContext, RetryClass, Unsupported};
 use buildit::fault::CrashPoint;
 use buildit::id::{JobId, RunId};
 use buildit::job::{Cause, JobOutcome, JobSpec};
+use buildit::kept;
 use buildit::pipeline::RunAction;
 use nix::errno::Errno;
 
@@ -30,6 +31,9 @@ use crate::workspace::{Folders, WorkspaceError, harvest, lay_out, safe_path};
 
 /// How much of a job's output may lie in its spool, unread, before the job is stopped until it is read.
 const SPOOL_LIMIT: u64 = 256 * 1024 * 1024;
+
+/// The form of the state folder: jobs in `jobs`, each in a folder named by its id.
+const STATE_FORM: u32 = 1;
 
 /// How long another engine, which holds a job's lock and has not started it, is waited for.
 const START_WAIT: Duration = Duration::from_secs(10);
@@ -305,7 +309,11 @@ impl Backend for LocalBackend {
         let fresh = Spool::at(self.jobs.join(format!("{UNFINISHED}{}-{}", job.id.backend_name(), host::unique())));
         let fresh = Unfinished(fresh);
         if !self.jobs.is_dir() {
-            make_private(&self.jobs).map_err(|error| self.failed("cannot make the state folder", error))?;
+            let broken = |error| self.failed("cannot make the state folder", error);
+            make_private(&self.jobs).map_err(broken)?;
+            // No snapshot of a source around it takes jobs in.
+            let state = self.jobs.parent().unwrap_or(&self.jobs);
+            kept::mark(state, "state", STATE_FORM).map_err(broken)?;
         }
         self.make(job, ctx, &fresh.0).await?;
         ctx.reach(CrashPoint::Filled, &job.id);

@@ -11,8 +11,9 @@
 //! - for an untracked repository in the tree: its files without its `.git`.
 //!
 //! A folder inside of a repository that is not its top is a source without `.git`; its variables are still those of
-//! the repository around it. A folder outside of any repository is taken whole. What BuildIt itself keeps is never
-//! part of a source: name it to [`Source::open`].
+//! the repository around it. A folder outside of any repository is taken whole. What BuildIt itself keeps (a
+//! journal, the folders of jobs) is never part of a source, wherever it lies in it: such folders carry a
+//! [mark](buildit::kept).
 //!
 //! `checkout depth` and `lfs` say how a source is fetched from elsewhere; a working tree is taken as it is.
 

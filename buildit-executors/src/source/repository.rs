@@ -5,6 +5,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::files::is_ours;
+
 /// What no copy of a repository needs: other worktrees, and what only the machine that it lies on has to do with.
 const LEFT_OUT: [&str; 6] = ["worktrees", "hooks", "logs", "lost-found", "gc.log", "fsmonitor--daemon.ipc"];
 
@@ -98,7 +100,7 @@ fn collect(from: &Path, path: &Path, left_out: &[&str], items: &mut BTreeMap<Pat
     let walk = walkdir::WalkDir::new(from).min_depth(1).into_iter().filter_entry(|entry| {
         let name = entry.file_name().to_string_lossy();
         let is_left_out = entry.depth() == 1 && left_out.contains(&&*name);
-        !is_left_out && !name.ends_with(".lock")
+        !is_left_out && !name.ends_with(".lock") && !is_ours(entry)
     });
     for entry in walk {
         let entry = match entry {

@@ -73,7 +73,7 @@ impl Source {
         let repository = Repository::at(&folder).map_err(failed)?;
         let within = repository.is_some() || folder.ancestors().any(|above| above.join(".git").exists());
         if !within {
-            let listing = Listing::walk(&folder, &excluded).map_err(failed)?.into();
+            let listing = walk(&folder, &excluded).await.map_err(failed)?.into();
             return Ok(Self { folder, excluded, git: None, listing, context: GitContext::default(), repository: None });
         }
         let (list, status, log) =
@@ -85,7 +85,7 @@ impl Source {
         context.dirty |= !listing.untracked.is_empty();
         if repository.is_none() && listing.paths.is_empty() {
             // The folder itself is ignored by the repository around it.
-            listing = Listing::walk(&folder, &excluded).map_err(failed)?;
+            listing = walk(&folder, &excluded).await.map_err(failed)?;
         }
         Ok(Self { folder, excluded, git: Some(git), listing: listing.into(), context, repository })
     }
@@ -237,6 +237,12 @@ impl Source {
         }
         Ok(())
     }
+}
+
+/// Walks a folder, which may be large, where nobody waits for it.
+async fn walk(folder: &Path, excluded: &[PathBuf]) -> io::Result<Listing> {
+    let (folder, excluded) = (folder.to_owned(), excluded.to_vec());
+    tokio::task::spawn_blocking(move || Listing::walk(&folder, &excluded)).await.map_err(io::Error::other)?
 }
 
 /// The permissions that a commit would keep: whether the owner may execute a file.

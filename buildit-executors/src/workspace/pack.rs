@@ -171,7 +171,7 @@ impl Read for Exactly {
 /// Opens a file that was just seen to be no link, and does not follow one that has taken its place since, nor wait
 /// for the writer of a fifo.
 #[cfg(unix)]
-pub(super) fn open_plain(place: &Path) -> io::Result<File> {
+pub(crate) fn open_plain(place: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
 
     use nix::fcntl::OFlag;
@@ -179,7 +179,7 @@ pub(super) fn open_plain(place: &Path) -> io::Result<File> {
 }
 
 #[cfg(not(unix))]
-pub(super) fn open_plain(place: &Path) -> io::Result<File> {
+pub(crate) fn open_plain(place: &Path) -> io::Result<File> {
     File::open(place)
 }
 

@@ -44,7 +44,7 @@ impl Fake {
         let ctx = JobContext::builder(host.clone(), blobs).secrets(secrets).build();
         let outcome = executor.run(&job, ctx).await.unwrap();
         assert_eq!(outcome.cause, Some(Cause::Start));
-        assert!(host.lines().contains(&format!("command pulling {image}")), "{:?}", host.lines());
+        assert!(host.lines().contains(&format!("command buildit: pulling {image}")), "{:?}", host.lines());
         let seen = std::mem::take(&mut *self.seen.lock().unwrap());
         let decoded = seen.iter().map(|auth| serde_json::from_slice(&STANDARD.decode(auth).unwrap()).unwrap());
         (job, outcome.message.unwrap().into(), decoded.collect())

@@ -222,6 +222,55 @@ async fn checksums_follow_names_and_contents() {
 }
 
 #[tokio::test]
+async fn g7_what_is_no_file_is_not_read_for_a_checksum() {
+    let tree = tempfile::tempdir().unwrap();
+    write(tree.path(), "a", "a\n");
+    let of = async || {
+        let source = Source::open(tree.path(), &[]).await.unwrap();
+        source.checksums(vec!["**".into()]).await.unwrap()["**"].clone()
+    };
+    let before = of().await;
+    // Nobody ever writes to it.
+    nix::unistd::mkfifo(&tree.path().join("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(tree.path().join("socket")).unwrap();
+    assert_eq!(of().await, before);
+    std::os::unix::fs::symlink("/dev/zero", tree.path().join("link")).unwrap();
+    assert_ne!(of().await, before, "a link is what it names, and is not followed");
+}
+
+#[tokio::test]
+async fn what_buildit_keeps_is_no_part_of_a_source_wherever_it_lies() {
+    let keep = |folder: &Path| {
+        write(folder, "old/journal/runs/1", "ours\n");
+        write(folder, "old/journal/FORMAT", "buildit-journal 1\n");
+        write(folder, "old/FORMAT", "of somebody else\n");
+        write(folder, "state/jobs/bi-1/workspace/x", "ours\n");
+        buildit::kept::mark(&folder.join("state"), "state", 1).unwrap();
+    };
+    let plain = tempfile::tempdir().unwrap();
+    keep(plain.path());
+    write(plain.path(), "a", "a\n");
+    assert_eq!(files(&Source::open(plain.path(), &[]).await.unwrap()), ["a", "old/FORMAT"]);
+
+    let tree = repository();
+    keep(tree.path());
+    keep(&tree.path().join(".git"));
+    // Also where the mark alone is ignored, and where somebody committed it all.
+    write(tree.path(), ".gitignore", "ignored\n/state/FORMAT\n");
+    let expected = [".gitignore", "old/FORMAT", "src/a"];
+    let source = Source::open(tree.path(), &[]).await.unwrap();
+    assert_eq!(files(&source), expected);
+    let stage = laid_out(&source, &CheckoutSpec::default()).await;
+    assert!(stage.path().join(".git/old/FORMAT").exists() && stage.path().join("old/FORMAT").exists());
+    for ours in ["old/journal", "state", ".git/old/journal", ".git/state"] {
+        assert!(!stage.path().join(ours).exists(), "{ours}");
+    }
+    git(tree.path(), &["add", "--force", "."]);
+    git(tree.path(), &["commit", "-qm", "Too much"]);
+    assert_eq!(files(&Source::open(tree.path(), &[]).await.unwrap()), expected);
+}
+
+#[tokio::test]
 async fn refusals_of_git_are_told() {
     let tree = repository();
     std::fs::write(tree.path().join(".git/HEAD"), "nonsense\n").unwrap();

@@ -55,6 +55,7 @@ mod lanes;
 mod launch;
 mod lease;
 mod message;
+mod missing;
 mod options;
 mod params;
 mod placement;

@@ -1,7 +1,8 @@
-//! Whether a run was given what its pipeline asks for.
+//! Whether a run was given what its pipeline asks for, and nothing that must not be kept.
 
 use crate::diagnostic::Diagnostic;
 use crate::pipeline::{PipelineSpec, RunContext};
+use crate::secret::Masker;
 use crate::variables::closest;
 
 /// All that is wrong with the parameters of a run, and with the choice of its stages.
@@ -29,6 +30,58 @@ pub(super) fn check(spec: &PipelineSpec, context: &RunContext) -> Vec<Diagnostic
             Some(meant) => finding.with_help(format!("did you mean `{meant}`?")),
             None => finding,
         });
+    }
+    findings
+}
+
+/// What of a run's context holds a secret: it would be kept with the run, in clear (guarantee G4). Nothing of the
+/// value is in the finding, and of a name no more than its mask.
+pub(super) fn in_clear(spec: &PipelineSpec, context: &RunContext, masker: &Masker) -> Vec<Diagnostic> {
+    if masker.is_empty() {
+        return Vec::new();
+    }
+    let mut findings = Vec::new();
+    for (kind, part, values) in [
+        ("parameter", "params", &context.params),
+        ("environment variable", "env", &context.env),
+        ("custom value", "custom", &context.custom),
+    ] {
+        for (name, _) in values.iter().filter(|(name, value)| masker.holds(name) || masker.holds(value)) {
+            let shown = masker.mask(name);
+            let finding = Diagnostic::error("secret-in-clear", format!("the {kind} `{shown}` holds a secret"))
+                .with_help("it would be kept with the run; let the stage read it as a secret: `secrets \"NAME\"`")
+                .with_part(None, format!("{part}.{shown}"), None);
+            let param = spec.params.iter().find(|param| part == "params" && param.name == *name);
+            findings.push(match param.and_then(|param| param.origin.clone()) {
+                Some(origin) => finding.with_origin(origin),
+                None => finding,
+            });
+        }
+    }
+    let git = &context.git;
+    let mut texts = vec![
+        ("branch", &git.branch),
+        ("tag", &git.tag),
+        ("commit message", &git.message),
+        ("commit's author", &git.author),
+        ("author's address", &git.author_email),
+        ("run's address", &context.url),
+    ];
+    if let Some(request) = &context.pull_request {
+        texts.extend([
+            ("pull request's title", &request.title),
+            ("pull request's base", &request.base),
+            ("pull request's head", &request.head),
+        ]);
+    }
+    findings.extend(
+        texts
+            .into_iter()
+            .filter(|(_, text)| masker.holds(text))
+            .map(|(what, _)| Diagnostic::error("secret-in-clear", format!("the {what} holds a secret"))),
+    );
+    if context.changes.iter().flatten().any(|path| masker.holds(path)) {
+        findings.push(Diagnostic::error("secret-in-clear", "the name of a file that changed holds a secret"));
     }
     findings
 }

@@ -29,17 +29,27 @@ impl Placement {
         matches!(self, Self::All(_))
     }
 
-    /// Finds an executor for each stage: the one that the run was sent to, or the one that the stage names, or the
-    /// first that can take it.
+    /// Finds an executor for each selected stage: the one that the run was sent to, or the one that the stage names,
+    /// or the first that can take it. Where a stage goes that is not selected does not matter, and that it could go
+    /// nowhere does not either.
     ///
     /// # Errors
     ///
     /// All stages that can go nowhere, with what is missing and the place that asks for it.
-    pub(super) fn find(core: &Core, plan: &Plan, sent_to: Option<&ExecutorName>) -> Result<Self, Diagnostics> {
+    pub(super) fn find(
+        core: &Core,
+        plan: &Plan,
+        selected: &[bool],
+        sent_to: Option<&ExecutorName>,
+    ) -> Result<Self, Diagnostics> {
         let mut found = Vec::new();
         let mut findings = Vec::new();
         let mut job = None;
         for (index, (stage, flags)) in plan.spec().stages.iter().zip(plan.flags()).enumerate() {
+            if !selected[index] {
+                found.push(found.last().copied().unwrap_or_default());
+                continue;
+            }
             let before = findings.len();
             if flags.has(StageFlags::SPECIAL) {
                 not_yet(stage, &mut findings);
@@ -137,7 +147,7 @@ fn not_yet(stage: &StageSpec, findings: &mut Vec<Diagnostic>) {
     }
 }
 
-fn placed(stage: &StageSpec, part: &str, finding: Diagnostic) -> Diagnostic {
+pub(super) fn placed(stage: &StageSpec, part: &str, finding: Diagnostic) -> Diagnostic {
     let origins = &stage.origins;
     let head = part.split(['.', '[']).next().unwrap_or(part);
     let origin = origins.get(part).or_else(|| origins.get(head)).or_else(|| origins.get("stage"));

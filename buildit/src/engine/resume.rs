@@ -67,9 +67,11 @@ pub(super) async fn resume(core: &Arc<Core>, id: RunId) -> Result<Option<RunHand
     if let Some(job) = run.wanted().find(|job| core.executor(job.executor).is_none()) {
         return Err(ResumeError::NoExecutor(job.executor.clone()));
     }
-    let placement = Placement::find(core, &bus.plan, record.run.executor.as_ref())?;
+    let only = record.run.context.only.iter().map(String::as_str);
+    let selected = bus.plan.graph().select(bus.plan.spec(), only)?;
+    let placement = Placement::find(core, &bus.plan, &selected, record.run.executor.as_ref())?;
     // A secret that is gone fails the attempts that need it, and them alone.
-    let secrets = RunSecrets::find(&bus.plan, &*core.secrets).await?;
+    let secrets = RunSecrets::find(&bus.plan, &selected, &*core.secrets).await?;
     let masker = secrets.masker()?;
     let place = join(core, &record, &bus);
     let host = RunHost::new(Arc::clone(core), Arc::clone(&bus), masker);

@@ -27,10 +27,10 @@ impl Debug for RunSecrets {
 }
 
 impl RunSecrets {
-    /// Asks the source for every secret that the pipeline names.
-    pub(super) async fn find(plan: &Plan, source: &dyn SecretSource) -> Result<Self, SecretError> {
+    /// Asks the source for every secret that the pipeline and its selected stages name.
+    pub(super) async fn find(plan: &Plan, selected: &[bool], source: &dyn SecretSource) -> Result<Self, SecretError> {
         let mut found = Self::default();
-        for name in names(plan) {
+        for name in names(plan, selected) {
             match source.secret(&name).await? {
                 Some(value) => drop(found.values.insert(name, value)),
                 None => found.missing.push(name),
@@ -68,14 +68,14 @@ impl RunSecrets {
     }
 }
 
-/// The names of all secrets that a pipeline refers to.
-fn names(plan: &Plan) -> BTreeSet<String> {
+/// The names of all secrets that a pipeline and its selected stages refer to.
+fn names(plan: &Plan, selected: &[bool]) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for text in plan.spec().env.values() {
         in_text(text, &mut names);
     }
-    for (stage, flags) in plan.spec().stages.iter().zip(plan.flags()) {
-        if !flags.has(StageFlags::PLAIN) {
+    for ((stage, flags), selected) in plan.spec().stages.iter().zip(plan.flags()).zip(selected) {
+        if *selected && !flags.has(StageFlags::PLAIN) {
             of_stage(stage, &mut names);
         }
     }
@@ -99,7 +99,7 @@ fn of_stage(stage: &StageSpec, names: &mut BTreeSet<String>) {
     }
 }
 
-fn in_text(text: &str, names: &mut BTreeSet<String>) {
+pub(super) fn in_text(text: &str, names: &mut BTreeSet<String>) {
     if !may_refer(text) {
         return;
     }
@@ -110,7 +110,7 @@ fn in_text(text: &str, names: &mut BTreeSet<String>) {
     }
 }
 
-fn in_reference(reference: &Reference, names: &mut BTreeSet<String>) {
+pub(super) fn in_reference(reference: &Reference, names: &mut BTreeSet<String>) {
     if let Variable::Secret(name) = &reference.variable {
         names.insert(name.clone());
     }

@@ -16,6 +16,7 @@ use super::handle::RunHandle;
 use super::host::RunHost;
 use super::lease;
 use super::message::Message;
+use super::missing;
 use super::options::StartOptions;
 use super::params;
 use super::placement::Placement;
@@ -46,24 +47,27 @@ pub(super) async fn start(
     let spec = plan.spec();
     let mut findings = params::check(spec, &context);
     findings.extend(plan.check_context(&context));
-    if let Err(unknown) = plan.graph().select(spec, context.only.iter().map(String::as_str)) {
+    let selected = plan.graph().select(spec, context.only.iter().map(String::as_str)).unwrap_or_else(|unknown| {
         findings.extend(unknown.0);
-    }
-    let placement = match place(core, &known, options.executor.as_ref()) {
+        vec![true; spec.stages.len()]
+    });
+    let placement = match place(core, &known, &selected, options.executor.as_ref()) {
         Ok(placement) => placement,
         Err(nowhere) => {
             findings.extend(nowhere.0);
             Placement::All(0)
         }
     };
-    let secrets = RunSecrets::find(&plan, &*core.secrets).await?;
-    findings.extend(
-        secrets.missing.iter().map(|name| Diagnostic::error("missing-secret", format!("there is no secret `{name}`"))),
-    );
+    let secrets = RunSecrets::find(&plan, &selected, &*core.secrets).await?;
+    findings.extend(missing::missing(spec, &selected, &secrets.missing));
     if !findings.is_empty() {
         return Err(Diagnostics(findings).into());
     }
     let masker = secrets.masker()?;
+    let in_clear = params::in_clear(spec, &context, &masker);
+    if !in_clear.is_empty() {
+        return Err(Diagnostics(in_clear).into());
+    }
     let id = RunId::new();
     let group = match &spec.concurrency {
         Some(concurrency) => Some(group_name(concurrency, spec, &context, id)?),
@@ -96,17 +100,23 @@ pub(super) async fn start(
 }
 
 /// Which executor each stage goes to.
-fn place(core: &Core, known: &Known, sent_to: Option<&ExecutorName>) -> Result<Placement, Diagnostics> {
-    if sent_to.is_none()
-        && let Some(placement) = known.placement.get()
-    {
-        return Ok(placement.clone());
+fn place(
+    core: &Core,
+    known: &Known,
+    selected: &[bool],
+    sent_to: Option<&ExecutorName>,
+) -> Result<Placement, Diagnostics> {
+    let is_usual = sent_to.is_none() && selected.iter().all(|selected| *selected);
+    match known.placement.get().filter(|_| is_usual) {
+        Some(placement) => Ok(placement.clone()),
+        None => {
+            let placement = Placement::find(core, &known.plan, selected, sent_to)?;
+            if is_usual {
+                let _ = known.placement.set(placement.clone());
+            }
+            Ok(placement)
+        }
     }
-    let placement = Placement::find(core, &known.plan, sent_to)?;
-    if sent_to.is_none() {
-        let _ = known.placement.set(placement.clone());
-    }
-    Ok(placement)
 }
 
 fn group_name(

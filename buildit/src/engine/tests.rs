@@ -12,7 +12,7 @@ use crate::event::{Approval, Event, EventBody, RunStatus};
 use crate::fault::CrashPoint;
 use crate::job::{Cause, JobOutcome, Status};
 use crate::memory::MemoryStore;
-use crate::pipeline::{ApprovalSpec, PipelineBuilder, PipelineSpec, RunContext, StageBuilder};
+use crate::pipeline::{ApprovalSpec, GitContext, PipelineBuilder, PipelineSpec, RunContext, StageBuilder};
 use crate::run::Run;
 use crate::secret::MemorySecrets;
 use crate::store::RunStore;
@@ -209,6 +209,61 @@ async fn what_cannot_run_is_refused_with_all_reasons_before_anything_starts() {
     let codes: Vec<_> = findings.0.iter().map(|finding| finding.code).collect();
     assert_eq!(codes, ["missing-param", "unknown-executor", "unsupported", "unsupported", "missing-secret"]);
     assert!(engine.store().open_runs().await.unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_can_run_must_be_able_to() {
+    let engine = Engine::builder().executor(scripted(Script::new())).clock(clock()).build().unwrap();
+    let pipeline = PipelineBuilder::new("shop")
+        .stage(StageBuilder::run("a", "true").executor("moon"))
+        .stage(StageBuilder::run("b", "true").secrets(["TOKEN"]).runs_on(["gpu"]))
+        .stage(StageBuilder::run("c", "true"))
+        .stage(StageBuilder::run("d", "true").needs(["c"]))
+        .build();
+    let only = |stage: &str| {
+        let context = RunContext { only: vec![stage.into()], ..RunContext::manual() };
+        engine.start(&pipeline, StartOptions::new(context))
+    };
+    let run = only("d").await.unwrap();
+    assert_eq!(run.wait().await.unwrap().status, RunStatus::Succeeded);
+    let StartError::Diagnostics(findings) = only("b").await.unwrap_err() else { panic!("another error") };
+    let codes: Vec<_> = findings.0.iter().map(|finding| finding.code).collect();
+    assert_eq!(codes, ["unsupported", "missing-secret"]);
+    let place = findings.0[1].part.as_ref().unwrap();
+    assert_eq!((place.stage.as_deref(), &*place.path), (Some("b"), "secrets[0]"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn g4_a_context_that_holds_a_secret_is_refused_before_it_is_kept() {
+    let secrets = MemorySecrets::new().with("TOKEN", "hunter22");
+    let engine = Engine::builder().executor(scripted(Script::new())).clock(clock()).secrets(secrets).build().unwrap();
+    let pipeline = PipelineBuilder::new("shop")
+        .param("word", "x")
+        .stage(StageBuilder::run("a", "true").secrets(["TOKEN"]))
+        .build();
+    let text = |text: &str| indexmap::IndexMap::from([("word".to_owned(), text.to_owned())]);
+    let clear = "see hunter22";
+    // In another of its forms: base64.
+    let coded = "aHVudGVyMjI=";
+    let cases = [
+        (RunContext { params: text(clear), ..RunContext::manual() }, "the parameter `word` holds a secret"),
+        (RunContext { env: text(coded), ..RunContext::manual() }, "the environment variable `word` holds a secret"),
+        (RunContext { custom: text(clear), ..RunContext::manual() }, "the custom value `word` holds a secret"),
+        (
+            RunContext { git: GitContext { message: clear.into(), ..GitContext::default() }, ..RunContext::manual() },
+            "the commit message holds a secret",
+        ),
+    ];
+    for (context, message) in cases {
+        let error = engine.start(&pipeline, StartOptions::new(context)).await.unwrap_err();
+        let StartError::Diagnostics(findings) = error else { panic!("{error}") };
+        assert_eq!(findings.0.iter().map(|finding| &*finding.message).collect::<Vec<_>>(), [message]);
+        assert_eq!(findings.0[0].code, "secret-in-clear");
+    }
+    assert!(engine.store().open_runs().await.unwrap().is_empty());
+    let context = RunContext { params: text("else"), ..RunContext::manual() };
+    let run = engine.start(&pipeline, StartOptions::new(context)).await.unwrap();
+    assert_eq!(run.wait().await.unwrap().status, RunStatus::Succeeded);
 }
 
 #[tokio::test(start_paused = true)]

@@ -272,7 +272,7 @@ impl JobContext {
     /// How far the job's log is stored by now, as far as the host tells.
     #[must_use]
     pub fn stored(&self, job: &JobId) -> LogCursor {
-        self.host.stored(job)
+        self.shared.host.stored(job)
     }
 
     /// The text with every secret of the run masked.

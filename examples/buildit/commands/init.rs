@@ -44,6 +44,7 @@ pub(crate) fn init(args: &InitArgs, look: Look) -> Outcome {
 
 /// The branch that is worked on here, or `main`. Read from the repository's own file: it may have no commit yet.
 fn branch(folder: &Path) -> String {
-    let head = source::repository(folder).and_then(|root| std::fs::read_to_string(root.join(".git/HEAD")).ok());
+    let head = source::repository(folder)
+        .and_then(|root| std::fs::read_to_string(source::git_folder(&root).join("HEAD")).ok());
     head.as_deref().and_then(|head| head.trim().strip_prefix("ref: refs/heads/")).unwrap_or("main").to_owned()
 }

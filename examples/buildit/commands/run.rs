@@ -3,11 +3,14 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use buildit::config::Sources;
 use buildit::diagnostic::{Diagnostic, Diagnostics};
 use buildit::engine::{Engine, RunHandle, StartError, StartOptions};
-use buildit::pipeline::{PipelineError, PipelineSpec, RunContext};
+use buildit::memory::MemoryStore;
+use buildit::pipeline::{PipelineError, RunContext};
+use buildit::plan::Plan;
 use buildit::run::forecast;
-use buildit::store::{RunStore, StoreError};
+use buildit::store::{RunRecord, RunStore, StoreError};
 use buildit_executors::source::Source;
 
 use super::shell::open_shells;
@@ -18,7 +21,7 @@ use crate::look::Look;
 use crate::out::Out;
 use crate::pipelines::{self, Compiled};
 use crate::report::{self, Board, Human, Json, Live, Plain, Reporter};
-use crate::session::{self, Answers, Executors, Follower, Keep, Signals, state};
+use crate::session::{self, Answers, Executors, Follower, Keep, Signals, state, unless_signalled};
 use crate::source;
 
 /// The name under which this program holds the lease on its runs. A journal is locked, so that there is never a
@@ -26,8 +29,10 @@ use crate::source;
 const WORKER: &str = "buildit";
 
 pub(crate) async fn run(args: RunArgs, look: Look) -> Outcome {
+    // Before anything is begun: from here on a signal ends nothing without tidying up.
+    let mut signals = Signals::open().map_err(Failure::backend)?;
     let output = args.output.unwrap_or_else(|| look.run_output());
-    let session = Session {
+    let session = Arc::new(Session {
         answers: Answers::new(&args, state::person()),
         folder: source::folder(args.context.source.as_deref())?,
         state: state::folder()?,
@@ -35,15 +40,17 @@ pub(crate) async fn run(args: RunArgs, look: Look) -> Outcome {
         args,
         look,
         output,
-    };
+    });
     let keep = Keep::open(session.args.journal.as_deref(), &session.state).map_err(|error| match error {
         StoreError::InUse { .. } => Failure::refused(error),
         other => Failure::backend(other),
     })?;
-    // Before anything starts: a signal that comes now must not leave jobs behind.
-    let mut signals = Signals::open().map_err(Failure::backend)?;
-    let open = keep.store.open_runs().await.map_err(Failure::backend)?;
-    if open.is_empty() { session.start(&keep, &mut signals).await } else { session.resume(&keep, &mut signals).await }
+    let begun = Arc::clone(&session).begin(keep.store.clone());
+    match unless_signalled(&mut signals, begun).await? {
+        None => Ok(session.broken_off()),
+        Some(open) if open.is_empty() => session.start(&keep, &mut signals).await,
+        Some(open) => session.resume(open, &keep, &mut signals).await,
+    }
 }
 
 /// What does not change while runs are driven.
@@ -57,9 +64,52 @@ struct Session {
     state: PathBuf,
 }
 
+/// All that a run needs before it starts.
+struct Prepared {
+    compiled: Compiled,
+    context: RunContext,
+    executors: Executors,
+    engine: Engine,
+    options: StartOptions,
+}
+
+/// A run that an earlier process left open.
+struct Open {
+    record: RunRecord,
+    plan: Plan,
+}
+
 impl Session {
+    /// Tidies up after processes that were killed, and finds the runs that are open in the journal.
+    async fn begin(self: Arc<Self>, store: MemoryStore) -> Result<Vec<Open>, Failure> {
+        session::sweep(&self.state).await;
+        let mut open = Vec::new();
+        for run in store.open_runs().await.map_err(Failure::backend)? {
+            let record = store.run(run).await.map_err(Failure::backend)?;
+            let plan = Plan::restore(Arc::clone(&record.run.plan)).map_err(Failure::backend)?;
+            open.push(Open { record, plan });
+        }
+        Ok(open)
+    }
+
+    /// A signal came before anything was started or taken up.
+    fn broken_off(&self) -> Exit {
+        Out::stderr().line("buildit: cancelled before anything started");
+        Exit::Cancelled
+    }
+
     /// Starts a run of the pipeline that was asked for.
-    async fn start(&self, keep: &Keep, signals: &mut Signals) -> Outcome {
+    async fn start(self: &Arc<Self>, keep: &Keep, signals: &mut Signals) -> Outcome {
+        let prepared = Arc::clone(self).prepare(keep.store.clone());
+        let Some(prepared) = unless_signalled(signals, prepared).await? else { return Ok(self.broken_off()) };
+        let Prepared { compiled, context, executors, engine, options } = prepared;
+        // A signal that comes from here on finds a run to cancel.
+        let run = engine.start(&compiled.pipeline, options).await.map_err(|error| self.refused(error, &compiled))?;
+        self.drive(&run, &context, &executors, signals).await
+    }
+
+    /// Reads the pipeline, the source and what surrounds them.
+    async fn prepare(self: Arc<Self>, store: MemoryStore) -> Result<Prepared, Failure> {
         let compiled = pipelines::compile(&pipelines::file(self.args.file.clone()), self.teller)?;
         let excluded: Vec<PathBuf> =
             [Some(self.state.clone()), self.args.journal.clone()].into_iter().flatten().collect();
@@ -67,10 +117,10 @@ impl Session {
         let context = session::context(&self.args.context, &source, &compiled.plan).await?;
         self.check_approvals(&compiled, &context)?;
         let mut executors = Executors::new(&self.args, &self.state, &self.folder);
-        let engine = self.engine(keep, &mut executors, [&**compiled.plan.spec()]).await?;
+        let engine = self.engine(&store, &mut executors, &[(&compiled.plan, &*context.only)]).await?;
         let mut options = StartOptions::new(context.clone());
         if !self.args.in_place {
-            let blobs: Arc<dyn buildit::artifact::BlobStore> = Arc::new(keep.store.clone());
+            let blobs: Arc<dyn buildit::artifact::BlobStore> = Arc::new(store);
             let (digest, _) = source.store(&blobs, &compiled.plan.spec().checkout).await.map_err(Failure::backend)?;
             options = options.source(digest);
         }
@@ -80,39 +130,65 @@ impl Session {
         if let Some(jobs) = self.args.max_parallel {
             options = options.max_parallel(jobs);
         }
-        let run = engine.start(&compiled.pipeline, options).await.map_err(|error| self.refused(error, &compiled))?;
-        self.drive(&run, &context, &executors, signals).await
+        Ok(Prepared { compiled, context, executors, engine, options })
     }
 
     /// Takes up what an earlier process left open, one run after another.
-    async fn resume(&self, keep: &Keep, signals: &mut Signals) -> Outcome {
-        let mut executors = Executors::new(&self.args, &self.state, &self.folder);
-        let open = keep.store.open_runs().await.map_err(Failure::backend)?;
-        let mut records = Vec::with_capacity(open.len());
-        for run in open {
-            records.push(keep.store.run(run).await.map_err(Failure::backend)?.run);
-        }
-        let engine = self.engine(keep, &mut executors, records.iter().map(|run| &*run.plan)).await?;
+    async fn resume(self: &Arc<Self>, open: Vec<Open>, keep: &Keep, signals: &mut Signals) -> Outcome {
+        let prepared = Arc::clone(self).prepare_again(open, keep.store.clone());
+        let Some((open, executors, engine)) = unless_signalled(signals, prepared).await? else {
+            return Ok(self.broken_off());
+        };
         let mut exit = Exit::Succeeded;
         let mut ended = 0;
-        for kept in &records {
-            match engine.resume_run(kept.id).await.map_err(Failure::backend)? {
-                Some(run) => exit = exit.worst(self.drive(&run, &kept.context, &executors, signals).await?),
+        for Open { record, .. } in &open {
+            match engine.resume_run(record.run.id).await.map_err(Failure::backend)? {
+                Some(run) => exit = exit.worst(self.drive(&run, &record.run.context, &executors, signals).await?),
                 // It had ended, and only its remains were there: no answer to what was asked for now.
                 None => ended += 1,
             }
         }
-        if ended == records.len() { Box::pin(self.start(keep, signals)).await } else { Ok(exit) }
+        if ended == open.len() { self.start(keep, signals).await } else { Ok(exit) }
     }
 
-    async fn engine<'a>(
+    /// Sees to it that open runs can be taken up. One that is refused stays as it is: its jobs go on by themselves,
+    /// and a later process can take it up.
+    async fn prepare_again(
+        self: Arc<Self>,
+        open: Vec<Open>,
+        store: MemoryStore,
+    ) -> Result<(Vec<Open>, Executors, Engine), Failure> {
+        let mut findings = Vec::new();
+        for Open { record, plan } in &open {
+            let spec = plan.spec();
+            if spec.stages.iter().all(|stage| stage.approval.is_none()) {
+                continue;
+            }
+            let decided = session::decided(&store, record.run.id).await.map_err(Failure::backend)?;
+            let Some(decided) = decided else { continue };
+            let may_run = may_run(plan, &record.run.context)?;
+            let may_ask = |name: &str| !decided.contains(name) && may_run(name);
+            findings.extend(self.answers.needed(spec, self.look.is_interactive(), |stage| may_ask(&stage.name)));
+        }
+        if !findings.is_empty() {
+            let file = pipelines::file(self.args.file.clone()).display().to_string();
+            self.teller.tell(&Diagnostics(findings), &Sources::default(), &file);
+            return Err(Failure::Told);
+        }
+        let mut executors = Executors::new(&self.args, &self.state, &self.folder);
+        let kept: Vec<_> = open.iter().map(|open| (&open.plan, &*open.record.run.context.only)).collect();
+        let engine = self.engine(&store, &mut executors, &kept).await?;
+        Ok((open, executors, engine))
+    }
+
+    async fn engine(
         &self,
-        keep: &Keep,
+        store: &MemoryStore,
         executors: &mut Executors,
-        pipelines: impl IntoIterator<Item = &'a PipelineSpec>,
+        pipelines: &[(&Plan, &[String])],
     ) -> Result<Engine, Failure> {
         let secrets = session::secrets(&self.args.secrets, &self.args.secret_files)?;
-        let store = Arc::new(keep.store.clone());
+        let store = Arc::new(store.clone());
         let engine = Engine::builder().worker(WORKER).secrets(secrets);
         let mut engine = engine.store(Arc::clone(&store) as _).blobs(Arc::clone(&store) as _).caches(store);
         engine =
@@ -128,9 +204,7 @@ impl Session {
         if spec.stages.iter().all(|stage| stage.approval.is_none()) && self.args.approve.is_empty() {
             return Ok(());
         }
-        let forecasts = forecast(&compiled.plan, context).map_err(Failure::refused)?;
-        let may_run =
-            |name: &str| compiled.plan.graph().index(name).is_none_or(|stage| forecasts[stage.index()].may_run());
+        let may_run = may_run(&compiled.plan, context)?;
         let checked = self.answers.check(spec, self.look.is_interactive(), |stage| may_run(&stage.name));
         checked.map_err(|found| {
             self.teller.tell(&found, compiled.pipeline.sources(), &compiled.file);
@@ -170,7 +244,7 @@ impl Session {
         let report = run.wait().await.map_err(Failure::backend)?;
         reporter.finish(&board);
         if self.args.shell_on_failure {
-            open_shells(&board, executors, spec, self.look).await;
+            open_shells(&board, executors, self.look, signals).await;
         }
         if self.args.keep {
             kept(&board, executors);
@@ -194,6 +268,12 @@ impl Session {
             }
         }
     }
+}
+
+/// Whether a stage can come to run, or to ask, as far as that can be told before.
+fn may_run(plan: &Plan, context: &RunContext) -> Result<impl Fn(&str) -> bool, Failure> {
+    let forecasts = forecast(plan, context).map_err(Failure::refused)?;
+    Ok(move |name: &str| plan.graph().index(name).is_none_or(|stage| forecasts[stage.index()].may_run()))
 }
 
 /// What a run is of, in a few words.

@@ -9,7 +9,7 @@ mod style;
 mod tests;
 
 use buildit::event::Event;
-use buildit::job::LogLine;
+use buildit::job::{LogLine, NOTICE, Stream};
 use jiff::Timestamp;
 
 use crate::text::Keep;
@@ -48,6 +48,11 @@ pub(crate) trait Reporter: Send {
 
     /// The run has ended and nothing more follows.
     fn finish(&mut self, _board: &Board) {}
+}
+
+/// What stands before a line of a log: the echo of a command has a sign, as a shell that traces gives it.
+pub(crate) fn sign(line: &LogLine) -> &'static str {
+    if line.stream == Stream::Command && !line.text.starts_with(NOTICE) { "+ " } else { "" }
 }
 
 /// What may pass of a job's controls onto a terminal of this theme.

@@ -1,9 +1,9 @@
 //! `--output plain`: `stage | line` on standard output, what happens to the stages on standard error.
 
 use buildit::event::{Event, EventBody};
-use buildit::job::{LogLine, Stream};
+use buildit::job::LogLine;
 
-use super::{Attempt, Board, Mark, Reporter, Theme, human::summary};
+use super::{Attempt, Board, Mark, Reporter, Theme, human::summary, sign};
 use crate::out::Out;
 use crate::text::{Keep, duration, sanitize};
 
@@ -67,7 +67,7 @@ impl Reporter for Plain {
     }
 
     fn log(&mut self, _: &Board, attempt: Attempt<'_>, line: &LogLine) {
-        let mark = if line.stream == Stream::Command { "+ " } else { "" };
+        let mark = sign(line);
         let text = match self.keep {
             Some(keep) => sanitize(&line.text, keep),
             None => line.text.as_str().into(),

@@ -243,3 +243,10 @@ fn an_infrastructure_failure_is_told_from_a_stage_that_failed() {
     story.end("build", JobOutcome::failed(1), failed(1));
     assert!(!story.board.is_infrastructure_failure());
 }
+
+#[test]
+fn a_notice_is_no_command() {
+    let line =
+        |text: &str| LogLine { line: 1, time: Timestamp::UNIX_EPOCH, stream: Stream::Command, text: text.into() };
+    assert_eq!((super::sign(&line("cargo test")), super::sign(&line("buildit: pulling alpine"))), ("+ ", ""));
+}

@@ -51,15 +51,19 @@ impl Answers {
         Some(approval)
     }
 
-    /// What is wrong before the run starts: names that are no stage that asks, values that a field does not allow,
-    /// and, where nobody can be asked, stages that would wait for ever. `may_run` tells whether a stage can come to
-    /// ask at all.
+    /// What is wrong before the run starts: names that are no stage that asks, and what [`needed`](Self::needed) tells.
     pub(crate) fn check(
         &self,
         plan: &PipelineSpec,
         interactive: bool,
-        may_run: impl Fn(&StageSpec) -> bool,
+        may_ask: impl Fn(&StageSpec) -> bool,
     ) -> Result<(), Diagnostics> {
+        let mut findings = self.unknown(plan);
+        findings.extend(self.needed(plan, interactive, may_ask));
+        if findings.is_empty() { Ok(()) } else { Err(Diagnostics(findings)) }
+    }
+
+    fn unknown(&self, plan: &PipelineSpec) -> Vec<Diagnostic> {
         let mut findings = Vec::new();
         for name in &self.stages {
             let meant = |stage: &&std::sync::Arc<StageSpec>| stage.name == **name || *stage.written_name() == **name;
@@ -74,8 +78,20 @@ impl Answers {
                 Some(_) => {}
             }
         }
+        findings
+    }
+
+    /// Values that a field does not allow and, where nobody can be asked, stages that would wait for ever. `may_ask`
+    /// tells whether a stage can come to ask at all.
+    pub(crate) fn needed(
+        &self,
+        plan: &PipelineSpec,
+        interactive: bool,
+        may_ask: impl Fn(&StageSpec) -> bool,
+    ) -> Vec<Diagnostic> {
+        let mut findings = Vec::new();
         for stage in &plan.stages {
-            let Some(approval) = stage.approval.as_ref().filter(|_| may_run(stage)) else { continue };
+            let Some(approval) = stage.approval.as_ref().filter(|_| may_ask(stage)) else { continue };
             let mut found = |finding: Diagnostic| match stage.origins.get("approval") {
                 Some(origin) => findings.push(finding.with_origin(origin.clone())),
                 None => findings.push(finding),
@@ -104,7 +120,7 @@ impl Answers {
                 }
             }
         }
-        if findings.is_empty() { Ok(()) } else { Err(Diagnostics(findings)) }
+        findings
     }
 
     fn covers(&self, stage: &StageSpec) -> bool {

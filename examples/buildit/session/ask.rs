@@ -1,6 +1,5 @@
 //! Asks a person at the terminal.
 
-use std::io::BufRead;
 use std::sync::{Arc, OnceLock};
 
 use buildit::event::Approval;
@@ -12,7 +11,7 @@ use tokio::task::JoinHandle;
 use super::Answers;
 use crate::out::Out;
 use crate::report::{Mark, Theme};
-use crate::text::{Keep, sanitize};
+use crate::text::{Keep, sanitize, width, wrap};
 
 /// A question that is on the terminal. Dropping it takes the question back.
 #[derive(Debug)]
@@ -37,44 +36,83 @@ impl Drop for Asked {
 
 /// Asks whether a stage may go on, and for its fields.
 pub(crate) fn ask(stage: &str, message: &str, fields: &[ApprovalField], answers: &Answers, theme: Theme) -> Asked {
-    let question = sanitize(message, Keep::Nothing).into_owned();
-    let title = format!("{}{} waits for approval: {question}", theme.shape(Mark::Waiting), theme.strong(stage));
+    let columns = console::Term::stderr().size_checked().map_or(80, |(_, columns)| usize::from(columns));
+    let head = format!("{stage} waits for approval");
+    let mut title: Vec<String> = wrap(&head, columns.saturating_sub(3))
+        .iter()
+        .zip(std::iter::once(theme.shape(Mark::Waiting)).chain(std::iter::repeat("  ".to_owned())))
+        .map(|(line, before)| format!("{before}{}", theme.strong(line)))
+        .collect();
+    // What is asked when a pipeline says nothing is said already.
+    if message != format!("Approve `{stage}`?") {
+        title.extend(indented(&sanitize(message, Keep::Nothing), columns));
+    }
+    let title = title.join("\n");
     let (fields, answers, lines) = (fields.to_vec(), answers.clone(), typed());
     Asked(tokio::spawn(async move {
         let mut lines = lines.lock().await;
-        converse(&title, &fields, &answers, &mut Person { lines: &mut lines, out: Out::stderr() }).await
+        converse(&title, &fields, &answers, &mut Person { lines: &mut lines, out: Out::stderr(), columns }).await
     }))
 }
 
-type Lines = Arc<Mutex<UnboundedReceiver<String>>>;
+/// Text below a question.
+fn indented(text: &str, columns: usize) -> impl Iterator<Item = String> {
+    wrap(text, columns.saturating_sub(3)).into_iter().map(|line| format!("  {line}"))
+}
 
-/// What is typed, line by line. Reading a terminal cannot be broken off, so one thread does it for the whole life of
-/// the process, and a question that is taken back leaves nobody behind who swallows the next answer.
-fn typed() -> Lines {
-    static LINES: OnceLock<Lines> = OnceLock::new();
-    Arc::clone(LINES.get_or_init(|| {
-        let (sender, receiver) = unbounded_channel();
+/// What is typed, line by line.
+struct Typed {
+    wanted: std::sync::mpsc::Sender<()>,
+    lines: UnboundedReceiver<String>,
+    /// Whether a line is wanted that has not come.
+    open: bool,
+}
+
+impl Typed {
+    /// The next line; `None` when the terminal is closed.
+    async fn line(&mut self) -> Option<String> {
+        if !self.open {
+            self.wanted.send(()).ok()?;
+            self.open = true;
+        }
+        let line = self.lines.recv().await;
+        self.open = false;
+        line
+    }
+}
+
+/// Reading a terminal cannot be broken off, so one thread does it for the whole life of the process, and a question
+/// that is taken back leaves nobody behind who swallows the next answer. It reads only what was asked for: a shell
+/// that is opened later reads the same terminal.
+fn typed() -> Arc<Mutex<Typed>> {
+    static TYPED: OnceLock<Arc<Mutex<Typed>>> = OnceLock::new();
+    Arc::clone(TYPED.get_or_init(|| {
+        let (wanted, wants) = std::sync::mpsc::channel();
+        let (sender, lines) = unbounded_channel();
         std::thread::spawn(move || {
-            for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+            let mut typed = std::io::stdin().lines();
+            while let (Ok(()), Some(Ok(line))) = (wants.recv(), typed.next()) {
                 if sender.send(line).is_err() {
                     break;
                 }
             }
         });
-        Arc::new(Mutex::new(receiver))
+        Arc::new(Mutex::new(Typed { wanted, lines, open: false }))
     }))
 }
 
 /// Where questions are put.
 struct Person<'a> {
-    lines: &'a mut UnboundedReceiver<String>,
+    lines: &'a mut Typed,
     out: Out,
+    /// How wide the terminal is.
+    columns: usize,
 }
 
 impl Person<'_> {
     async fn answer(&mut self, prompt: &str) -> Option<String> {
         self.out.text(prompt);
-        Some(self.lines.recv().await?.trim().to_owned())
+        Some(self.lines.line().await?.trim().to_owned())
     }
 }
 
@@ -100,12 +138,19 @@ async fn converse(
     Some(approval)
 }
 
+/// The room that an answer should have beside its question; otherwise what describes the field goes above it.
+const ANSWER: usize = 20;
+
 /// Asks for a field until the answer is allowed.
 async fn fill_in(field: &ApprovalField, default: Option<&str>, person: &mut Person<'_>) -> Option<String> {
-    let hint =
-        field.description.as_ref().map(|text| format!(", {}", sanitize(text, Keep::Nothing))).unwrap_or_default();
+    let described = field.description.as_ref().map(|text| sanitize(text, Keep::Nothing)).unwrap_or_default();
+    let mut hint = if described.is_empty() { String::new() } else { format!(", {described}") };
     let choices = if field.choices.is_empty() { String::new() } else { format!(" ({})", field.choices.join(", ")) };
     let shown = default.map(|default| format!(" [{default}]")).unwrap_or_default();
+    if width(&format!("  {}{hint}{choices}{shown}: ", field.name)) + ANSWER > person.columns {
+        indented(&described, person.columns).for_each(|line| person.out.line(&line));
+        hint.clear();
+    }
     loop {
         let answer = person.answer(&format!("  {}{hint}{choices}{shown}: ", field.name)).await?;
         let value = if answer.is_empty() { default.unwrap_or_default() } else { &answer };
@@ -143,12 +188,14 @@ mod tests {
     }
 
     async fn talk(answers: &[&str]) -> (Option<Approval>, String) {
-        let (sender, mut lines) = unbounded_channel();
+        let (sender, lines) = unbounded_channel();
+        let (wanted, _wants) = std::sync::mpsc::channel();
         answers.iter().for_each(|answer| sender.send((*answer).to_owned()).unwrap());
         drop(sender);
         let page = Page::default();
-        let mut person = Person { lines: &mut lines, out: page.out() };
-        let approval = converse("ship waits for approval: Ship?", &fields(), &Answers::default(), &mut person).await;
+        let mut lines = Typed { wanted, lines, open: false };
+        let mut person = Person { lines: &mut lines, out: page.out(), columns: 80 };
+        let approval = converse("ship waits for approval", &fields(), &Answers::default(), &mut person).await;
         // What a person types ends the line; here nobody types.
         (approval, page.text().replace("] ", "]\n").replace(": ", ":\n"))
     }

@@ -8,11 +8,12 @@ use buildit::durable::Durable;
 use buildit::engine::EngineBuilder;
 use buildit::executor::ExecutorError;
 use buildit::id::{JobId, RunId};
-use buildit::pipeline::PipelineSpec;
+use buildit::plan::Plan;
 use buildit_executors::docker::{DockerBackend, DockerOptions};
 use buildit_executors::local::LocalBackend;
 
 use super::held::{Held, Hold};
+use super::scene::{Scene, Scenes, Witnessed};
 use crate::args::RunArgs;
 
 /// The executors that this process registers with its engine.
@@ -21,6 +22,8 @@ pub(crate) struct Executors {
     local: Arc<LocalBackend>,
     docker: Option<Arc<Held<DockerBackend>>>,
     hold: Hold,
+    /// Where the scenes of failed jobs go, when somebody will look at them.
+    scenes: Option<Scenes>,
 }
 
 /// What is left of a job, for a person to look at.
@@ -55,27 +58,27 @@ impl Executors {
         } else if hold != Hold::Nothing {
             local = local.with_kept_workspaces();
         }
-        Self { local: Arc::new(local), docker: None, hold }
+        let scenes = args.shell_on_failure.then(Scenes::default);
+        Self { local: Arc::new(local), docker: None, hold, scenes }
     }
 
-    /// Adds them to an engine. A container engine is looked for only when these pipelines may need one, because most
-    /// do not and not every machine has one.
-    pub(crate) async fn register<'a>(
+    /// Adds them to an engine. A container engine is looked for only when these pipelines, of which these stages were
+    /// asked for, may need one, because most do not and not every machine has one.
+    pub(crate) async fn register(
         &mut self,
         mut engine: EngineBuilder,
-        pipelines: impl IntoIterator<Item = &'a PipelineSpec>,
+        pipelines: &[(&Plan, &[String])],
         asked: Option<&str>,
     ) -> Result<EngineBuilder, ExecutorError> {
-        engine = engine.executor(Durable::new(Arc::clone(&self.local)));
-        let mut pipelines = pipelines.into_iter();
+        engine = engine.executor(Durable::new(Witnessed::new(Arc::clone(&self.local), self.scenes.clone())));
         let needed = match asked {
             Some(name) => name == "docker",
-            None => pipelines.any(needs_containers),
+            None => pipelines.iter().any(|(plan, only)| needs_containers(plan, only)),
         };
         if needed {
             let docker = Arc::new(Held::new(DockerBackend::connect(DockerOptions::new()).await?, self.hold));
             self.docker = Some(Arc::clone(&docker));
-            engine = engine.executor(Durable::new(docker));
+            engine = engine.executor(Durable::new(Witnessed::new(docker, self.scenes.clone())));
         }
         Ok(engine)
     }
@@ -88,6 +91,16 @@ impl Executors {
         Some(self.local.workspace(job)).filter(|folder| folder.is_dir()).map(Remains::Folder)
     }
 
+    /// What a job that failed had around it.
+    pub(crate) fn scene(&self, job: &JobId) -> Option<Scene> {
+        self.scenes.as_ref()?.of(job)
+    }
+
+    /// The container engine that this process uses.
+    pub(crate) fn containers(&self) -> Option<&DockerBackend> {
+        self.docker.as_deref().map(Held::inner)
+    }
+
     /// Removes what was kept of a run.
     pub(crate) async fn discard(&self, run: RunId) -> anyhow::Result<()> {
         self.local.discard_workspaces(run).context("cannot remove the workspaces")?;
@@ -98,9 +111,16 @@ impl Executors {
     }
 }
 
-fn needs_containers(pipeline: &PipelineSpec) -> bool {
-    pipeline.stages.iter().any(|stage| match &stage.executor {
+/// Whether a container engine may be needed when these stages were asked for, or all.
+pub(super) fn needs_containers(plan: &Plan, only: &[String]) -> bool {
+    let stages = &plan.spec().stages;
+    let mut needing = stages.iter().enumerate().filter(|(_, stage)| match &stage.executor {
         Some(executor) => *executor == "docker",
         None => stage.image.is_some(),
-    })
+    });
+    // What is wrong with the choice of stages is told when the run starts.
+    match plan.graph().select(plan.spec(), only.iter().map(String::as_str)) {
+        Ok(selected) => needing.any(|(index, _)| selected[index]),
+        Err(_) => needing.next().is_some(),
+    }
 }

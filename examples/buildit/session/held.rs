@@ -35,6 +35,11 @@ impl<B: Backend> Held<B> {
         Self { inner, hold, jobs: Mutex::default() }
     }
 
+    /// The backend itself.
+    pub(crate) fn inner(&self) -> &B {
+        &self.inner
+    }
+
     /// Whether something of this job is kept back.
     pub(crate) fn holds(&self, job: &JobId) -> bool {
         self.jobs().contains(job)

@@ -6,4 +6,4 @@ mod width;
 
 pub(crate) use duration::{duration, running, since};
 pub(crate) use sanitize::{Keep, sanitize, visible_line};
-pub(crate) use width::{fit_end, fit_middle, pad, width};
+pub(crate) use width::{fit_end, fit_middle, pad, width, wrap};

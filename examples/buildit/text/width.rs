@@ -39,6 +39,32 @@ pub(crate) fn pad(text: &str, columns: usize) -> String {
     format!("{text}{}", " ".repeat(columns.saturating_sub(width(text))))
 }
 
+/// The text in lines of at most `columns`, broken at blanks; a word that is longer is broken where it must.
+pub(crate) fn wrap(text: &str, columns: usize) -> Vec<String> {
+    let columns = columns.max(1);
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for mut word in text.split_whitespace() {
+        if !line.is_empty() && width(&line) + 1 + width(word) > columns {
+            lines.push(std::mem::take(&mut line));
+        }
+        while line.is_empty() && width(word) > columns {
+            let begin: usize = take_columns(word.chars(), columns).into_iter().map(char::len_utf8).sum();
+            let (begin, rest) = word.split_at(begin.max(word.chars().next().map_or(0, char::len_utf8)));
+            lines.push(begin.to_owned());
+            word = rest;
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    if !line.is_empty() {
+        lines.push(line);
+    }
+    lines
+}
+
 fn take_columns(characters: impl Iterator<Item = char>, columns: usize) -> Vec<char> {
     let mut used = 0;
     let mut buffer = [0; 4];
@@ -66,6 +92,14 @@ mod tests {
         assert_eq!(fit_end("日本語テスト", 7), "日本語…");
         assert_eq!(fit_middle("日本語テスト", 7), "日…ト");
         assert_eq!(pad("日本", 6), "日本  ");
+    }
+
+    #[test]
+    fn lines_are_broken_between_words() {
+        assert_eq!(wrap("Ship it to all  customers?", 10), ["Ship it to", "all", "customers?"]);
+        assert_eq!(wrap("a deadbeefdeadbeef b", 6), ["a", "deadbe", "efdead", "beef b"]);
+        assert_eq!(wrap("日本語", 1), ["日", "本", "語"], "too wide, and still no end without an end");
+        assert!(wrap(" ", 10).is_empty());
     }
 
     #[test]

@@ -7,6 +7,8 @@
     reason = "each test file is a program of its own and uses a part of it; what fails here fails a test"
 )]
 
+pub mod terminal;
+
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
@@ -55,6 +57,14 @@ impl Project {
         std::fs::read_to_string(self.path().join(file)).unwrap()
     }
 
+    /// What runs have left in the state folder, but for what says that it is one.
+    pub fn left(&self) -> Vec<PathBuf> {
+        let own = ["FORMAT", "LOCK"].map(|name| self.state().join("buildit").join(name));
+        let mut left = files(&self.state().join("buildit"));
+        left.retain(|path| !own.contains(path));
+        left
+    }
+
     /// A pipe in the state folder, for a job and a test to wait for each other. It lies outside of the source.
     pub fn pipe(&self, name: &str) -> PathBuf {
         let path = self.state.path().join(name);
@@ -87,6 +97,18 @@ impl Project {
         let all: Vec<&str> = ["run", "--output", "json"].iter().chain(args).copied().collect();
         self.buildit(&all)
     }
+}
+
+/// All files below a folder.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().map(Result::unwrap) {
+            if entry.file_type().unwrap().is_dir() { folders.push(entry.path()) } else { files.push(entry.path()) }
+        }
+    }
+    files
 }
 
 /// What a command did.

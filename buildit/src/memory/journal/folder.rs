@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::error::{At, corrupt};
 use crate::id::RunId;
+use crate::kept;
 use crate::store::StoreError;
 
 /// The newest format that is known here.
@@ -16,7 +17,7 @@ const FORMAT: u32 = 1;
 /// its `exec`, which takes a while on a busy machine; whoever restarts it at once must not be told that it still runs.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
-/// What the format's file begins with.
+/// What the format's file begins with: the mark of a folder of ours, and what is kept in it.
 const TITLE: &str = "buildit-journal ";
 
 /// An open folder. The lock is held as long as this lives.
@@ -146,7 +147,7 @@ fn lock_within(file: &File, patience: Duration) -> Result<(), TryLockError> {
 }
 
 fn check_format(root: &Path) -> Result<(), StoreError> {
-    let path = root.join("FORMAT");
+    let path = root.join(kept::FORMAT);
     match std::fs::read_to_string(&path) {
         Ok(text) => {
             let number = text.strip_prefix(TITLE).and_then(|number| number.trim().parse().ok());

@@ -1,9 +1,9 @@
 //! One frame of the live tree, as lines: pure, so that its look is a snapshot.
 
-use buildit::job::{LogLine, Stream};
+use buildit::job::LogLine;
 use jiff::Timestamp;
 
-use super::super::{Board, Mark, Shown, StageState, Theme};
+use super::super::{Board, Mark, Shown, StageState, Theme, sign};
 use super::select::{Row, rows};
 use super::summary;
 use crate::text::{Keep, duration, fit_end, fit_middle, pad, running, sanitize, since, visible_line, width};
@@ -175,7 +175,7 @@ impl Line {
 /// What is to be seen of a line of a log, if anything.
 fn seen(line: &LogLine) -> Option<String> {
     let text = sanitize(visible_line(&line.text), Keep::Nothing).trim().replace('\t', " ");
-    let mark = if line.stream == Stream::Command { "+ " } else { "" };
+    let mark = sign(line);
     (!text.is_empty()).then(|| format!("{mark}{text}"))
 }
 

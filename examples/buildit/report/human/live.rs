@@ -30,6 +30,11 @@ impl Live {
         Self { out, theme, drawn: 0, ticks: 0 }
     }
 
+    /// How wide the terminal is.
+    pub(crate) fn columns(&self) -> usize {
+        size().columns
+    }
+
     /// Draws the tree as it is now over the one before, below text that stays.
     pub(crate) fn draw(&mut self, text: &str, board: &Board, now: Timestamp) {
         self.ticks += 1;
@@ -38,9 +43,7 @@ impl Live {
 
     /// Writes text that stays, and the tree below it.
     pub(crate) fn above(&mut self, text: &str, board: &Board, now: Timestamp) {
-        let (rows, columns) = Term::stderr().size_checked().unwrap_or((24, 80));
-        let size = Size { rows: usize::from(rows), columns: usize::from(columns) };
-        let lines = frame(board, now, self.ticks, size, self.theme);
+        let lines = frame(board, now, self.ticks, size(), self.theme);
         let mut screen = self.home();
         screen.push_str(HIDE_CURSOR);
         for line in text.lines().map(str::to_owned).chain(lines.iter().cloned()) {
@@ -54,7 +57,9 @@ impl Live {
 
     /// Takes the tree away and gives the cursor back.
     pub(crate) fn clear(&mut self) {
-        let screen = self.home() + CLEAR_BELOW + SHOW_CURSOR;
+        // Line by line: a terminal multiplexer that is told to clear all below keeps it as history.
+        let lines = format!("{CLEAR_LINE}\n").repeat(self.drawn);
+        let screen = self.home() + &lines + &self.home() + SHOW_CURSOR;
         self.drawn = 0;
         self.out.text(&screen);
     }
@@ -62,6 +67,12 @@ impl Live {
     fn home(&self) -> String {
         if self.drawn == 0 { String::new() } else { format!("\u{1b}[{}A\r", self.drawn) }
     }
+}
+
+/// As the terminal is now: a person may have changed it.
+fn size() -> Size {
+    let (rows, columns) = Term::stderr().size_checked().unwrap_or((24, 80));
+    Size { rows: usize::from(rows), columns: usize::from(columns) }
 }
 
 impl Drop for Live {

@@ -63,7 +63,12 @@ impl Reporter for Human {
                 if let Some(shown) = board.stages.get(stage)
                     && (shown.has_failed() || self.live.is_none())
                 {
-                    lines.push(summary::row(stage, shown, event.time, self.theme));
+                    match &self.live {
+                        Some(live) => {
+                            lines.extend(summary::row_within(live.columns(), stage, shown, event.time, self.theme));
+                        }
+                        None => lines.push(summary::row(stage, shown, event.time, self.theme)),
+                    }
                     if shown.has_failed() {
                         lines.extend(summary::tail(shown, FIRST_LOOK, "    ", self.theme));
                     }

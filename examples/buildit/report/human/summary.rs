@@ -5,8 +5,8 @@ use buildit::job::{Cause, Status, Stream};
 use jiff::Timestamp;
 
 use super::super::style::word;
-use super::super::{Board, Mark, Shown, Theme, keep};
-use crate::text::{Keep, duration, fit_middle, pad, sanitize, visible_line, width};
+use super::super::{Board, Mark, Shown, Theme, keep, sign};
+use crate::text::{Keep, duration, fit_end, fit_middle, pad, sanitize, visible_line, width, wrap};
 
 /// Stages that did what they were to do are listed one by one up to this many; more of them are only counted.
 const LISTED: usize = 30;
@@ -21,6 +21,42 @@ pub(crate) fn title(board: &Board, now: Timestamp, theme: Theme) -> String {
     };
     let name = theme.strong(&format!("{} #{}", board.pipeline, board.number));
     format!("{}{name}{source}  {}", theme.shape(mark), theme.mark(mark, &status))
+}
+
+/// The same in two lines where it does not fit into one.
+fn heading(board: &Board, columns: usize, now: Timestamp, theme: Theme) -> Vec<String> {
+    let line = title(board, now, theme);
+    if width(&line) < columns {
+        return vec![line];
+    }
+    let mark = Mark::of_run(board.status);
+    let name = fit_middle(&format!("{} #{}", board.pipeline, board.number), columns.saturating_sub(3));
+    let how = format!("{} in {}", board.status.as_str(), duration(board.elapsed(now)));
+    let room = columns.saturating_sub(width(&how) + 5);
+    let source = if room < 6 { String::new() } else { format!("  {}", theme.faint(&fit_end(&board.source, room))) };
+    let first = format!("{}{}", theme.shape(mark), theme.strong(&name));
+    vec![first, format!("  {}{source}", theme.mark(mark, &how))]
+}
+
+/// A stage that ended, in a line of its own, or with the rest below its name where that is too wide.
+pub(crate) fn row_within(columns: usize, name: &str, shown: &Shown, now: Timestamp, theme: Theme) -> Vec<String> {
+    let whole = row(name, shown, now, theme);
+    if width(&whole) < columns {
+        return vec![whole];
+    }
+    let mark = Mark::of(shown);
+    let name = theme.strong(&fit_middle(name, columns.saturating_sub(3)));
+    let mut said = shown.result().map_or("", |result| word(result.status)).to_owned();
+    let what = what(shown);
+    if !what.is_empty() {
+        said.push_str(&format!(": {what}"));
+    }
+    if mark != Mark::Skipped {
+        said.push_str(&format!(" · {}", duration(shown.elapsed(now))));
+    }
+    let mut lines = vec![format!("{}{name}", theme.shape(mark))];
+    lines.extend(wrap(&said, columns.saturating_sub(3)).iter().map(|line| format!("  {}", theme.mark(mark, line))));
+    lines
 }
 
 /// A stage that ended, in a line of its own.
@@ -83,7 +119,7 @@ pub(crate) fn tail(shown: &Shown, limit: usize, indent: &str, theme: Theme) -> V
     lines.extend(shown.tail.iter().skip(left_out).map(|line| {
         let text = sanitize(visible_line(&line.text), keep);
         if line.stream == Stream::Command {
-            return format!("{indent}{}", theme.faint(&format!("+ {text}")));
+            return format!("{indent}{}", theme.faint(&format!("{}{text}", sign(line))));
         }
         // A job that ends within a colour must not paint what follows it.
         let reset = if text.contains('\u{1b}') { "\u{1b}[0m" } else { "" };
@@ -117,8 +153,12 @@ pub(crate) fn table(board: &Board, columns: usize, theme: Theme) -> Vec<String> 
     let all = board.stages.len() <= LISTED;
     let listed: Vec<_> = board.stages.iter().filter(|(_, shown)| all || !good(shown)).take(LISTED * 4).collect();
     let longest = listed.iter().map(|(name, _)| width(name)).max().unwrap_or(0);
-    let name_columns = longest.min(columns.saturating_sub(30).max(14));
-    let mut lines = vec![title(board, now, theme), String::new()];
+    // Where there is little room the names get it, and reasons go below them.
+    let share = if columns < 60 { columns.saturating_sub(14) } else { columns - 30 };
+    let name_columns = longest.min(share.max(14));
+    let room = columns.saturating_sub(name_columns + 16);
+    let mut lines = heading(board, columns, now, theme);
+    lines.push(String::new());
     for (name, shown) in listed {
         let mark = Mark::of(shown);
         let time = if mark == Mark::Skipped { String::new() } else { duration(shown.elapsed(now)) };
@@ -128,9 +168,12 @@ pub(crate) fn table(board: &Board, columns: usize, theme: Theme) -> Vec<String> 
         if let Some(status @ (Status::TimedOut | Status::Lost | Status::Cancelled)) = status {
             what = if what.is_empty() { word(status).into() } else { format!("{}: {what}", word(status)) };
         }
-        let painted = if mark == Mark::Succeeded { theme.faint(&what) } else { theme.mark(mark, &what) };
-        let line = format!("  {}{name}  {}  {painted}", theme.shape(mark), theme.faint(&format!("{time:>7}")));
+        let paint = |what: &str| if mark == Mark::Succeeded { theme.faint(what) } else { theme.mark(mark, what) };
+        let (beside, below) = if width(&what) <= room { (what.as_str(), "") } else { ("", what.as_str()) };
+        let time = theme.faint(&format!("{time:>7}"));
+        let line = format!("  {}{name}  {time}  {}", theme.shape(mark), paint(beside));
         lines.push(line.trim_end().to_owned());
+        lines.extend(wrap(below, columns.saturating_sub(7)).iter().map(|line| format!("      {}", paint(line))));
     }
     if board.stages.len() > 1 {
         lines.push(String::new());
