@@ -4,14 +4,16 @@
 
 use std::fmt::Write;
 use std::hint::black_box;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use buildit::config::{self, Options};
-use buildit_benches::{Comparison, is_test_run};
+use buildit_benches::{Bench, Comparison};
 use kdl::KdlDocument;
 
-fn main() {
-    let (stages, repetitions) = if is_test_run() { (10, 1) } else { (1000, 11) };
+fn main() -> ExitCode {
+    let mut bench = Bench::default();
+    let stages = bench.choose(10, 1000);
     let mut serial = 0;
     // Each text is new, or the loader would remember it.
     let mut fresh = || {
@@ -19,18 +21,23 @@ fn main() {
         text(stages, serial)
     };
     let mut other = 1_000_000;
-    Comparison::new(format!("load: {stages} stages, new text"), repetitions, || load(&fresh()))
-        .against("KdlDocument::parse", 1.15, || {
+    bench.compare(Comparison::new(format!("load: {stages} stages, new text"), 11, || load(&fresh())).against(
+        "KdlDocument::parse",
+        1.15,
+        || {
             other += 1;
             parse(&text(stages, other))
-        })
-        .run();
+        },
+    ));
 
     let known = text(stages, 0);
     load(&known);
-    Comparison::new(format!("load: {stages} stages, seen before"), repetitions, || load(&known))
-        .against("1 % of KdlDocument::parse", 1.0, || parse(&known) / 100)
-        .run();
+    bench.compare(Comparison::new(format!("load: {stages} stages, seen before"), 11, || load(&known)).against(
+        "1 % of KdlDocument::parse",
+        1.0,
+        || parse(&known) / 100,
+    ));
+    bench.end()
 }
 
 /// A pipeline with what stages usually have: about 270 bytes a stage.

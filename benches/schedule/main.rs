@@ -20,18 +20,18 @@
 
 mod peers;
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use buildit_benches::reference::{self, Csr};
 use buildit_benches::shapes::Shape;
-use buildit_benches::{Comparison, is_test_run, subject};
+use buildit_benches::{Bench, Comparison, subject};
 
 const SIZES: [usize; 3] = [10_000, 100_000, 1_000_000];
 
-#[expect(clippy::print_stdout, reason = "a bench prints what it measured")]
-fn main() {
-    let asked = std::env::args().find_map(|argument| argument.parse().ok());
-    let largest = asked.unwrap_or(if is_test_run() { 500 } else { 1_000_000 });
+fn main() -> ExitCode {
+    let mut bench = Bench::default();
+    let largest = bench.size().unwrap_or(bench.choose(500, 1_000_000));
     let mut sizes: Vec<usize> = SIZES.into_iter().filter(|size| *size <= largest).collect();
     if sizes.is_empty() {
         sizes.push(largest);
@@ -66,7 +66,7 @@ fn main() {
             if size <= 10_000 {
                 comparison = comparison.against("dagrs", 0.1, || peers::dagrs(&runtime, shape, size));
             }
-            comparison.run();
+            bench.compare(comparison);
             let per_stage = |samples: &[Duration]| buildit_benches::median(samples).as_secs_f64() / size as f64;
             growth.push((size as f64, per_stage(&own), per_stage(&limit)));
         }
@@ -75,8 +75,9 @@ fn main() {
         {
             let exponent = |from: f64, to: f64| 1.0 + (to / from).ln() / (last.0 / first.0).ln();
             let (own, limit) = (exponent(first.1, last.1), exponent(first.2, last.2));
-            let verdict = if own <= limit + 0.05 { "met" } else { "MISSED" };
-            println!("  growth {}: exponent {own:.3}, reference {limit:.3}; goal + 0.05: {verdict}", shape.name());
+            let what = format!("growth {}: exponent above the reference's {limit:.3}", shape.name());
+            bench.at_most(&what, own - limit, 0.05, "");
         }
     }
+    bench.end()
 }
