@@ -134,7 +134,8 @@ impl Driver {
 
     fn heed(&mut self, message: Message, now: Timestamp) -> Result<(), RunError> {
         match message {
-            Message::Ended { outcome: None, .. } | Message::LeaseLost => return Err(RunError::LeaseLost),
+            Message::Ended { outcome: None, .. } => return Err(RunError::LeaseLost),
+            Message::LeaseLost(error) => return Err(error),
             Message::HandOver => return Err(RunError::HandedOver),
             Message::Ended { stage, attempt, outcome: Some(outcome) } => self.ended(stage, attempt, outcome, now),
             Message::Slot(slot) => self.work.granted.push(slot),
