@@ -90,7 +90,7 @@ fn texts_of_kdl_1_are_read() {
     assert_eq!(stage.run().unwrap().commands[0].source, r#"echo "hello""#);
     assert_eq!(stage.env["TEXT"], "two\nlines");
     let origin = stage.origins.get("run[0]").unwrap();
-    assert_eq!((origin.line, origin.column, origin.length), (4, 9, 19));
+    assert_eq!((origin.line, origin.column, origin.length), (4, 9, 17));
 }
 
 #[cfg(not(feature = "kdl-v1"))]
