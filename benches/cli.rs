@@ -7,6 +7,11 @@
 //! | a chain on the host | `act -P ubuntu-latest=-self-hosted` | at most 1.0 |
 //! | a chain in Docker | `act -P ubuntu-latest=busybox:local` | at most 1.0 |
 //!
+//! Measured at load 10, where wall time says little: 0.23 to 0.32 of `act` on the host, 0.46 in Docker. In time of the
+//! processor a run of one stage takes 16.6 ms and each further stage 4.7, `sh -c 'echo hi'` 0.78: so the goal of 2.2 is
+//! missed. A stage here has a workspace with `.git`: 16 folders and as many files are made and removed for each, and
+//! `mkdir`, opening and removal are 38 % of all samples of `perf`.
+//!
 //! `act` takes part when it is on the PATH (`go install github.com/nektos/act@latest`), Docker when its daemon has the
 //! image `busybox:local`. When the bench is only tried, it takes the command line of the dev profile.
 
