@@ -14,13 +14,14 @@
 
 use std::hash::BuildHasher;
 use std::hint::black_box;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use buildit::graph::Graph;
 use buildit::pipeline::{ExpandLimits, PipelineSpec};
 use buildit::plan::Plan;
 use buildit_benches::shapes::Shape;
-use buildit_benches::{Comparison, is_test_run};
+use buildit_benches::{Bench, Comparison};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use petgraph::graph::DiGraph;
@@ -99,20 +100,23 @@ fn timed<T>(work: impl FnOnce() -> T) -> Duration {
     took
 }
 
-fn main() {
-    let asked = std::env::args().find_map(|argument| argument.parse().ok());
-    let size = asked.unwrap_or(if is_test_run() { 1_000 } else { 1_000_000 });
+fn main() -> ExitCode {
+    let mut bench = Bench::default();
+    let size = bench.size().unwrap_or(bench.choose(1_000, 1_000_000));
     for shape in [Shape::Wide, Shape::Layered, Shape::Random, Shape::Chain] {
         let spec = shape.pipeline(size);
         let spec = &*spec;
         let graph = || timed(|| Graph::new(spec).expect("a valid pipeline"));
-        Comparison::new(format!("compile: Graph::new, {} {size}", shape.name()), 5, graph)
-            .against("names + CSR + Kahn", 1.5, || timed(|| assert_eq!(names_csr_kahn(spec), size)))
-            .against("names + petgraph + toposort", 1.0, || timed(|| assert_eq!(names_petgraph(spec), size)))
-            .run();
+        bench.compare(
+            Comparison::new(format!("compile: Graph::new, {} {size}", shape.name()), 5, graph)
+                .against("names + CSR + Kahn", 1.5, || timed(|| assert_eq!(names_csr_kahn(spec), size)))
+                .against("names + petgraph + toposort", 1.0, || timed(|| assert_eq!(names_petgraph(spec), size))),
+        );
         let plan = || timed(|| Plan::compile(spec, ExpandLimits::default()).expect("a valid pipeline"));
-        Comparison::new(format!("compile: Plan::compile, {} {size}", shape.name()), 3, plan)
-            .against("Graph::new", f64::INFINITY, || timed(|| Graph::new(spec).expect("a valid pipeline")))
-            .run();
+        bench.compare(
+            Comparison::new(format!("compile: Plan::compile, {} {size}", shape.name()), 3, plan)
+                .beside("Graph::new", || timed(|| Graph::new(spec).expect("a valid pipeline"))),
+        );
     }
+    bench.end()
 }

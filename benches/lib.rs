@@ -4,16 +4,97 @@
 //! beside it: [`Comparison`] runs subject and peers alternately, takes medians, and prints the ratio of each pair of
 //! neighbours, whose spread shows how noisy the machine was. The same samples then go to criterion, for its statistics
 //! and its comparison with earlier runs: it would measure one side after the other by itself.
+//!
+//! A [`Bench`] keeps the verdicts. A bench with a goal that was missed ends with exit code 1, after everything was
+//! printed; with the environment variable `BUILDIT_BENCH_REPORT_ONLY` set, and when it only tries whether it works, it
+//! ends with 0.
 #![forbid(unsafe_code)]
 
 pub mod reference;
 pub mod shapes;
+pub mod stage_log;
 pub mod subject;
 
 use std::cell::Cell;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use criterion::Criterion;
+
+/// Set, it lets a bench end with exit code 0 whatever it measured: for machines that are too noisy to judge by.
+const REPORT_ONLY: &str = "BUILDIT_BENCH_REPORT_ONLY";
+
+/// One run of a bench: what it was asked for, and which goals it missed.
+#[derive(Debug, Default)]
+pub struct Bench {
+    missed: Vec<String>,
+}
+
+impl Bench {
+    /// Whether the bench was called only to see that it works, as `cargo test --benches` and `-- --test` do: then it
+    /// measures little and judges nothing. `cargo bench` passes `--bench`.
+    #[must_use]
+    pub fn is_test(&self) -> bool {
+        let is_given = |name| std::env::args().any(|argument| argument == name);
+        is_given("--test") || !is_given("--bench")
+    }
+
+    /// `tiny` when the bench is only tried, `full` otherwise.
+    #[must_use]
+    pub fn choose<T>(&self, tiny: T, full: T) -> T {
+        if self.is_test() { tiny } else { full }
+    }
+
+    /// The size that was asked for by an argument that is a number.
+    #[must_use]
+    pub fn size(&self) -> Option<usize> {
+        std::env::args().find_map(|argument| argument.parse().ok())
+    }
+
+    /// Measures, prints and judges.
+    pub fn compare(&mut self, comparison: Comparison<'_>) {
+        let name = comparison.name.clone();
+        for ratio in comparison.run(self.is_test()) {
+            if let Some(goal) = ratio.goal
+                && ratio.median > goal
+            {
+                self.missed.push(format!("{name}, to {}: {:.3}, goal {goal:.3}", ratio.peer, ratio.median));
+            }
+        }
+    }
+
+    /// Prints and judges a figure that is no time.
+    #[expect(clippy::print_stdout, reason = "a bench prints what it measured")]
+    pub fn at_most(&mut self, what: &str, figure: f64, goal: f64, unit: &str) {
+        let verdict = match (self.is_test(), figure <= goal) {
+            (true, _) => "not judged",
+            (false, true) => "met",
+            (false, false) => "MISSED",
+        };
+        println!("  {what}: {figure:.3} {unit}; goal {goal:.3}: {verdict}");
+        if figure > goal {
+            self.missed.push(format!("{what}: {figure:.3} {unit}, goal {goal:.3}"));
+        }
+    }
+
+    /// Says what is not measured here, and why.
+    #[expect(clippy::print_stdout, reason = "a bench prints what it measured")]
+    pub fn leave_out(&self, what: &str, why: &str) {
+        println!("\n{what}: left out, {why}");
+    }
+
+    /// Ends the bench: the goals that were missed once more, and the exit code.
+    #[must_use]
+    #[expect(clippy::print_stdout, reason = "a bench prints what it measured")]
+    pub fn end(self) -> ExitCode {
+        if self.is_test() || self.missed.is_empty() {
+            return ExitCode::SUCCESS;
+        }
+        println!("\ngoals missed: {}", self.missed.len());
+        self.missed.iter().for_each(|missed| println!("  {missed}"));
+        if std::env::var_os(REPORT_ONLY).is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+}
 
 /// A subject and its peers, measured in turn.
 pub struct Comparison<'a> {
@@ -37,15 +118,14 @@ impl std::fmt::Debug for Comparison<'_> {
 
 /// How the subject stands against one peer.
 #[derive(Clone, Debug)]
-pub struct Ratio {
-    /// The peer.
-    pub peer: String,
+struct Ratio {
+    peer: String,
     /// The median of the ratios subject / peer, pair by pair.
-    pub median: f64,
+    median: f64,
     /// The least and the greatest of them.
-    pub spread: (f64, f64),
+    spread: (f64, f64),
     /// At most this much, if there is a goal.
-    pub goal: Option<f64>,
+    goal: Option<f64>,
 }
 
 impl<'a> Comparison<'a> {
@@ -61,16 +141,27 @@ impl<'a> Comparison<'a> {
         self.with(peer, Some(goal), measure)
     }
 
+    /// The same with something that is measured beside it so that readers can see it, without a goal.
+    #[must_use]
+    pub fn beside(self, peer: impl Into<String>, measure: impl FnMut() -> Duration + 'a) -> Self {
+        self.with(peer, None, measure)
+    }
+
     fn with(mut self, label: impl Into<String>, goal: Option<f64>, measure: impl FnMut() -> Duration + 'a) -> Self {
         self.sides.push(Side { label: label.into(), goal, measure: Box::new(measure), samples: Vec::new() });
         self
     }
 
-    /// Measures all sides in turn, once unrecorded to warm up, prints a table and gives the ratios.
+    /// Measures all sides in turn, once unrecorded to warm up unless it is only tried, prints a table and gives the
+    /// ratios.
     #[expect(clippy::print_stdout, reason = "a bench prints what it measured")]
-    pub fn run(mut self) -> Vec<Ratio> {
-        for side in &mut self.sides {
-            (side.measure)();
+    fn run(mut self, is_test: bool) -> Vec<Ratio> {
+        if is_test {
+            self.repetitions = 1;
+        } else {
+            for side in &mut self.sides {
+                (side.measure)();
+            }
         }
         for _ in 0..self.repetitions {
             for side in &mut self.sides {
@@ -93,8 +184,9 @@ impl<'a> Comparison<'a> {
                 goal: side.goal,
             };
             let verdict = match side.goal {
-                Some(goal) if ratio.median <= goal => format!("goal {goal}: met"),
-                Some(goal) => format!("goal {goal}: MISSED"),
+                Some(goal) if is_test => format!("goal {goal:.3}: not judged"),
+                Some(goal) if ratio.median <= goal => format!("goal {goal:.3}: met"),
+                Some(goal) => format!("goal {goal:.3}: MISSED"),
                 None => String::new(),
             };
             println!(
@@ -107,7 +199,7 @@ impl<'a> Comparison<'a> {
             );
             ratios.push(ratio);
         }
-        if !is_test_run() {
+        if !is_test {
             self.report();
         }
         ratios
@@ -142,10 +234,4 @@ pub fn median(samples: &[Duration]) -> Duration {
     let mut sorted = samples.to_vec();
     sorted.sort();
     sorted[sorted.len() / 2]
-}
-
-/// Whether the bench was called only to see that it works, as `cargo test --benches` does: then it measures little.
-#[must_use]
-pub fn is_test_run() -> bool {
-    std::env::args().any(|argument| argument == "--test")
 }

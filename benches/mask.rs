@@ -2,14 +2,18 @@
 //! MiB/s.
 
 use std::hint::black_box;
+use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use buildit::secret::Masker;
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use buildit_benches::{Bench, Comparison};
 
 /// How much is masked at once: what a reader of a log hands on.
 const PIECE: usize = 64 * 1024;
+/// How many bytes a second must be masked at least.
+const LEAST: f64 = 450.0 * 1024.0 * 1024.0;
 
 /// Lines as build tools print them, no two alike.
 fn log(length: usize) -> Vec<u8> {
@@ -43,8 +47,9 @@ fn next(number: u64) -> u64 {
     number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407)
 }
 
-fn mask(c: &mut Criterion) {
-    let text = log(16 * 1024 * 1024);
+fn main() -> ExitCode {
+    let mut bench = Bench::default();
+    let text = log(bench.choose(256 * 1024, 16 * 1024 * 1024));
     let secrets = secrets();
     let values: Vec<_> = secrets.iter().map(|secret| secret.as_str().into()).collect();
     let masker = Arc::new(Masker::new(values.iter().map(|value| ("SECRET", value))).expect("they are long enough"));
@@ -56,24 +61,25 @@ fn mask(c: &mut Criterion) {
         .build(patterns)
         .expect("it is small");
 
-    let mut group = c.benchmark_group("mask");
-    group.throughput(Throughput::Bytes(text.len() as u64)).sample_size(20);
-    group.bench_function("20 secrets, every form", |b| {
-        let mut out = Vec::with_capacity(2 * PIECE);
-        b.iter(|| {
-            let mut stream = masker.stream();
-            for piece in text.chunks(PIECE) {
-                out.clear();
-                stream.push(black_box(piece), &mut out);
-            }
-            stream.finish(&mut out);
-        });
-    });
-    group.bench_function("peer: DFA of 240 forms, search only", |b| {
-        b.iter(|| text.chunks(PIECE).map(|piece| dfa.find_iter(black_box(piece)).count()).sum::<usize>());
-    });
-    group.finish();
+    let mut out = Vec::with_capacity(2 * PIECE);
+    let masked = || {
+        let start = Instant::now();
+        let mut stream = masker.stream();
+        for piece in text.chunks(PIECE) {
+            out.clear();
+            stream.push(black_box(piece), &mut out);
+        }
+        stream.finish(&mut out);
+        start.elapsed()
+    };
+    bench.compare(
+        Comparison::new(format!("mask: {} KiB, 20 secrets in every form", text.len() >> 10), 21, masked)
+            .against("450 MiB/s", 1.0, || Duration::from_secs_f64(text.len() as f64 / LEAST))
+            .beside("DFA of 240 forms, search only", || {
+                let start = Instant::now();
+                black_box(text.chunks(PIECE).map(|piece| dfa.find_iter(black_box(piece)).count()).sum::<usize>());
+                start.elapsed()
+            }),
+    );
+    bench.end()
 }
-
-criterion_group!(benches, mask);
-criterion_main!(benches);

@@ -7,6 +7,7 @@
 //! chain 46.5 bytes a stage, of which 54.5, 54.5, 42.5 and 38.5 are the graph and 8 the run before it begins.
 
 use std::alloc::System;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -15,7 +16,7 @@ use buildit::id::RunId;
 use buildit::job::JobOutcome;
 use buildit::pipeline::RunContext;
 use buildit::run::{Input, Run, RunInfo};
-use buildit_benches::is_test_run;
+use buildit_benches::Bench;
 use buildit_benches::shapes::Shape;
 
 /// Bytes a stage that the state may take.
@@ -71,9 +72,9 @@ mod counting {
 static MEMORY: counting::Counting = counting::Counting::new();
 
 #[expect(clippy::print_stdout, reason = "a bench prints what it measured")]
-fn main() {
-    let asked = std::env::args().find_map(|argument| argument.parse().ok());
-    let size: usize = asked.unwrap_or(if is_test_run() { 10_000 } else { 1_000_000 });
+fn main() -> ExitCode {
+    let mut bench = Bench::default();
+    let size = bench.size().unwrap_or(bench.choose(10_000, 1_000_000));
     for shape in [Shape::Layered, Shape::Random, Shape::Wide, Shape::Chain] {
         let spec = shape.pipeline(size);
         let per_stage = |bytes: usize| bytes as f64 / size as f64;
@@ -87,15 +88,15 @@ fn main() {
         let events = drive(&mut run);
         let most = MEMORY.take_most() - before;
         assert_eq!(events, 2 + 3 * size);
-        let verdict = if per_stage(most) <= GOAL { "met" } else { "MISSED" };
         println!(
-            "memory: {} {size}: graph {:.1} + run {:.1} B/stage, at most {:.1} while it runs; goal {GOAL}: {verdict}",
+            "\nmemory: {} {size}: graph {:.1} + run {:.1} B/stage before it begins",
             shape.name(),
             per_stage(of_graph),
             per_stage(idle - of_graph),
-            per_stage(most),
         );
+        bench.at_most(&format!("{} {size}, while it runs", shape.name()), per_stage(most), GOAL, "B/stage");
     }
+    bench.end()
 }
 
 /// Drives the run to its end with so many jobs in flight; events are counted and dropped.

@@ -7,7 +7,7 @@
 //! A store that keeps things itself implements the same methods and passes the same suite.
 
 use std::io::Write;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use buildit::engine::{Engine, StartOptions};

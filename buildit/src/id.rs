@@ -79,13 +79,6 @@ macro_rules! name_id {
             pub fn as_str(&self) -> &str {
                 &self.0
             }
-
-            /// How many share the text. To ask fetches from memory what a clone of the name will write to.
-            #[cfg(feature = "engine")]
-            #[allow(dead_code)]
-            pub(crate) fn shares(&self) -> usize {
-                Arc::strong_count(&self.0)
-            }
         }
 
         impl<T: Into<Arc<str>>> From<T> for $name {
@@ -145,6 +138,15 @@ name_id! {
     /// Cloning is a reference count: events and jobs share one text.
     StageName
 }
+
+#[cfg(feature = "engine")]
+impl StageName {
+    /// How many share the text. To ask fetches from memory what a clone of the name will write to.
+    pub(crate) fn shares(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
+}
+
 name_id! {
     /// The name under which an executor is registered with an engine: `local`, `docker`, ….
     ExecutorName

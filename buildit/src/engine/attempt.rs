@@ -45,8 +45,11 @@ pub(super) struct Attempt {
 impl Attempt {
     /// The job and its outcome; no outcome when the run is in other hands, and nothing may be written about the
     /// attempt.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an `async fn` holds its `self` twice, and the future is moved for every job"
+    )]
     pub(super) fn run(mut self) -> impl Future<Output = (JobId, Option<JobOutcome>)> + Send {
-        // A block and no `async fn`, which would hold the attempt twice: the future is moved for every job.
         async move {
             let outcome = self.outcome().await;
             (self.job.id, outcome)
@@ -141,12 +144,17 @@ impl Attempt {
     async fn may_go_on(&self, error: &ExecutorError, held: FencingToken, waits: &mut Backoff) -> Option<bool> {
         let adopts = self.registered().adoption == Adoption::ByJobId;
         if let ExecutorError::LeaseLost(LeaseLost) | ExecutorError::Log(LogError::LeaseLost(LeaseLost)) = error {
-            // It may have ended and be ours again: then the job is taken over under the new token.
-            let ours = lease::renew(self.core(), &self.host.bus).await.unwrap_or(false);
-            return match ours && self.host.bus.token() != held {
-                true => Some(adopts),
-                false => None,
-            };
+            match lease::renew(self.core(), &self.host.bus).await {
+                Ok(false) => return None,
+                // It had ended and is ours again: the job is taken over under the new token.
+                Ok(true) if self.host.bus.token() != held => return Some(adopts),
+                // It is ours, or may be: the store did not answer, which is nobody's taking over.
+                Ok(true) | Err(_) => {
+                    let wait = waits.next()?;
+                    self.core().clock.sleep_until(later(self.core().clock.now(), wait)).await;
+                    return Some(adopts);
+                }
+            }
         }
         let again = match error.retry_class() {
             RetryClass::Adopt => adopts,

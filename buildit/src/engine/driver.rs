@@ -142,7 +142,7 @@ impl Driver {
 
     fn heed(&mut self, message: Message, now: Timestamp) -> Result<(), RunError> {
         match message {
-            Message::LeaseLost => return Err(RunError::LeaseLost),
+            Message::LeaseLost(error) => return Err(error),
             Message::HandOver => return Err(RunError::HandedOver),
             Message::Ended(ended) => {
                 let Some(job) = self.work.jobs.remove(&key(ended.stage)) else { return Ok(()) };

@@ -97,6 +97,9 @@ pub enum RunError {
     /// Another engine has taken it over.
     #[error("another engine has taken the run over")]
     LeaseLost,
+    /// The store failed for so long that the lease ended; another engine may take the run over.
+    #[error("the store failed for so long that this engine's lease on the run has ended")]
+    LeaseEnded(#[source] Arc<StoreError>),
     /// The store failed, and went on failing.
     #[error("the run's events cannot be stored")]
     Store(#[source] Arc<StoreError>),

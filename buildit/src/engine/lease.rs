@@ -5,26 +5,27 @@ use std::sync::Arc;
 use super::bus::RunBus;
 use super::clock::later;
 use super::core::Core;
+use super::error::RunError;
 use super::message::Message;
 use crate::store::StoreError;
 
 /// Renews the lease at a third of its time, until it is lost: then it tells the driver, and ends.
 pub(super) async fn keep(core: Arc<Core>, bus: Arc<RunBus>) {
     let mut until = later(core.clock.now(), core.lease);
-    loop {
+    let lost = loop {
         core.clock.sleep_until(later(core.clock.now(), core.lease / 3)).await;
         let now = core.clock.now();
         match renew(&core, &bus).await {
             Ok(true) => until = later(now, core.lease),
-            Ok(false) => break,
+            Ok(false) => break RunError::LeaseLost,
             Err(error) if now < until => tracing::warn!(run = %bus.info.id, %error, "the lease is not renewed yet"),
             Err(error) => {
                 tracing::error!(run = %bus.info.id, %error, "the lease could not be renewed in time");
-                break;
+                break RunError::LeaseEnded(Arc::new(error));
             }
         }
-    }
-    let _ = bus.sender.send(Message::LeaseLost);
+    };
+    let _ = bus.sender.send(Message::LeaseLost(lost));
 }
 
 /// Renews the lease, or takes it again: whether this engine drives the run.

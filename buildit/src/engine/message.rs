@@ -2,7 +2,7 @@
 
 use tokio::sync::oneshot;
 
-use super::error::ApproveError;
+use super::error::{ApproveError, RunError};
 use super::slots::Slot;
 use crate::event::Approval;
 use crate::graph::StageIndex;
@@ -33,8 +33,8 @@ pub(super) enum Message {
     Kill { reason: String },
     /// It is the run's turn in its concurrency group.
     Turn,
-    /// Another engine has taken the run over.
-    LeaseLost,
+    /// This engine's lease has ended: another engine has taken the run over, or the store failed for so long.
+    LeaseLost(RunError),
     /// The engine shuts down and leaves jobs alone.
     HandOver,
 }

@@ -83,9 +83,9 @@ impl RunState {
     }
 
     /// Says that the file could not be synced: it takes nothing more.
-    pub(super) fn sync_failed(&mut self) {
+    pub(super) fn sync_failed(&mut self, error: &std::io::Error) {
         if let Events::File(file) = &mut self.events {
-            file.sync_failed();
+            file.sync_failed(error);
         }
     }
 

@@ -61,7 +61,7 @@ impl ChangeFile {
         }
         let write = |file: &mut std::fs::File| std::io::Write::write_all(file, &bytes);
         let (_, file) = self.0.append_with(bytes.len() as u64, write)?;
-        file.sync_data().at("sync", self.0.path()).inspect_err(|_| self.0.sync_failed())
+        file.sync_data().inspect_err(|error| self.0.sync_failed(error)).at("sync", self.0.path())
     }
 }
 

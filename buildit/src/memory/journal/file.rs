@@ -20,14 +20,14 @@ pub(super) struct GrowingFile {
 }
 
 /// What is behind the whole part of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Condition {
     /// Nothing.
     Whole,
     /// What a write left that failed.
     Torn,
-    /// Syncing failed: nobody can tell what the disk holds.
-    Unknown,
+    /// Syncing failed like this: nobody can tell what the disk holds.
+    Unknown(String),
 }
 
 impl GrowingFile {
@@ -80,15 +80,16 @@ impl GrowingFile {
         Ok((start, Arc::new(file)))
     }
 
-    /// Says that the file could not be synced: it takes no more writes.
-    pub(super) fn sync_failed(&mut self) {
-        self.condition = Condition::Unknown;
+    /// Says that the file could not be synced, and why: it takes no more writes.
+    pub(super) fn sync_failed(&mut self, error: &io::Error) {
+        self.condition = Condition::Unknown(error.to_string());
     }
 
     fn open_to_append(&mut self) -> Result<File, StoreError> {
-        if self.condition == Condition::Unknown {
+        if let Condition::Unknown(error) = &self.condition {
             let path = self.path.display();
-            return Err(StoreError::backend(NAME, format!("{path} could not be synced earlier: open the store again")));
+            let message = format!("{path} could not be synced earlier ({error}): open the store again");
+            return Err(StoreError::backend(NAME, message));
         }
         let file = std::fs::OpenOptions::new().append(true).open(&self.path).at("open", &self.path)?;
         if self.condition == Condition::Torn {

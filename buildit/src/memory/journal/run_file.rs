@@ -114,7 +114,7 @@ impl RunFile {
     /// Appends a lease and makes it durable.
     pub(in super::super) fn lease(&mut self, token: FencingToken, lease: Option<&Lease>) -> Result<(), StoreError> {
         let (_, file) = self.write(&Entry::<(), ()>::Leased { token, lease: lease.cloned() })?;
-        file.sync_data().at("sync", self.file.path()).inspect_err(|_| self.file.sync_failed())
+        file.sync_data().inspect_err(|error| self.file.sync_failed(error)).at("sync", self.file.path())
     }
 
     /// Notes that the run is closed. Lost in a crash of the machine, it is closed again.
@@ -123,8 +123,8 @@ impl RunFile {
     }
 
     /// Says that the file could not be synced.
-    pub(in super::super) fn sync_failed(&mut self) {
-        self.file.sync_failed();
+    pub(in super::super) fn sync_failed(&mut self, error: &std::io::Error) {
+        self.file.sync_failed(error);
     }
 
     /// How to read the events after number `after`, at most `limit` of them; `last_seq` is the number of the last.

@@ -49,7 +49,7 @@ impl RunStore for MemoryStore {
             Ok(()) => Ok(()),
             Err(error) => {
                 kept.with_state(|state| {
-                    state.sync_failed();
+                    state.sync_failed(&error);
                     Ok(())
                 })?;
                 Err(StoreError::backend("journal", error))
