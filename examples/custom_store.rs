@@ -156,7 +156,7 @@ async fn main() -> anyhow::Result<()> {
     let script = Script::new().stage("test", [Act::fail(1), Act::succeed()]);
     let engine = Engine::builder()
         .executor(ScriptedExecutor::new("scripted", script))
-        .store(std::sync::Arc::new(store))
+        .store(Arc::new(store))
         .build()?;
     let pipeline = PipelineBuilder::new("audited")
         .stage(StageBuilder::run("test", "cargo test").retry(1, std::time::Duration::ZERO))
