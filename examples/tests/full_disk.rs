@@ -46,15 +46,15 @@ impl Drop for Disk {
     }
 }
 
-/// What each file below this folder holds.
+/// What each file below this folder holds, without those that go while it looks.
 fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     fn walk(root: &Path, folder: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) {
-        for entry in fs::read_dir(folder).unwrap() {
+        for entry in fs::read_dir(folder).into_iter().flatten() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 walk(root, &path, found);
-            } else {
-                found.insert(path.strip_prefix(root).unwrap().to_owned(), fs::read(&path).unwrap());
+            } else if let Ok(content) = fs::read(&path) {
+                found.insert(path.strip_prefix(root).unwrap().to_owned(), content);
             }
         }
     }
