@@ -22,6 +22,7 @@
 //! engine's control group or its PID namespace down (`KillMode=control-group` of systemd, the end of a container)
 //! takes its jobs along: then they are `lost`.
 
+mod ahead;
 mod backend;
 mod cgroup;
 mod children;
