@@ -22,6 +22,7 @@ use super::cgroup::{Cgroup, JobGroup};
 use super::children::Children;
 use super::environment::{self, inherited};
 use super::follow::{FollowError, follow};
+use super::plain::are_plain;
 use super::script::Script;
 use super::shell::Program;
 use super::spool::{Claim, Spool};
@@ -195,7 +196,7 @@ impl LocalBackend {
         if run.commands.iter().any(|command| command.script().contains('\0') || command.source.contains('\0')) {
             return Err(refused("a command holds a NUL, which no shell can read".into()));
         }
-        self.environment(job, ctx).map_err(|error| refused(error.to_string()))?;
+        let environment = self.environment(job, ctx).map_err(|error| refused(error.to_string()))?;
         let spool = self.spool(&job.id);
         let ahead = match &ctx.inputs().source {
             Some(source) if self.in_place.is_none() => self.ahead.take(job.id.run, source).await,
@@ -251,7 +252,8 @@ impl LocalBackend {
         }
         let (marks, group) = (&Marks::of(&job.id), group.map(|group| group.entry()));
         let group = group.as_deref();
-        let script = Script { run, spool: &spool, folder: &folder, foreign, marks, group, boot: &self.boot };
+        let is_plain = foreign.is_none() && are_plain(&run.commands, &program.wrapper, &environment);
+        let script = Script { run, spool: &spool, folder: &folder, foreign, is_plain, marks, group, boot: &self.boot };
         Spool::write(&fresh.script(), &script.text()).map_err(broken)?;
         Ok(unfinished)
     }

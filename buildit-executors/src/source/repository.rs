@@ -113,8 +113,7 @@ impl Repository {
 /// Takes out folders that nothing is in: each is made and removed again for every job.
 fn remove_empty_folders(items: &mut BTreeMap<PathBuf, Item>) {
     let files = items.iter().filter(|(_, item)| !matches!(item, Item::Folder(_)));
-    let filled: BTreeSet<PathBuf> =
-        files.flat_map(|(path, _)| path.ancestors().skip(1)).map(Path::to_owned).collect();
+    let filled: BTreeSet<PathBuf> = files.flat_map(|(path, _)| path.ancestors().skip(1)).map(Path::to_owned).collect();
     let is_required = |path: &Path| REQUIRED.iter().any(|name| path == Path::new(name));
     items.retain(|path, item| !matches!(item, Item::Folder(_)) || filled.contains(path) || is_required(path));
 }
