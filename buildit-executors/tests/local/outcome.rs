@@ -49,6 +49,8 @@ async fn a_job_fails(#[case] commands: &[&str], #[case] code: Option<i32>, #[cas
 #[case::succeeds(&["true\ncd /\npwd", "echo c"], Some(0), "/\nc\n")]
 #[case::first_failure_ends_it(&["echo a\nfalse\necho b", "echo c"], Some(1), "a\n")]
 #[case::not_found(&["no-such-program", "echo c"], Some(127), "")]
+#[case::joined(&["echo a | cat >b && cat <b\ntrue | false; echo c"], Some(1), "a\n")]
+#[case::syntax(&["echo a && ", "echo c"], None, "")]
 #[case::no_folder(&["cd no-such-folder", "echo c"], None, "")]
 #[tokio::test]
 async fn plain_commands_leave_their_exit_code(
