@@ -13,8 +13,9 @@ use crate::event::Event;
 use crate::id::FencingToken;
 use crate::store::{EventPage, Lease, NewRun, RunProgress, StoreError};
 
-/// How far apart the places lie that are remembered, in bytes: a reader reads so much at most to find its event.
-const STRIDE: u64 = 64 * 1024;
+/// How far apart the places lie that are remembered, in bytes: a reader reads so much at most to find its event. Whoever
+/// watches a run reads after each batch, and parses all of it; a place takes 16 bytes.
+const STRIDE: u64 = 4 * 1024;
 
 /// A frame of the file, as it is written (by reference) and read.
 #[derive(Debug, Serialize, Deserialize)]
