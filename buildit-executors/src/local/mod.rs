@@ -8,6 +8,8 @@
 //!   only once, runs the commands in one shell (`set -e`, no `pipefail`; the wrapper's own
 //!   when they are plain words) and writes their exit code to a file. So an
 //!   engine that comes back finds the job, its output without a gap, and how it ended (guarantees G1 to G3).
+//! - While a job runs, the workspace of the one that follows it is filled with the run's source, in a half-made job that
+//!   nobody owns until the next is made. What is not taken goes with the run, or with the sweep after a crash.
 //! - Of the engine's environment it inherits `PATH`, `HOME`, `USER`, `LANG`, `LC_*`, `TZ`, `TMPDIR` and
 //!   `SSH_AUTH_SOCK`. The engine sets `BUILDIT_OUTPUT`, `BUILDIT_SUMMARY` and `BUILDIT_WORKSPACE`, then come the
 //!   variables of the job, then its secrets. The files of the first two are made by the first write to them.

@@ -35,7 +35,7 @@ const CODE: [&[u8]; 4] = [b"BASH_FUNC_", b"BASH_ENV=", b"ENV=", b"SHELLOPTS="];
 pub(super) fn are_plain(commands: &[Command], shell: &Path, environment: &[CString]) -> bool {
     let knows = |name: &str| SHELLS.contains(&name);
     shell.file_name().and_then(|name| name.to_str()).is_some_and(knows)
-        && commands.iter().all(|command| Scan(command.script().as_bytes()).is_plain().is_some())
+        && commands.iter().all(|command| Scan(command.script().as_bytes()).reach_end().is_some())
         && !environment.iter().any(|variable| CODE.iter().any(|name| variable.to_bytes().starts_with(name)))
 }
 
@@ -43,10 +43,10 @@ pub(super) fn are_plain(commands: &[Command], shell: &Path, environment: &[CStri
 struct Scan<'a>(&'a [u8]);
 
 impl<'a> Scan<'a> {
-    fn is_plain(mut self) -> Option<()> {
+    fn reach_end(mut self) -> Option<()> {
         while let Some(&byte) = self.0.first() {
             match byte {
-                b' ' | b'\t' | b'\n' => self.skip(1),
+                b' ' | b'\t' | b'\n' => self.skip(1)?,
                 b'#' => self.comment(),
                 _ => {
                     self.first_word()?;
@@ -70,22 +70,22 @@ impl<'a> Scan<'a> {
         while let Some(&byte) = self.0.first() {
             let was = std::mem::replace(&mut begins, matches!(byte, b' ' | b'\t'));
             match (byte, self.0.get(1)) {
-                (b'&', Some(b'&')) | (b'|', Some(b'|')) => return Some(self.skip(2)),
+                (b'&', Some(b'&')) | (b'|', Some(b'|')) => return self.skip(2),
                 (b'&', _) | (b'|', Some(b'&')) | (b';', Some(b';' | b'&')) | (b'<', Some(b'<' | b'>' | b'(')) => {
                     return None;
                 }
-                (b'\n' | b';' | b'|', _) => return Some(self.skip(1)),
-                (b'>', Some(b'>' | b'&' | b'|')) | (b'<', Some(b'&')) => self.skip(2),
-                (b' ' | b'\t' | b'<' | b'>', _) => self.skip(1),
+                (b'\n' | b';' | b'|', _) => return self.skip(1),
+                (b'>', Some(b'>' | b'&' | b'|')) | (b'<', Some(b'&')) => self.skip(2)?,
+                (b' ' | b'\t' | b'<' | b'>', _) => self.skip(1)?,
                 (b'#', _) if was => self.comment(),
                 (b'$', _) => self.variable()?,
                 (b'"', _) => self.quoted()?,
                 (b'\'', _) => {
                     let end = self.0[1..].iter().position(|&byte| byte == b'\'')?;
-                    self.skip(end + 2);
+                    self.skip(end + 2)?;
                 }
                 _ if byte.is_ascii_alphanumeric() || IN_COMMAND.contains(&byte) || IN_ARGUMENT.contains(&byte) => {
-                    self.skip(1);
+                    self.skip(1)?;
                 }
                 _ => return None,
             }
@@ -95,13 +95,13 @@ impl<'a> Scan<'a> {
 
     /// Between double quotes.
     fn quoted(&mut self) -> Option<()> {
-        self.skip(1);
+        self.skip(1)?;
         loop {
             match self.0.first()? {
-                b'"' => return Some(self.skip(1)),
+                b'"' => return self.skip(1),
                 b'$' => self.variable()?,
                 b'\\' | b'`' => return None,
-                _ => self.skip(1),
+                _ => self.skip(1)?,
             }
         }
     }
@@ -109,11 +109,11 @@ impl<'a> Scan<'a> {
     /// `$NAME` or `${NAME}`.
     fn variable(&mut self) -> Option<()> {
         let is_braced = self.0.get(1) == Some(&b'{');
-        self.skip(if is_braced { 2 } else { 1 });
+        self.skip(if is_braced { 2 } else { 1 })?;
         let name = self.run_of(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         let is_name = name.first().is_some_and(|first| !first.is_ascii_digit());
         match (is_name, is_braced) {
-            (true, true) if self.0.first() == Some(&b'}') => Some(self.skip(1)),
+            (true, true) if self.0.first() == Some(&b'}') => self.skip(1),
             (true, false) => Some(()),
             _ => None,
         }
@@ -130,8 +130,9 @@ impl<'a> Scan<'a> {
         run
     }
 
-    fn skip(&mut self, count: usize) {
-        self.0 = self.0.get(count..).unwrap_or_default();
+    fn skip(&mut self, count: usize) -> Option<()> {
+        self.0 = self.0.get(count..)?;
+        Some(())
     }
 }
 
