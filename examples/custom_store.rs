@@ -154,10 +154,8 @@ where
 async fn main() -> anyhow::Result<()> {
     let store = Audited { inner: MemoryStore::new(), trail: Mutex::new(std::io::stdout()) };
     let script = Script::new().stage("test", [Act::fail(1), Act::succeed()]);
-    let engine = Engine::builder()
-        .executor(ScriptedExecutor::new("scripted", script))
-        .store(Arc::new(store))
-        .build()?;
+    let engine =
+        Engine::builder().executor(ScriptedExecutor::new("scripted", script)).store(Arc::new(store)).build()?;
     let pipeline = PipelineBuilder::new("audited")
         .stage(StageBuilder::run("test", "cargo test").retry(1, std::time::Duration::ZERO))
         .build();
