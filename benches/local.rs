@@ -9,12 +9,13 @@
 //!
 //! The stored log is counted after the clock has stopped.
 //!
-//! Measured on 2 cores that others used as well (load 2, without optimization over crates): `local_stage` 1.84 with 1
-//! and 1.86 with 8 at once, that is 1.75 ms a stage against 0.94; 1.02 with 2 GiB held; `logs_local` at 0.80 and 0.48 of
-//! the bare loop, 10 MiB of memory. What a stage takes beyond `sh -c true`, by `perf` and `strace`: the fork of the
-//! subshell that keeps the commands away from the line which records their exit code; six inodes made and removed (two
-//! folders, two outputs, script, claim); 26 `futex` calls. A third of all time of both sides is the dynamic
-//! linker's `cpuid`, which traps in a virtual machine. No `fsync`, and no `fork` of the engine (`clone3` with `VFORK`).
+//! Measured on 2 cores that others used as well (load 1.3 to 2.2), median and spread: `local_stage` 1.65 [1.46..1.78] with
+//! 1 and 1.52 [1.39..1.70] with 8 at once, that is 1.31 ms a stage against 0.80; 1.04 with 2 GiB held; `logs_local` at 1.05
+//! and 0.70 of the bare loop, 9 MiB of memory. Before plain commands ran in the shell that records their exit code it was
+//! 1.84 and 1.86; commands that may get at that shell still take a subshell, and 1.90 [1.86..2.07]: the fork is 0.17 ms.
+//! What else a stage takes beyond `sh -c true`, by `perf` and `strace`: six inodes made and removed (two folders, two
+//! outputs, script, claim); 26 `futex` calls. A third of all time of both sides is the dynamic linker's `cpuid`, which
+//! traps in a virtual machine. No `fsync`, and no `fork` of the engine (`clone3` with `VFORK`).
 #![expect(clippy::print_stdout, reason = "a bench prints what it measured")]
 
 use std::cell::Cell;
@@ -35,6 +36,11 @@ use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 use tokio::runtime::Runtime;
 
+/// Two commands that do nothing: one of plain words, which the wrapper's own shell runs, and one that could change the
+/// shell, which a subshell runs.
+const PLAIN: &str = "true";
+const NOT_PLAIN: &str = ": \"${UNSET:=}\"";
+
 /// What a job prints, in each line.
 const LINE: usize = 100;
 
@@ -45,12 +51,17 @@ fn main() -> ExitCode {
     let count = bench.choose(4, 64);
     for at_once in [1, 8] {
         let name = format!("local_stage: {count} stages, {at_once} at once");
-        bench.compare(Comparison::new(name, 11, || runtime.block_on(stages(count, at_once))).against(
+        bench.compare(Comparison::new(name, 11, || runtime.block_on(stages(count, at_once, PLAIN))).against(
             "tokio sh -c true, output()",
             1.8,
             || runtime.block_on(bare(count, at_once)),
         ));
     }
+    let name = format!("local_stage: {count} stages that need a subshell, 1 at once");
+    bench.compare(
+        Comparison::new(name, 11, || runtime.block_on(stages(count, 1, NOT_PLAIN)))
+            .beside("tokio sh -c true, output()", || runtime.block_on(bare(count, 1))),
+    );
 
     let ballast = bench.choose(64 << 20, 2 << 30);
     if available_memory() < 2 * ballast as u64 {
@@ -60,11 +71,11 @@ fn main() -> ExitCode {
         let laden = || {
             // Written to, so that the pages are there.
             let ballast = vec![1_u8; ballast];
-            let took = runtime.block_on(stages(count, 1));
+            let took = runtime.block_on(stages(count, 1, PLAIN));
             std::hint::black_box(&ballast);
             took
         };
-        let unladen = || runtime.block_on(stages(count, 1));
+        let unladen = || runtime.block_on(stages(count, 1, PLAIN));
         bench.compare(Comparison::new(name, 7, laden).against("the same, without", 1.1, unladen));
     }
 
@@ -86,8 +97,8 @@ fn main() -> ExitCode {
     bench.end()
 }
 
-/// Time of a run of so many stages that do nothing.
-async fn stages(count: usize, at_once: u32) -> Duration {
+/// Time of a run of so many stages that do nothing, by this command.
+async fn stages(count: usize, at_once: u32, command: &str) -> Duration {
     let state = tempfile::tempdir().expect("a temporary folder");
     let store = Arc::new(MemoryStore::new());
     let engine = Engine::builder()
@@ -95,7 +106,7 @@ async fn stages(count: usize, at_once: u32) -> Duration {
         .store(store)
         .build()
         .expect("the parts fit");
-    let stages = (0..count).map(|stage| StageBuilder::run(format!("s{stage}"), "true"));
+    let stages = (0..count).map(|stage| StageBuilder::run(format!("s{stage}"), command));
     let pipeline = stages.fold(PipelineBuilder::new("bench"), PipelineBuilder::stage).build();
     let options = StartOptions::new(RunContext::manual()).max_parallel(NonZeroU32::new(at_once).expect("not 0"));
     let started = Instant::now();

@@ -17,17 +17,19 @@ use buildit::kept;
 use buildit::pipeline::RunAction;
 use nix::errno::Errno;
 
+use super::ahead::{Ahead, Unfinished};
 use super::cgroup::{Cgroup, JobGroup};
 use super::children::Children;
 use super::environment::{self, inherited};
 use super::follow::{FollowError, follow};
+use super::plain::are_plain;
 use super::script::Script;
 use super::shell::Program;
 use super::spool::{Claim, Spool};
 use super::tree::{Tree, stop_tree};
 use super::{host, outcome, process, shell, spawn, supports};
 use crate::script::{Marks, foreign_commands};
-use crate::workspace::{Folders, WorkspaceError, harvest, lay_out, safe_path};
+use crate::workspace::{Folders, WorkspaceError, harvest, lay_out, lay_over, safe_path};
 
 /// How much of a job's output may lie in its spool, unread, before the job is stopped until it is read.
 const SPOOL_LIMIT: u64 = 256 * 1024 * 1024;
@@ -51,6 +53,7 @@ pub struct LocalBackend {
     spool_limit: u64,
     cgroup: Option<Cgroup>,
     children: Children,
+    ahead: Ahead,
 }
 
 impl LocalBackend {
@@ -70,6 +73,7 @@ impl LocalBackend {
             spool_limit: SPOOL_LIMIT,
             cgroup: Cgroup::delegated(),
             children: Children::default(),
+            ahead: Ahead::default(),
         }
     }
 
@@ -178,8 +182,13 @@ impl LocalBackend {
         shell::find(&run.shell, path, folder)
     }
 
+    /// Where a job of this run is made, whatever it will be called.
+    fn draft(&self, name: &str) -> Spool {
+        Spool::at(self.jobs.join(format!("{UNFINISHED}{name}-{}", host::unique())))
+    }
+
     /// Makes the job in a folder of another name, so that it is there whole or not at all.
-    async fn make(&self, job: &JobSpec, ctx: &JobContext, fresh: &Spool) -> Result<(), CreateError> {
+    async fn make(&self, job: &JobSpec, ctx: &JobContext) -> Result<Unfinished, CreateError> {
         let refused =
             |reason: String| CreateError::Job(Box::new(JobOutcome::failed_because(Cause::Start, ctx.mask(&reason))));
         let broken = |error: io::Error| CreateError::Backend(self.failed("cannot make a job's folder", error));
@@ -187,20 +196,36 @@ impl LocalBackend {
         if run.commands.iter().any(|command| command.script().contains('\0') || command.source.contains('\0')) {
             return Err(refused("a command holds a NUL, which no shell can read".into()));
         }
-        self.environment(job, ctx).map_err(|error| refused(error.to_string()))?;
+        let environment = self.environment(job, ctx).map_err(|error| refused(error.to_string()))?;
         let spool = self.spool(&job.id);
-        fresh.make().map_err(broken)?;
+        let ahead = match &ctx.inputs().source {
+            Some(source) if self.in_place.is_none() => self.ahead.take(job.id.run, source).await,
+            _ => None,
+        };
+        let is_ahead = ahead.is_some();
+        let unfinished = match ahead {
+            Some(ahead) => ahead,
+            None => {
+                let unfinished = Unfinished(self.draft(&job.id.backend_name()));
+                unfinished.draft().map_err(broken)?;
+                unfinished
+            }
+        };
+        let fresh = &unfinished.0;
         ctx.reach(CrashPoint::Drafted, &job.id);
-        for file in [fresh.stdout(), fresh.stderr()] {
-            Spool::write(&file, b"").map_err(broken)?;
-        }
         let workspace = match &self.in_place {
             Some(folder) => folder.clone(),
             None => {
-                fs::create_dir(fresh.workspace()).map_err(broken)?;
                 let (workspace, home) = (fresh.workspace(), self.home(job));
-                let laid_out = lay_out(ctx.inputs(), ctx.blobs(), &workspace, home.as_deref());
-                laid_out.await.map_err(|error| match error {
+                let (inputs, blobs, home) = (ctx.inputs(), ctx.blobs(), home.as_deref());
+                let laid_out = match is_ahead {
+                    true => lay_over(inputs, blobs, &workspace, home).await,
+                    false => {
+                        fs::create_dir(&workspace).map_err(broken)?;
+                        lay_out(inputs, blobs, &workspace, home).await
+                    }
+                };
+                laid_out.map_err(|error| match error {
                     error if error.is_of_the_job() => refused(format!("the workspace cannot be laid out: {error}")),
                     error => CreateError::Backend(self.failed("cannot lay out a workspace", error)),
                 })?;
@@ -227,8 +252,10 @@ impl LocalBackend {
         }
         let (marks, group) = (&Marks::of(&job.id), group.map(|group| group.entry()));
         let group = group.as_deref();
-        let script = Script { run, spool: &spool, folder: &folder, foreign, marks, group, boot: &self.boot };
-        Spool::write(&fresh.script(), &script.text()).map_err(broken)
+        let is_plain = foreign.is_none() && are_plain(&run.commands, &program.wrapper, &environment);
+        let script = Script { run, spool: &spool, folder: &folder, foreign, is_plain, marks, group, boot: &self.boot };
+        Spool::write(&fresh.script(), &script.text()).map_err(broken)?;
+        Ok(unfinished)
     }
 
     /// Waits until this engine holds the lock on a job that nobody has started; `None` when somebody has.
@@ -280,17 +307,6 @@ impl LocalBackend {
 /// What the name of a folder begins with whose job is not whole yet.
 const UNFINISHED: &str = ".new-";
 
-/// Removes a half-made job, also when the future that makes it is dropped.
-struct Unfinished(Spool);
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        if self.0.exists() {
-            let _ = self.0.remove(false);
-        }
-    }
-}
-
 #[async_trait]
 impl Backend for LocalBackend {
     fn name(&self) -> &str {
@@ -306,8 +322,6 @@ impl Backend for LocalBackend {
         if spool.exists() {
             return Ok(Created::Existing);
         }
-        let fresh = Spool::at(self.jobs.join(format!("{UNFINISHED}{}-{}", job.id.backend_name(), host::unique())));
-        let fresh = Unfinished(fresh);
         if !self.jobs.is_dir() {
             let broken = |error| self.failed("cannot make the state folder", error);
             make_private(&self.jobs).map_err(broken)?;
@@ -315,7 +329,7 @@ impl Backend for LocalBackend {
             let state = self.jobs.parent().unwrap_or(&self.jobs);
             kept::mark(state, "state", STATE_FORM).map_err(broken)?;
         }
-        self.make(job, ctx, &fresh.0).await?;
+        let fresh = self.make(job, ctx).await?;
         ctx.reach(CrashPoint::Filled, &job.id);
         match fs::rename(fresh.0.folder(), spool.folder()) {
             Ok(()) => Ok(Created::New),
@@ -334,9 +348,14 @@ impl Backend for LocalBackend {
             return spool.forbid().map(drop).map_err(|error| self.failed("cannot look at a job", error));
         }
         match self.lock(&spool).await? {
-            Some(stdout) => self.spawn(job, ctx, &spool, &stdout),
-            None => Ok(()),
+            Some(stdout) => self.spawn(job, ctx, &spool, &stdout)?,
+            None => return Ok(()),
         }
+        if let Some(source) = ctx.inputs().source.filter(|_| ctx.successors() > 0 && self.in_place.is_none()) {
+            let draft = self.draft(&JobId::backend_prefix(job.id.run));
+            self.ahead.begin(job.id.run, source, ctx.blobs(), draft);
+        }
+        Ok(())
     }
 
     async fn follow(&self, job: &JobSpec, ctx: &JobContext) -> Result<(), ExecutorError> {
@@ -431,10 +450,12 @@ impl Backend for LocalBackend {
     }
 
     async fn reap(&self, run: RunId) -> Result<(), ExecutorError> {
+        let unused = self.ahead.give_up(run).await;
         let spools = self.spools(run).map_err(|error| self.failed("cannot read the state folder", error))?;
         let groups = self.cgroup.as_ref().map(|cgroup| cgroup.of_run(run)).unwrap_or_default();
         let keep = self.keep && self.in_place.is_none();
         let reaped = tokio::task::spawn_blocking(move || {
+            drop(unused);
             process::kill_all(process::Of::Jobs(&JobId::backend_prefix(run)));
             groups.iter().try_for_each(JobGroup::remove)?;
             spools.iter().try_for_each(|spool| spool.remove(keep))

@@ -5,8 +5,11 @@
 //! - A job lives in a folder of its own in the state folder, for this user alone, until its outcome is durable. Its
 //!   output is there in clear text: it is masked on its way into the log (guarantee G4).
 //! - It runs in a session of its own under a small wrapper of `sh` builtins, which makes a claim that can be made
-//!   only once, runs the commands in one shell (`set -e`, no `pipefail`) and writes their exit code to a file. So an
+//!   only once, runs the commands in one shell (`set -e`, no `pipefail`; the wrapper's own
+//!   when they are plain words) and writes their exit code to a file. So an
 //!   engine that comes back finds the job, its output without a gap, and how it ended (guarantees G1 to G3).
+//! - While a job runs, the workspace of the one that follows it is filled with the run's source, in a half-made job that
+//!   nobody owns until the next is made. What is not taken goes with the run, or with the sweep after a crash.
 //! - Of the engine's environment it inherits `PATH`, `HOME`, `USER`, `LANG`, `LC_*`, `TZ`, `TMPDIR` and
 //!   `SSH_AUTH_SOCK`. The engine sets `BUILDIT_OUTPUT`, `BUILDIT_SUMMARY` and `BUILDIT_WORKSPACE`, then come the
 //!   variables of the job, then its secrets. The files of the first two are made by the first write to them.
@@ -22,6 +25,7 @@
 //! engine's control group or its PID namespace down (`KillMode=control-group` of systemd, the end of a container)
 //! takes its jobs along: then they are `lost`.
 
+mod ahead;
 mod backend;
 mod cgroup;
 mod children;
@@ -29,6 +33,7 @@ mod environment;
 mod follow;
 mod host;
 mod outcome;
+mod plain;
 mod process;
 mod script;
 mod shell;

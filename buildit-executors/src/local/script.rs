@@ -1,5 +1,7 @@
 //! The script of a job: a small wrapper of builtins around the commands. Pure.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use buildit::pipeline::RunAction;
@@ -16,6 +18,8 @@ pub(super) struct Script<'a> {
     pub(super) folder: &'a Path,
     /// The program of a shell that is none of sh's family; it reads the commands from a file of their own.
     pub(super) foreign: Option<&'a Path>,
+    /// Whether the commands cannot get at the shell that runs them; see [`are_plain`](super::plain::are_plain).
+    pub(super) is_plain: bool,
     pub(super) marks: &'a Marks,
     /// The file of the job's control group by which a process enters it.
     pub(super) group: Option<&'a Path>,
@@ -27,8 +31,9 @@ impl Script<'_> {
     /// The text that the shell reads.
     ///
     /// It makes the claim, which only one process ever can, and runs the commands in one subshell, so that their
-    /// `exit`, `exec` or `set` never gets at the line that records their exit code. SIGTERM, sent to all processes
-    /// of the job, kills neither shell.
+    /// `exit`, `exec` or `set` never gets at the line that records their exit code. Plain commands have no such thing:
+    /// they run in the same shell, which saves a process, and the code is recorded as that ends. SIGTERM, sent to all
+    /// processes of the job, kills no shell before its line is written.
     pub(super) fn text(&self) -> Vec<u8> {
         let mut text = Vec::with_capacity(1024);
         let mut line = |parts: &[&[u8]]| {
@@ -36,7 +41,8 @@ impl Script<'_> {
             text.push(b'\n');
         };
         line(&[HEADER.as_bytes(), self.boot.as_bytes()]);
-        line(&[b"trap : TERM"]);
+        // A plain job has no second shell that would end at the signal.
+        line(&[if self.is_plain { b"trap 'exit 143' TERM" } else { b"trap : TERM" }]);
         line(&[b"set -C"]);
         line(&[b"{ echo $$ >", &quoted_path(&self.spool.claim()), b"; } 2>/dev/null || exit 0"]);
         line(&[b"set +C"]);
@@ -51,7 +57,12 @@ impl Script<'_> {
                 b"; exit 0; }",
             ]);
         }
-        line(&[b"("]);
+        let record = [b"printf '%s\\n' \"$?\" >>", &*quoted_path(&self.spool.claim())].concat();
+        if self.is_plain {
+            line(&[b"trap ", &quoted_path(Path::new(OsStr::from_bytes(&record))), b" EXIT"]);
+        } else {
+            line(&[b"("]);
+        }
         line(&[b"cd ", &quoted_path(self.folder), b" || exit"]);
         let (stdout, stderr) = (self.spool.stdout(), self.spool.stderr());
         let outputs = Outputs::Files { stdout: &stdout, stderr: &stderr };
@@ -61,8 +72,10 @@ impl Script<'_> {
         } else {
             line(&[compose(&self.run.commands, self.marks, outputs).trim_ascii_end()]);
         }
-        line(&[b")"]);
-        line(&[b"printf '%s\\n' \"$?\" >>", &quoted_path(&self.spool.claim())]);
+        if !self.is_plain {
+            line(&[b")"]);
+            line(&[&record]);
+        }
         text
     }
 }
@@ -74,12 +87,13 @@ mod tests {
 
     use super::*;
 
-    fn script(run: &RunAction, foreign: Option<&Path>) -> String {
+    fn script(run: &RunAction, foreign: Option<&Path>, is_plain: bool) -> String {
         let spool = Spool::at("/state/it's/bi-1".into());
         let folder = Path::new("/state/it's/bi-1/workspace/sub");
         let group = foreign.is_none().then_some(Path::new("/sys/fs/cgroup/it's/bi-1/cgroup.procs"));
         let marks = Marks::of(&JobId { run: RunId::new(), stage: "a".into(), attempt: 1 });
-        let script = Script { run, spool: &spool, folder, foreign, marks: &marks, group, boot: "host/boot" };
+        let boot = "host/boot";
+        let script = Script { run, spool: &spool, folder, foreign, is_plain, marks: &marks, group, boot };
         String::from_utf8(script.text()).unwrap().replace(marks.nonce(), "f00d")
     }
 
@@ -93,7 +107,13 @@ mod tests {
             },
         ];
         let run = RunAction { commands, shell: Shell::default() };
-        insta::assert_snapshot!(script(&run, None));
+        insta::assert_snapshot!(script(&run, None, false));
+    }
+
+    #[test]
+    fn plain_commands_run_in_the_shell_that_records_their_exit_code() {
+        let run = RunAction { commands: vec![Command::new("cargo fmt --check")], shell: Shell::default() };
+        insta::assert_snapshot!(script(&run, None, true));
     }
 
     #[test]
@@ -102,6 +122,6 @@ mod tests {
             commands: vec![Command::new("print(1)"), Command::new("print(2)")],
             shell: Shell::new("python3"),
         };
-        insta::assert_snapshot!(script(&run, Some(Path::new("/usr/bin/python3"))));
+        insta::assert_snapshot!(script(&run, Some(Path::new("/usr/bin/python3")), false));
     }
 }

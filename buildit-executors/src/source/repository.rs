@@ -1,6 +1,6 @@
 //! What of a repository goes into a source as `.git`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,14 @@ use std::path::{Path, PathBuf};
 use super::files::is_ours;
 
 /// What no copy of a repository needs: other worktrees, and what only the machine that it lies on has to do with.
-const LEFT_OUT: [&str; 6] = ["worktrees", "hooks", "logs", "lost-found", "gc.log", "fsmonitor--daemon.ipc"];
+const LEFT_OUT: [&str; 8] =
+    ["worktrees", "hooks", "logs", "lost-found", "gc.log", "fsmonitor--daemon.ipc", "description", "COMMIT_EDITMSG"];
+
+/// The folders by which `git` knows a repository, whether or not anything is in them.
+const REQUIRED: [&str; 2] = ["objects", "refs"];
+
+/// What is ignored beside what `.gitignore` says; `git init` makes one that says nothing.
+const EXCLUDE: &str = "info/exclude";
 
 /// What a linked worktree has of its own beside what is shared.
 const LINKS: [&str; 3] = ["commondir", "gitdir", "locked"];
@@ -24,11 +31,13 @@ pub(super) struct Repository {
     linked: bool,
 }
 
-/// A file of `.git`.
+/// A file or folder of `.git`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Item {
-    /// This folder or file.
+    /// This file or link.
     Place(PathBuf),
+    /// This folder.
+    Folder(PathBuf),
     /// A file of this content.
     Text(Vec<u8>),
 }
@@ -91,8 +100,27 @@ impl Repository {
             }
         }
         items.remove(Path::new("objects/info/alternates"));
+        if let Some(Item::Place(place)) = items.get(Path::new(EXCLUDE))
+            && says_nothing(&fs::read(place).unwrap_or_default())
+        {
+            items.remove(Path::new(EXCLUDE));
+        }
+        remove_empty_folders(&mut items);
         Ok(items)
     }
+}
+
+/// Takes out folders that nothing is in: each is made and removed again for every job.
+fn remove_empty_folders(items: &mut BTreeMap<PathBuf, Item>) {
+    let files = items.iter().filter(|(_, item)| !matches!(item, Item::Folder(_)));
+    let filled: BTreeSet<PathBuf> = files.flat_map(|(path, _)| path.ancestors().skip(1)).map(Path::to_owned).collect();
+    let is_required = |path: &Path| REQUIRED.iter().any(|name| path == Path::new(name));
+    items.retain(|path, item| !matches!(item, Item::Folder(_)) || filled.contains(path) || is_required(path));
+}
+
+/// Whether a file of patterns has none.
+fn says_nothing(patterns: &[u8]) -> bool {
+    patterns.split(|&byte| byte == b'\n').all(|line| line.trim_ascii().is_empty() || line.starts_with(b"#"))
 }
 
 /// The files and folders below `from`, under `path`, but for names at its top that are left out and for locks.
@@ -110,7 +138,10 @@ fn collect(from: &Path, path: &Path, left_out: &[&str], items: &mut BTreeMap<Pat
             Err(error) => return Err(error.into()),
         };
         let inner = entry.path().strip_prefix(from).unwrap_or(entry.path());
-        items.insert(path.join(inner), Item::Place(entry.into_path()));
+        let path = path.join(inner);
+        let is_folder = entry.file_type().is_dir();
+        let place = entry.into_path();
+        items.insert(path, if is_folder { Item::Folder(place) } else { Item::Place(place) });
     }
     Ok(())
 }
@@ -131,6 +162,31 @@ fn unbound(config: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn folders_without_files_are_left_out() {
+        let folder = |path: &str| (PathBuf::from(path), Item::Folder(path.into()));
+        let file = |path: &str| (PathBuf::from(path), Item::Text(Vec::new()));
+        let mut items = BTreeMap::from([
+            folder("branches"),
+            folder("objects"),
+            folder("objects/info"),
+            folder("refs"),
+            folder("refs/heads"),
+            folder("refs/heads/a"),
+            file("refs/heads/a/b"),
+            folder("refs/tags"),
+        ]);
+        remove_empty_folders(&mut items);
+        let left: Vec<_> = items.keys().map(|path| path.to_str().unwrap()).collect();
+        assert_eq!(left, ["objects", "refs", "refs/heads", "refs/heads/a", "refs/heads/a/b"]);
+    }
+
+    #[test]
+    fn comments_say_nothing() {
+        assert!(says_nothing(b"# git ls-files\n\n  \n#*.o\n"));
+        assert!(!says_nothing(b"# what\n*.o"));
+    }
 
     #[test]
     fn a_configuration_is_unbound_from_its_place() {

@@ -182,7 +182,9 @@ impl Source {
                     let path = Path::new(".git").join(path);
                     match item {
                         Item::Text(text) => packer.add_bytes(&path, 0o644, &text)?,
-                        Item::Place(place) => drop(packer.add_place_with(&path, &place, as_git_does)?),
+                        Item::Place(place) | Item::Folder(place) => {
+                            packer.add_place_with(&path, &place, as_git_does)?;
+                        }
                     }
                 }
             }

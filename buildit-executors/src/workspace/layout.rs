@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use buildit::artifact::{BlobError, BlobStore};
 use buildit::executor::{ArtifactInput, JobInputs};
+use buildit::id::Digest;
 
 use super::WorkspaceError;
 use super::caches::{CachePath, unpack_cache};
@@ -49,11 +50,33 @@ pub async fn lay_out(
     home: Option<&Path>,
 ) -> Result<(), WorkspaceError> {
     check_conflicts(&inputs.artifacts)?;
-    let layers = inputs.source.iter().map(|source| (source, Limits::strict().with_links_anywhere()));
-    let artifacts = inputs.artifacts.iter().map(|artifact| (&artifact.archive, Limits::strict()));
-    for (archive, limits) in layers.chain(artifacts) {
+    if let Some(source) = &inputs.source {
+        lay_out_source(source, blobs, workspace).await?;
+    }
+    lay_over(inputs, blobs, workspace, home).await
+}
+
+/// The first part of [`lay_out`]: the source alone.
+pub(crate) async fn lay_out_source(
+    source: &Digest,
+    blobs: &Arc<dyn BlobStore>,
+    workspace: &Path,
+) -> Result<(), WorkspaceError> {
+    let root = workspace.to_owned();
+    load_archive(blobs, source, move |reader| unpack(reader, &root, Limits::strict().with_links_anywhere())).await
+}
+
+/// The rest of [`lay_out`]: what comes over the source.
+pub(crate) async fn lay_over(
+    inputs: &JobInputs,
+    blobs: &Arc<dyn BlobStore>,
+    workspace: &Path,
+    home: Option<&Path>,
+) -> Result<(), WorkspaceError> {
+    check_conflicts(&inputs.artifacts)?;
+    for artifact in &inputs.artifacts {
         let root = workspace.to_owned();
-        load_archive(blobs, archive, move |reader| unpack(reader, &root, limits)).await?;
+        load_archive(blobs, &artifact.archive, move |reader| unpack(reader, &root, Limits::strict())).await?;
     }
     for cache in &inputs.caches {
         let Some(archive) = &cache.archive else { continue };
@@ -71,8 +94,6 @@ pub async fn lay_out(
 
 #[cfg(test)]
 mod tests {
-    use buildit::id::Digest;
-
     use super::*;
 
     #[test]

@@ -109,6 +109,10 @@ impl Blobs {
         self.0.lock().unwrap()[digest].clone()
     }
 
+    pub fn remove(&self, digest: &Digest) {
+        self.0.lock().unwrap().remove(digest);
+    }
+
     pub fn add(&self, bytes: Vec<u8>) -> Digest {
         let digest = Digest::of(&bytes);
         self.0.lock().unwrap().insert(digest, bytes.into());

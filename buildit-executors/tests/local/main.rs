@@ -2,6 +2,7 @@
 #![cfg(all(feature = "local", target_os = "linux"))]
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::allow_attributes)]
 
+mod ahead;
 mod cgroup;
 mod host;
 mod outcome;
@@ -31,8 +32,13 @@ struct World {
 impl World {
     fn new() -> Self {
         let state = tempfile::tempdir().unwrap();
-        let executor = Durable::new(LocalBackend::new(state.path()));
+        let executor = Self::executor(&state);
         Self { state, executor, host: Arc::default(), blobs: Arc::default() }
+    }
+
+    /// A further engine's executor over the same state.
+    fn executor(state: &TempDir) -> Durable<LocalBackend> {
+        Durable::new(LocalBackend::new(state.path()))
     }
 
     async fn run(&self, job: &JobSpec) -> JobOutcome {

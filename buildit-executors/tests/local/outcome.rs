@@ -44,6 +44,38 @@ async fn a_job_fails(#[case] commands: &[&str], #[case] code: Option<i32>, #[cas
     world.leaves_nothing(&job).await;
 }
 
+/// Plain commands run in the shell that records their exit code: one that ends it early, in whatever way, is recorded.
+#[rstest]
+#[case::succeeds(&["true\ncd /\npwd", "echo c"], Some(0), "/\nc\n")]
+#[case::first_failure_ends_it(&["echo a\nfalse\necho b", "echo c"], Some(1), "a\n")]
+#[case::not_found(&["no-such-program", "echo c"], Some(127), "")]
+#[case::joined(&["echo a | cat >b && cat <b\ntrue | false; echo c"], Some(1), "a\n")]
+#[case::syntax(&["echo a && ", "echo c"], None, "")]
+#[case::no_folder(&["cd no-such-folder", "echo c"], None, "")]
+#[tokio::test]
+async fn plain_commands_leave_their_exit_code(
+    #[case] commands: &[&str],
+    #[case] code: Option<i32>,
+    #[case] output: &str,
+    #[values("sh", "bash")] shell: &str,
+) {
+    let world = World::new();
+    let job = job_with(commands, |stage| {
+        if let Action::Run(run) = &mut stage.action {
+            run.shell = Shell::new(shell);
+        }
+    });
+    let outcome = world.run(&job).await;
+    match code {
+        Some(0) => assert_eq!(outcome, JobOutcome::succeeded()),
+        // Shells differ in the number.
+        None => assert_eq!(outcome.cause, Some(Cause::Exit), "{outcome:?}"),
+        code => assert_eq!((outcome.exit_code, outcome.cause), (code, Some(Cause::Exit)), "{outcome:?}"),
+    }
+    assert_eq!(world.host.text(Stream::Stdout), output);
+    world.leaves_nothing(&job).await;
+}
+
 #[rstest]
 #[case("bash", "x=(a b); echo ${x[1]}", "b\n")]
 #[case("cat", "only text", "only text\n")]

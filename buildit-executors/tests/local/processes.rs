@@ -35,6 +35,16 @@ async fn a_graceful_stop_lets_the_command_end_in_good_order() {
 }
 
 #[tokio::test]
+async fn a_graceful_stop_of_plain_commands_leaves_their_exit_code() {
+    let world = World::new();
+    let job = job(&["echo ready\nsleep 1000", "echo next"]);
+    let outcome = stopped_at(&world, &job, "stdout ready", Stop::Gracefully).await;
+    assert_eq!((outcome.status, outcome.exit_code), (Status::Cancelled, Some(143)), "{outcome:?}");
+    assert_eq!(world.host.text(Stream::Stdout), "ready\n");
+    world.leaves_nothing(&job).await;
+}
+
+#[tokio::test]
 async fn a_kill_reaches_the_whole_tree() {
     let world = World::new();
     let job = job(&[

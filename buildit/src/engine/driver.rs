@@ -373,6 +373,10 @@ impl Driver {
         if let Some(secrets) = secrets {
             ctx = ctx.rebuild().secrets(secrets).build();
         }
+        // Where jobs end with the engine there is nothing to make ready, and no time to look.
+        if self.core.executors[executor].adoption == Adoption::ByJobId {
+            ctx = ctx.rebuild().successors(self.successors(stage, executor)).build();
+        }
         let attempt = Attempt { host: Arc::clone(&self.host), executor, job, ctx, caches, adopted };
         match self.work.inline.start(attempt, stage, &self.bus) {
             Launched::Ended(ended) => {
@@ -384,6 +388,12 @@ impl Driver {
                 self.work.jobs.insert(key(stage), running);
             }
         }
+    }
+
+    /// How many stages start at this executor next, as far as one round can tell.
+    fn successors(&self, stage: StageIndex, executor: usize) -> usize {
+        let next = self.run.ready(self.work.last).chain(self.run.ready_after(stage));
+        next.take(ROUND).filter(|next| self.placement.of(next.index()) == executor).count()
     }
 
     fn job(&self, stage: StageIndex, attempt: u32) -> JobId {

@@ -25,6 +25,7 @@ pub struct JobContext {
     shared: Arc<Shared>,
     cancel: CancelSignal,
     cursor: LogCursor,
+    successors: usize,
 }
 
 /// What most jobs of a run have in common, behind one pointer: contexts are made and cloned for every job.
@@ -217,13 +218,13 @@ impl JobContext {
             grace: Duration::from_secs(10),
         };
         let (shared, cancel) = (Arc::new(shared), CancelSignal::new());
-        JobContextBuilder(Self { shared, cancel, cursor: LogCursor::default() })
+        JobContextBuilder(Self { shared, cancel, cursor: LogCursor::default(), successors: 0 })
     }
 
     /// A context like this one for another job, which is told by this signal when to stop and whose log is new.
     #[must_use]
     pub fn for_job(&self, cancel: CancelSignal) -> Self {
-        Self { shared: Arc::clone(&self.shared), cancel, cursor: LogCursor::default() }
+        Self { shared: Arc::clone(&self.shared), cancel, cursor: LogCursor::default(), successors: 0 }
     }
 
     /// The same context with what the builder is told in place of what is here.
@@ -323,6 +324,13 @@ impl JobContext {
         self.cursor
     }
 
+    /// How many stages, as far as is known, start at the same executor next: they wait for nothing but this job, or
+    /// for room. What they need can be made ready while this job runs, as long as nothing is left if they never start.
+    #[must_use]
+    pub fn successors(&self) -> usize {
+        self.successors
+    }
+
     /// Tells the fault plan, if there is one, that this point is reached.
     pub fn reach(&self, point: CrashPoint, job: &JobId) {
         if let Some(faults) = &self.shared.faults {
@@ -373,6 +381,13 @@ impl JobContextBuilder {
     #[must_use]
     pub fn cursor(mut self, cursor: LogCursor) -> Self {
         self.0.cursor = cursor;
+        self
+    }
+
+    /// How many stages start next.
+    #[must_use]
+    pub fn successors(mut self, count: usize) -> Self {
+        self.0.successors = count;
         self
     }
 

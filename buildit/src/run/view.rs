@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::state::{Active, Phase};
+use super::state::{Active, Cell, Phase};
 use super::{Run, RunInfo};
 use crate::event::{Approval, RunStatus, StageResult, StopReason};
 use crate::graph::{Graph, StageIndex};
@@ -64,6 +64,14 @@ impl Run {
         let (new, pushed) = self.state.ready.since(*seen, &self.state.cells);
         *seen = pushed;
         new.map(place)
+    }
+
+    /// The stages that become ready when this one succeeds, if their conditions hold: they wait for nothing else.
+    pub(crate) fn ready_after(&self, stage: StageIndex) -> impl Iterator<Item = StageIndex> {
+        self.fixed.graph.dependents(stage).iter().copied().filter(|next| {
+            let cell = self.state.cells[next.index()];
+            cell.phase() == Phase::Pending && cell.word == 1 && !cell.has(Cell::APPROVAL)
+        })
     }
 
     /// The first of the stages that may start now.

@@ -85,12 +85,16 @@ impl GrowingFile {
         self.condition = Condition::Unknown(error.to_string());
     }
 
+    /// Whether the file still takes writes.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        let Condition::Unknown(error) = &self.condition else { return Ok(()) };
+        let path = self.path.display();
+        let message = format!("{path} could not be synced earlier ({error}): open the store again");
+        Err(StoreError::backend(NAME, message))
+    }
+
     fn open_to_append(&mut self) -> Result<File, StoreError> {
-        if let Condition::Unknown(error) = &self.condition {
-            let path = self.path.display();
-            let message = format!("{path} could not be synced earlier ({error}): open the store again");
-            return Err(StoreError::backend(NAME, message));
-        }
+        self.check()?;
         let file = std::fs::OpenOptions::new().append(true).open(&self.path).at("open", &self.path)?;
         if self.condition == Condition::Torn {
             self.cut_off(&file).at("cut off what is unfinished of", &self.path)?;

@@ -13,8 +13,9 @@ use crate::event::Event;
 use crate::id::FencingToken;
 use crate::store::{EventPage, Lease, NewRun, RunProgress, StoreError};
 
-/// How far apart the places lie that are remembered, in bytes: a reader reads so much at most to find its event.
-const STRIDE: u64 = 64 * 1024;
+/// How far apart the places lie that are remembered, in bytes: a reader reads so much at most to find its event. Whoever
+/// watches a run reads after each batch, and parses all of it; a place takes 16 bytes.
+const STRIDE: u64 = 4 * 1024;
 
 /// A frame of the file, as it is written (by reference) and read.
 #[derive(Debug, Serialize, Deserialize)]
@@ -32,6 +33,8 @@ pub(in super::super) struct RunFile {
     file: GrowingFile,
     /// The number of the first event of a frame and where the frame begins, one for each [`STRIDE`].
     places: Vec<(u64, u64)>,
+    /// The largest token of a lease that is durable.
+    leased: FencingToken,
 }
 
 /// What a run's file says.
@@ -48,7 +51,7 @@ pub(in super::super) struct StoredRun {
 impl RunFile {
     /// Makes the file of a new run; it is durable when this returns, and is not there when it fails.
     pub(in super::super) fn create(path: PathBuf, run: &NewRun, number: u64) -> Result<Self, StoreError> {
-        let mut file = Self { file: GrowingFile::create(path.clone())?, places: Vec::new() };
+        let mut file = Self { file: GrowingFile::create(path.clone())?, places: Vec::new(), leased: FencingToken(0) };
         let written = file.write(&Entry::<_, ()>::Created { run, number }).and_then(|(_, handle)| {
             handle.sync_data().at("sync", &path)?;
             path.parent().map_or(Ok(()), sync_folder)
@@ -98,7 +101,7 @@ impl RunFile {
             }
         }
         let file = GrowingFile::recovered(path.to_owned(), reader.offset())?;
-        Ok(Some((Self { file, places }, stored)))
+        Ok(Some((Self { file, places, leased: stored.token }, stored)))
     }
 
     /// Appends events; they are durable once the file that is given back is synced.
@@ -111,10 +114,16 @@ impl RunFile {
         Ok(file)
     }
 
-    /// Appends a lease and makes it durable.
+    /// Appends a lease and makes it durable, if its token is a new one. Of a lease only the token outlives whoever has
+    /// the folder open: when it ends, or that it was given back, is void with the next opening and need not be kept.
     pub(in super::super) fn lease(&mut self, token: FencingToken, lease: Option<&Lease>) -> Result<(), StoreError> {
+        if token <= self.leased {
+            return self.file.check();
+        }
         let (_, file) = self.write(&Entry::<(), ()>::Leased { token, lease: lease.cloned() })?;
-        file.sync_data().inspect_err(|error| self.file.sync_failed(error)).at("sync", self.file.path())
+        file.sync_data().inspect_err(|error| self.file.sync_failed(error)).at("sync", self.file.path())?;
+        self.leased = token;
+        Ok(())
     }
 
     /// Notes that the run is closed. Lost in a crash of the machine, it is closed again.
