@@ -45,8 +45,9 @@ impl DockerBackend {
         };
         let mut fed = self.feed(&name, feed.clone(), feeding).await;
         // Podman makes a container that has just ended ready to run again when it is attached to, and forgets how it
-        // ended: it has to run once more, in which it finds its claim and ends as before.
-        if fed.is_ok() && feeding == Feeding::Only && self.phase(&name).await? == Phase::Created {
+        // ended, whether it then attaches or says that it cannot: it has to run once more, in which it finds its claim
+        // and ends as before.
+        if feeding == Feeding::Only && self.phase(&name).await? == Phase::Created {
             fed = self.feed(&name, feed, Feeding::AndStart).await;
         }
         match fed {

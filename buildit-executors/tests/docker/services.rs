@@ -55,7 +55,7 @@ async fn a_service_that_does_not_get_ready_is_shown() {
     let outcome = world.run(&job).await;
     assert_eq!((outcome.status, outcome.cause), (Status::Failed, Some(Cause::Start)));
     assert_eq!(outcome.message.as_deref(), Some("service `web` was not ready within 0.5 s"));
-    assert_eq!(world.host.lines(), ["command web: starting"]);
+    assert_eq!(world.host.lines(), ["command buildit: web: starting"]);
     let job = with(world.job("ends", &["echo ran"]), |stage| {
         let mut service = web("false", Duration::from_secs(60));
         service.command = vec!["sh".into(), "-c".into(), "echo broken; exit 1".into()];
