@@ -37,14 +37,22 @@ pub fn mark(folder: &Path, what: &str, form: u32) -> io::Result<()> {
         return Ok(());
     }
     // Whole or not at all, and never over the mark of somebody who was quicker.
-    let new = folder.join(format!(".{FORMAT}-{}", std::process::id()));
+    let new = folder.join(format!(".{FORMAT}-{}", uuid::Uuid::now_v7().simple()));
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&new)?;
     let written = file.write_all(format!("{SIGNATURE}{what} {form}\n").as_bytes());
-    let placed = written.and_then(|()| std::fs::rename(&new, &path));
-    if placed.is_err() {
-        let _ = std::fs::remove_file(&new);
+    // Where a file system has no links, the last one wins: what they write is the same.
+    let place = || {
+        std::fs::hard_link(&new, &path).or_else(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => Err(error),
+            _ => std::fs::rename(&new, &path),
+        })
+    };
+    let placed = written.and_then(|()| place());
+    let _ = std::fs::remove_file(&new);
+    match placed {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        placed => placed,
     }
-    placed
 }
 
 #[cfg(test)]

@@ -51,7 +51,10 @@ impl Attempt {
     )]
     pub(super) fn run(mut self) -> impl Future<Output = (JobId, Option<JobOutcome>)> + Send {
         async move {
-            let outcome = self.outcome().await;
+            let outcome = match AssertUnwindSafe(self.outcome()).catch_unwind().await {
+                Ok(outcome) => outcome,
+                Err(_) => Some(Box::pin(self.panicked()).await),
+            };
             (self.job.id, outcome)
         }
     }
@@ -71,13 +74,12 @@ impl Attempt {
         let mut waits = patient(&self.job.id);
         loop {
             let held = self.host.bus.token();
-            let error = match AssertUnwindSafe(self.call()).catch_unwind().await {
-                Ok(Ok(outcome)) => match self.close().await {
+            let error = match self.call().await {
+                Ok(outcome) => match self.close().await {
                     Ok(()) => return Some(self.finish(outcome).await),
                     Err(error) => ExecutorError::from(error),
                 },
-                Ok(Err(error)) => error,
-                Err(_) => return Some(JobOutcome::failed_because(Cause::Infrastructure, "the executor panicked")),
+                Err(error) => error,
             };
             if !Box::pin(self.may_go_on(&error, held, &mut waits)).await? {
                 let message = self.host.masker().mask(&described(&error));
@@ -90,6 +92,12 @@ impl Attempt {
                 return None;
             }
         }
+    }
+
+    /// The executor panicked, or the store did for it. What was written of the log is stored before the outcome is.
+    async fn panicked(&self) -> JobOutcome {
+        let _ = AssertUnwindSafe(self.host.close(&self.job.id)).catch_unwind().await;
+        JobOutcome::failed_because(Cause::Infrastructure, "the executor or a store panicked")
     }
 
     /// The job is over: all of its log is stored.

@@ -145,7 +145,13 @@ impl Driver {
             Message::LeaseLost(error) => return Err(error),
             Message::HandOver => return Err(RunError::HandedOver),
             Message::Ended(ended) => {
-                let Some(job) = self.work.jobs.remove(&key(ended.stage)) else { return Ok(()) };
+                let key = key(ended.stage);
+                let Some(job) = self.work.jobs.remove(&key) else { return Ok(()) };
+                if job.attempt != ended.job.attempt {
+                    // Not that of the attempt that runs now.
+                    self.work.jobs.insert(key, job);
+                    return Ok(());
+                }
                 let Running { executor, slot, .. } = job;
                 self.ended(ended, executor, Some(slot), now)?;
             }
@@ -347,7 +353,8 @@ impl Driver {
     }
 
     fn stop(&self, stage: StageIndex, attempt: u32) {
-        if let Some(job) = self.work.jobs.get(&key(stage)) {
+        // In one batch an attempt may be stopped and the next one begun, because the first had ended by itself.
+        if let Some(job) = self.work.jobs.get(&key(stage)).filter(|job| job.attempt == attempt) {
             tracing::debug!(stage = %self.run.graph().name(stage), attempt, "stopping");
             job.cancel.raise(if self.work.killed { Stop::Now } else { Stop::Gracefully });
         }
@@ -377,14 +384,14 @@ impl Driver {
         if self.core.executors[executor].adoption == Adoption::ByJobId {
             ctx = ctx.rebuild().successors(self.successors(stage, executor)).build();
         }
-        let attempt = Attempt { host: Arc::clone(&self.host), executor, job, ctx, caches, adopted };
-        match self.work.inline.start(attempt, stage, &self.bus) {
+        let begun = Attempt { host: Arc::clone(&self.host), executor, job, ctx, caches, adopted };
+        match self.work.inline.start(begun, stage, &self.bus) {
             Launched::Ended(ended) => {
                 self.work.ended.push((ended, executor, Some(slot)));
                 self.work.inline.give_back(cancel);
             }
             Launched::Running(task) => {
-                let running = Running { executor, slot, cancel, _task: task };
+                let running = Running { attempt, executor, slot, cancel, _task: task };
                 self.work.jobs.insert(key(stage), running);
             }
         }
@@ -433,6 +440,9 @@ impl Driver {
     /// The last event is durable: sees to it that nothing of the run is left.
     async fn finish(mut self) -> Arc<Run> {
         self.core.slots.leave(self.bus.info.id);
+        // A slot that came just before is for somebody else.
+        self.inbox.close();
+        while self.inbox.try_recv().is_ok() {}
         self.releases.all().await;
         self.core.reach(CrashPoint::RunFinished, None);
         super::release::close(&self.core, &self.bus, &self.used).await;

@@ -7,9 +7,9 @@ use tokio::task::AbortHandle;
 use tokio_util::sync::ReusableBoxFuture;
 
 use super::attempt::Attempt;
+use super::boxed::reuse;
 use super::bus::RunBus;
 use super::message::{Ended, Message};
-use super::release::reuse;
 use super::slots::Slot;
 use crate::cancel::CancelSignal;
 use crate::graph::StageIndex;
@@ -19,6 +19,7 @@ use crate::job::JobOutcome;
 /// A job that is under way. Dropping it lets go of the job, which stops nothing at its backend.
 #[derive(Debug)]
 pub(super) struct Running {
+    pub(super) attempt: u32,
     pub(super) executor: usize,
     pub(super) slot: Slot,
     pub(super) cancel: CancelSignal,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::placement::placed;
+use super::place::placed;
 use super::secrets::{in_reference, in_text};
 use crate::diagnostic::Diagnostic;
 use crate::pipeline::{ImageSpec, PipelineSpec, StageSpec};

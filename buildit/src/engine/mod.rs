@@ -40,6 +40,7 @@
 
 mod append;
 mod attempt;
+mod boxed;
 mod builder;
 mod bus;
 mod claims;
@@ -58,6 +59,7 @@ mod message;
 mod missing;
 mod options;
 mod params;
+mod place;
 mod placement;
 mod plans;
 mod prepare;

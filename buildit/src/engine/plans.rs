@@ -48,7 +48,7 @@ impl Plans {
         if Arc::strong_count(&spec) > 1 {
             let kept = Kept { spec: Arc::downgrade(&spec), limits, known: Arc::clone(&known) };
             let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            all.retain(|kept| kept.spec.strong_count() > 0);
+            all.retain(|known| !std::ptr::eq(known.spec.as_ptr(), Arc::as_ptr(&spec)) || known.limits != limits);
             all.truncate(KEPT - 1);
             all.push_front(kept);
         }
@@ -57,6 +57,7 @@ impl Plans {
 
     fn find(&self, spec: &Arc<PipelineSpec>, limits: ExpandLimits) -> Option<Arc<Known>> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|kept| kept.spec.strong_count() > 0);
         let is_it = |kept: &Kept| std::ptr::eq(kept.spec.as_ptr(), Arc::as_ptr(spec)) && kept.limits == limits;
         let at = all.iter().position(is_it)?;
         let kept = all.remove(at)?;

@@ -1,7 +1,6 @@
 //! What is left of jobs and runs at their executors is removed, once their ends are durable.
 
 use std::fmt::Debug;
-use std::future::Future;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -9,11 +8,11 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::ReusableBoxFuture;
 
+use super::boxed::reuse;
 use super::bus::RunBus;
 use super::clock::later;
 use super::core::Core;
 use crate::backoff::Backoff;
-use crate::executor::Adoption;
 use crate::fault::CrashPoint;
 use crate::id::JobId;
 
@@ -30,14 +29,6 @@ impl Releases {
     pub(super) fn release(&mut self, core: &Arc<Core>, executor: usize, job: JobId) {
         if !self.tasks.is_empty() {
             while self.tasks.try_join_next().is_some() {}
-        }
-        let registered = &core.executors[executor];
-        // Where jobs end with the engine there is hardly ever anything to do; if there is, it is begun again below.
-        if registered.adoption == Adoption::None {
-            let mut removal = registered.executor.release(&job);
-            if let Poll::Ready(Ok(())) = removal.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                return core.reach(CrashPoint::Removed, Some(&job));
-            }
         }
         let core = Arc::clone(core);
         let removal = async move {
@@ -56,20 +47,6 @@ impl Releases {
     /// Waits for all of them.
     pub(super) async fn all(&mut self) {
         while self.tasks.join_next().await.is_some() {}
-    }
-}
-
-/// The future in a box: the spare one, if there is one.
-pub(super) fn reuse<T>(
-    spare: &mut Option<ReusableBoxFuture<'static, T>>,
-    future: impl Future<Output = T> + Send + 'static,
-) -> ReusableBoxFuture<'static, T> {
-    match spare.take() {
-        Some(mut boxed) => {
-            boxed.set(future);
-            boxed
-        }
-        None => ReusableBoxFuture::new(future),
     }
 }
 

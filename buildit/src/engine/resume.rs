@@ -8,7 +8,7 @@ use super::core::Core;
 use super::error::ResumeError;
 use super::handle::RunHandle;
 use super::host::RunHost;
-use super::placement::Placement;
+use super::place;
 use super::release;
 use super::secrets::RunSecrets;
 use super::start::{Ready, join};
@@ -69,7 +69,7 @@ pub(super) async fn resume(core: &Arc<Core>, id: RunId) -> Result<Option<RunHand
     }
     let only = record.run.context.only.iter().map(String::as_str);
     let selected = bus.plan.graph().select(bus.plan.spec(), only)?;
-    let placement = Placement::find(core, &bus.plan, &selected, record.run.executor.as_ref())?;
+    let placement = place::find(core, &bus.plan, &selected, record.run.executor.as_ref())?;
     // A secret that is gone fails the attempts that need it, and them alone.
     let secrets = RunSecrets::find(&bus.plan, &selected, &*core.secrets).await?;
     let masker = secrets.masker()?;

@@ -110,7 +110,7 @@ fn place(
     match known.placement.get().filter(|_| is_usual) {
         Some(placement) => Ok(placement.clone()),
         None => {
-            let placement = Placement::find(core, &known.plan, selected, sent_to)?;
+            let placement = super::place::find(core, &known.plan, selected, sent_to)?;
             if is_usual {
                 let _ = known.placement.set(placement.clone());
             }
@@ -195,6 +195,10 @@ impl Ready {
         let max_parallel = record.run.max_parallel.map_or(usize::MAX, |jobs| jobs.get() as usize);
         let preparer = Preparer::new(&bus.plan, record.run.source, secrets);
         core.runs().insert(bus.info.id, Arc::clone(&bus));
+        if core.is_closing() {
+            // A shutdown that began meanwhile may have missed it; one that begins now sees it.
+            let _ = bus.sender.send(Message::HandOver);
+        }
         let context = JobContext::builder(Arc::clone(&host) as _, Arc::clone(&core.blobs))
             .inputs(Arc::clone(preparer.inputs()))
             .faults(core.faults.clone())

@@ -456,3 +456,139 @@ async fn a_group_that_depends_on_the_number_of_its_run_is_refused() {
         assert!(format!("{refused}").contains("before it has its number"), "{refused}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_is_not_stopped_in_the_place_of_the_one_before_it() {
+    // The first ends by itself at the very moment of its deadline.
+    let script = [Act::fail(1).after(Duration::from_secs(1)), Act::succeed().after(Duration::from_millis(500))];
+    let executor = scripted(Script::new().stage("a", script));
+    let engine = Engine::builder().executor(executor.clone()).clock(clock()).build().unwrap();
+    let stage = StageBuilder::run("a", "true").timeout(Duration::from_secs(1)).retry(1, Duration::ZERO);
+    let run = engine.start(&PipelineBuilder::new("shop").stage(stage).build(), options()).await.unwrap();
+    let report = run.wait().await.unwrap();
+    assert_eq!((report.status, executor.attempts("a")), (RunStatus::Succeeded, 2));
+    replays(&run, &report).await;
+}
+
+/// An executor that gives each of its remains away once, and takes a while to remove it.
+#[derive(Debug, Default)]
+struct Littering {
+    left: std::sync::Mutex<Vec<crate::id::JobId>>,
+    removed: std::sync::Mutex<Vec<crate::id::JobId>>,
+}
+
+#[async_trait::async_trait]
+impl crate::executor::Executor for Littering {
+    fn name(&self) -> &str {
+        "littering"
+    }
+
+    fn supports(&self, _: &crate::job::JobSpec) -> Result<(), crate::executor::Unsupported> {
+        Ok(())
+    }
+
+    async fn run(
+        &self,
+        job: &crate::job::JobSpec,
+        ctx: crate::executor::JobContext,
+    ) -> Result<JobOutcome, crate::executor::ExecutorError> {
+        self.left.lock().unwrap().push(job.id.clone());
+        ctx.log_line(&job.id, crate::job::Stream::Stdout, "a line").await?;
+        let bytes = "and half of one".into();
+        ctx.log(&job.id, crate::executor::LogWrite { stream: crate::job::Stream::Stdout, bytes, position: None })
+            .await?;
+        assert!(&*job.id.stage != "panics", "as it was asked to");
+        Ok(JobOutcome::succeeded())
+    }
+
+    async fn release(&self, job: &crate::id::JobId) -> Result<(), crate::executor::ExecutorError> {
+        let found = self.left.lock().unwrap().iter().position(|left| left == job);
+        if let Some(at) = found {
+            self.left.lock().unwrap().swap_remove(at);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            self.removed.lock().unwrap().push(job.clone());
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn g8_what_is_removed_is_removed_once_and_to_the_end() {
+    let executor = Arc::new(Littering::default());
+    let engine = Engine::builder().executor(Arc::clone(&executor)).clock(clock()).build().unwrap();
+    engine.start(&chain(), options()).await.unwrap().wait().await.unwrap();
+    assert_eq!(executor.removed.lock().unwrap().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn g3_the_log_of_a_job_whose_executor_panics_is_whole() {
+    let engine = Engine::builder().executor(Littering::default()).clock(clock()).build().unwrap();
+    let pipeline = PipelineBuilder::new("shop").stage(StageBuilder::run("panics", "true")).build();
+    let run = engine.start(&pipeline, options()).await.unwrap();
+    let report = run.wait().await.unwrap();
+    assert_eq!(report.stage("panics").unwrap().status, Status::Failed);
+    let log: Vec<_> = run.logs("panics").try_collect().await.unwrap();
+    let text: Vec<u8> = log.iter().flat_map(|log| log.chunk.text.to_vec()).collect();
+    assert_eq!(String::from_utf8(text).unwrap().lines().collect::<Vec<_>>(), ["a line", "and half of one"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn stages_of_many_executors_get_their_turn_whatever_the_limits() {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut draw = move |below: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % below
+    };
+    for round in 0..60 {
+        let stages = 5 + draw(60);
+        let mut builder = Engine::builder().clock(clock());
+        for executor in 0..3 {
+            let script = (0..stages).fold(Script::new(), |script, stage| {
+                let acts = [0; 3].map(|_| {
+                    let act = if draw(4) == 0 { Act::fail(1) } else { Act::succeed() };
+                    if draw(2) == 0 { act } else { act.after(Duration::from_millis(draw(3) * 500)) }
+                });
+                script.stage(format!("s{stage}"), acts)
+            });
+            builder = builder.executor(ScriptedExecutor::new(format!("e{executor}"), script));
+            if draw(2) == 0 {
+                builder = builder.executor_limit(format!("e{executor}"), 1 + draw(3) as usize);
+            }
+        }
+        if draw(2) == 0 {
+            builder = builder.max_jobs(1 + draw(4) as usize);
+        }
+        let engine = builder.build().unwrap();
+        let mut runs = Vec::new();
+        for _ in 0..3 {
+            let mut pipeline = PipelineBuilder::new("p");
+            if draw(2) == 0 {
+                pipeline = pipeline.max_parallel(NonZeroU32::new(1 + draw(4) as u32).unwrap());
+            }
+            for at in 0..stages {
+                let stage = StageBuilder::run(format!("s{at}"), "true").executor(format!("e{}", draw(3)));
+                let mut stage = stage.allow_failure();
+                if at > 0 && draw(2) == 0 {
+                    stage = stage.needs([format!("s{}", draw(at))]);
+                }
+                if draw(2) == 0 {
+                    stage = stage.retry(1 + draw(2) as u32, Duration::from_millis(draw(3) * 250));
+                }
+                pipeline = pipeline.stage(stage);
+            }
+            let mut options = options();
+            if draw(2) == 0 {
+                options.max_parallel = NonZeroU32::new(1 + draw(3) as u32);
+            }
+            runs.push(engine.start(&pipeline.build(), options).await.unwrap());
+        }
+        for run in &runs {
+            let report = tokio::time::timeout(Duration::from_secs(100_000), run.wait()).await;
+            let report = report.unwrap_or_else(|_| panic!("a run of round {round} hangs")).unwrap();
+            assert_eq!(report.status, RunStatus::Succeeded);
+            replays(run, &report).await;
+        }
+    }
+}

@@ -138,22 +138,27 @@ impl Runs {
         self.recent.pop_front().and_then(|oldest| self.by_id.get(&oldest).cloned())
     }
 
-    /// Forgets a closed run. Its number is noted first and its own file goes last, so that whatever ends this in between
-    /// leaves a run that can be deleted again.
-    pub(super) fn delete(&mut self, id: RunId) -> Result<(), StoreError> {
+    pub(super) fn is_open(&self, run: &KeptRun) -> bool {
+        self.open.contains_key(&run.place)
+    }
+
+    pub(super) fn check_closed(&self, id: RunId) -> Result<Arc<KeptRun>, StoreError> {
         let run = self.get(id)?;
-        if self.open.contains_key(&run.place) {
-            return Err(StoreError::NotEnded(id));
-        }
+        if self.is_open(&run) { Err(StoreError::NotEnded(id)) } else { Ok(run) }
+    }
+
+    /// Forgets a closed run, whose files are still to be removed. Its number is noted first and its own file goes last,
+    /// so that whatever ends this in between leaves a run that can be deleted when the folder is opened again.
+    pub(super) fn delete(&mut self, id: RunId) -> Result<Arc<KeptRun>, StoreError> {
+        let run = self.check_closed(id)?;
         let summary = run.summary();
         if let Some(deleted) = &mut self.deleted {
             deleted.append_durably(&[LastNumber { pipeline: summary.pipeline, number: summary.number }])?;
         }
-        run.remove_files()?;
         self.by_id.remove(&id);
         self.order.remove(&(summary.created_at, run.place));
         self.recent.retain(|recent| *recent != id);
-        Ok(())
+        Ok(run)
     }
 
     fn add(&mut self, run: KeptRun, created_at: Timestamp, number: u64) -> Arc<KeptRun> {

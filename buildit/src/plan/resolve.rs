@@ -86,8 +86,8 @@ pub fn resolve_stage(stage: &Arc<StageSpec>, scope: &Scope<'_>) -> Result<Resolv
     Ok(ResolvedStage { stage: resolved, variables, secrets })
 }
 
-/// Whether the job of this stage is the stage as it is, whatever the run, as long as the pipeline's `env` has no secret
-/// and no stage before it left outputs.
+/// Whether the job of this stage is the stage as it is, whatever the run, as long as the pipeline's `env` refers to
+/// nothing and no stage before it left outputs.
 pub(super) fn is_plain(stage: &StageSpec) -> bool {
     let mut reads = stage.run().into_iter().flat_map(|run| &run.commands).flat_map(|command| &command.reads);
     stage.cell.is_none()

@@ -81,7 +81,7 @@ pub trait RunStore: Debug + Send + Sync + 'static {
     /// is not there yet, [`StoreError::NoRun`] when there is no such run.
     async fn close_run(&self, run: RunId, token: FencingToken) -> Result<(), StoreError>;
 
-    /// Forgets a closed run: its record, its events and its logs. Its number is not given again. What it left in the
+    /// Forgets a closed run: its record, its events, its logs and its place in the queue. Its number is not given again. What it left in the
     /// blob store stays there until nothing refers to it.
     ///
     /// # Errors

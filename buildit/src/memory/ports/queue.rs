@@ -33,7 +33,15 @@ impl QueueStore for MemoryStore {
             if taken.len() == claim.limit {
                 break;
             }
-            let run = self.kept(id)?;
+            let run = match self.kept(id) {
+                Ok(run) => run,
+                // It was deleted, and nobody came to take it off the queue.
+                Err(StoreError::NoRun(_)) => {
+                    changes.push(QueueChange::Removed { run: id });
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             if run.with_state(|state| Ok(state.is_leased(now)))? {
                 continue;
             }

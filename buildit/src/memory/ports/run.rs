@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::super::journal::sync;
+use super::super::queue::QueueChange;
 use super::super::run::Page;
 use super::super::store::MemoryStore;
 use crate::event::Event;
@@ -67,15 +68,27 @@ impl RunStore for MemoryStore {
 
     async fn close_run(&self, run: RunId, token: FencingToken) -> Result<(), StoreError> {
         let kept = self.kept(run)?;
-        if kept.fenced(token, || kept.with_state(|state| state.close()))? {
-            self.runs_locked().close(&kept)?;
+        let is_new = kept.fenced(token, || kept.with_state(|state| state.close()))?;
+        let mut runs = self.runs_locked();
+        if is_new || runs.is_open(&kept) {
+            runs.close(&kept)?;
+            drop(runs);
             self.looked_at(run)?;
         }
         Ok(())
     }
 
     async fn delete_run(&self, run: RunId) -> Result<(), StoreError> {
-        self.runs_locked().delete(run)
+        // In the order in which a claim takes the two.
+        let mut journaled = self.queue_locked();
+        self.runs_locked().check_closed(run)?;
+        if journaled.queue.contains(run) {
+            journaled.change(vec![QueueChange::Removed { run }])?;
+        }
+        drop(journaled);
+        let gone = self.runs_locked().delete(run)?;
+        // What may be gigabytes of logs holds nobody up.
+        gone.remove_files()
     }
 
     async fn lease_run(&self, run: RunId, lease: Lease, now: Timestamp) -> Result<FencingToken, StoreError> {

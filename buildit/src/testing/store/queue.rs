@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 
 use super::Clause;
 use super::clause::{Broken, clauses, ensure, ensure_eq, ensure_refused};
-use super::samples::{at, claim, kept_run, life, waiting};
+use super::samples::{FIRST, at, claim, kept_run, life, waiting};
 use crate::id::RunId;
 use crate::store::{Claim, Enqueue, QueuedJob, Store, StoreError};
 
@@ -31,6 +31,7 @@ pub(super) fn clauses() -> Vec<Clause<dyn Store>> {
         a_run_whose_leases_end_too_often_is_a_dead_letter,
         a_dead_letter_can_be_queued_again,
         a_stale_claim_changes_nothing,
+        a_deleted_run_leaves_the_queue,
     ]
 }
 
@@ -235,5 +236,19 @@ async fn a_stale_claim_changes_nothing(store: Arc<dyn Store>) -> Result<(), Brok
     ensure_refused!(store.give_back(run, old, at(0)).await, StoreError::Fenced, "giving back");
     takes_nothing(&store, 31, "when the new holder has it").await?;
     store.complete(run, new).await?;
+    Ok(())
+}
+
+async fn a_deleted_run_leaves_the_queue(store: Arc<dyn Store>) -> Result<(), Broken> {
+    let (deleted, other) = (kept_run(&store).await?, kept_run(&store).await?);
+    for run in [deleted, other] {
+        store.enqueue(waiting(run)).await?;
+    }
+    store.append(deleted, 0, FIRST, life().into()).await?;
+    store.close_run(deleted, FIRST).await?;
+    store.delete_run(deleted).await?;
+    let taken = store.claim(claim("one", 5), at(1)).await?;
+    ensure_eq!(taken.iter().map(|job| job.run).collect::<Vec<_>>(), [other], "what is taken then");
+    ensure_eq!(store.dead_letters().await?, [], "the dead letters");
     Ok(())
 }

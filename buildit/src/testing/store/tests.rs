@@ -128,7 +128,10 @@ const REJECTED: &[(Fault, &[&str])] = &[
     (Fault::OldestFirst, &["runs_are_listed_newest_first"]),
     (Fault::ClosesAtTheEnd, &["a_run_is_open_until_it_is_closed"]),
     (Fault::ClosesAnything, &["a_run_is_not_closed_before_its_end_or_by_a_stale_writer"]),
-    (Fault::KeepsDeleted, &["a_deleted_run_is_gone_and_its_number_is_not_given_again"]),
+    (
+        Fault::KeepsDeleted,
+        &["a_deleted_run_is_gone_and_its_number_is_not_given_again", "a_deleted_run_leaves_the_queue"],
+    ),
     (Fault::DeletesAnything, &["a_run_that_is_open_is_not_deleted"]),
     (Fault::DropsReturns, &["lines_are_kept_byte_for_byte"]),
     (Fault::ForgetsOffsets, &["the_cursor_moves_with_the_lines"]),
