@@ -312,3 +312,80 @@ fn a_plan_comes_back_from_a_store() {
     assert_eq!(restored.spec(), compiled.spec());
     assert_eq!(restored.graph().len(), 1);
 }
+
+/// Each text of a value, one after another, replaced by this one.
+fn each_text(value: &serde_json::Value, by: &str) -> Vec<serde_json::Value> {
+    use serde_json::Value;
+    let wrapped =
+        |inner: &Value, wrap: &dyn Fn(Value) -> Value| each_text(inner, by).into_iter().map(wrap).collect::<Vec<_>>();
+    match value {
+        Value::String(_) => vec![by.into()],
+        Value::Array(items) => (0..items.len())
+            .flat_map(|at| {
+                wrapped(&items[at], &|new| {
+                    let mut items = items.clone();
+                    items[at] = new;
+                    Value::Array(items)
+                })
+            })
+            .collect(),
+        Value::Object(fields) => fields
+            .iter()
+            .flat_map(|(name, inner)| {
+                wrapped(inner, &|new| {
+                    let mut fields = fields.clone();
+                    fields.insert(name.clone(), new);
+                    Value::Object(fields)
+                })
+            })
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// A stage that is driven without a look at its texts must have none that is to be looked at: a reference is put into
+/// every text of every stage of the pipeline that uses every node.
+#[cfg(feature = "kdl")]
+#[test]
+fn a_plain_stage_is_its_own_job_whatever_text_refers_to_something() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let path = root.join("examples/pipelines/everything.kdl");
+    let pipeline = crate::config::load(path, root, &crate::config::Options::default()).unwrap();
+    let (mut tried, mut plain) = (0, 0);
+    for stage in &pipeline.spec().stages {
+        let mut stage = StageSpec::clone(stage);
+        stage.needs.clear();
+        stage.matrix = None;
+        stage.approval = None;
+        stage.origins = Default::default();
+        let json = serde_json::to_value(&stage).unwrap();
+        for changed in std::iter::once(json.clone()).chain(each_text(&json, "${git.sha}")) {
+            // A word of a closed list cannot be another one.
+            let Ok(stage) = serde_json::from_value::<StageSpec>(changed) else { continue };
+            let spec = PipelineSpec { name: "p".into(), stages: vec![Arc::new(stage)], ..PipelineSpec::default() };
+            let plan = Plan::restore(Arc::new(spec)).unwrap();
+            tried += 1;
+            if !plan.flags()[0].has(StageFlags::PLAIN) {
+                continue;
+            }
+            plain += 1;
+            let (context, nothing) = (RunContext::manual(), IndexMap::new());
+            let scope = Scope {
+                context: &context,
+                plan: plan.spec(),
+                run: RunInfo { id: RunId::new(), number: 1 },
+                stage: None,
+                index: 0,
+                attempt: 1,
+                stages: &crate::variables::NoStages,
+                approval: None,
+                environment: &nothing,
+            };
+            let stage = &plan.spec().stages[0];
+            let resolved = resolve_stage(stage, &scope).unwrap();
+            assert!(Arc::ptr_eq(&resolved.stage, stage), "{stage:?}");
+            assert!(resolved.variables.is_empty() && resolved.secrets.is_empty(), "{stage:?}");
+        }
+    }
+    assert!(plain > 10 && tried > 2 * plain, "{plain} of {tried} were plain");
+}
