@@ -16,6 +16,9 @@ use crate::store::{NewRun, RunRecord, StoreError};
 /// How many closed runs stay in memory once they were read or have just ended: what people look at.
 const RECENT: usize = 16;
 
+/// How long the file of numbers may grow beyond one for each pipeline, in bytes, before it is written anew.
+const NUMBERS_SLACK: u64 = 256 * 1024;
+
 /// A number that a pipeline has given to a run that is there no more.
 #[derive(Debug, Serialize, Deserialize)]
 struct LastNumber {
@@ -45,10 +48,15 @@ impl Runs {
     pub(super) fn open(folder: &Arc<Folder>) -> Result<Self, StoreError> {
         let (index, mut known) = Index::open(folder)?;
         let mut runs = Self { index: Some(index), ..Self::default() };
-        runs.deleted = Some(ChangeFile::open(folder, "numbers", |last: LastNumber| {
+        let mut deleted = ChangeFile::open(folder, "numbers", |last: LastNumber| {
             let known = runs.numbers.entry(last.pipeline).or_default();
             *known = last.number.max(*known);
-        })?);
+        })?;
+        if deleted.length() > NUMBERS_SLACK + 1024 * runs.numbers.len() as u64 {
+            let last = |(pipeline, number): (&String, &u64)| LastNumber { pipeline: pipeline.clone(), number: *number };
+            deleted.replace(&runs.numbers.iter().map(last).collect::<Vec<_>>())?;
+        }
+        runs.deleted = Some(deleted);
         runs.last_place = known.values().map(|entry| entry.place).max().unwrap_or(0);
         for id in Index::runs(folder)? {
             let logs = FileLogs::new(folder.logs(id), IsNew::No);

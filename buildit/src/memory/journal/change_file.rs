@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::error::{At, NAME};
 use super::file::{FrameReader, GrowingFile};
-use super::folder::{Folder, write_whole};
+use super::folder::{Folder, sync_folder, write_whole};
 use super::frame::frame;
 use crate::store::StoreError;
 
@@ -22,7 +22,10 @@ impl ChangeFile {
     ) -> Result<Self, StoreError> {
         let path = folder.root().join(name);
         if !path.exists() {
-            return GrowingFile::create(path).map(Self);
+            let file = GrowingFile::create(path)?;
+            // What is appended durably is not there for long if its file is not.
+            sync_folder(folder.root())?;
+            return Ok(Self(file));
         }
         let mut reader = FrameReader::open(&path, 0, None)?;
         while let Some(payload) = reader.next()? {

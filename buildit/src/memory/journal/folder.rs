@@ -67,7 +67,8 @@ impl Folder {
             _ => Ok(()),
         };
         gone(std::fs::remove_dir_all(&logs), &logs)?;
-        gone(std::fs::remove_file(&record), &record)
+        gone(std::fs::remove_file(&record), &record)?;
+        sync_folder(&self.runs())
     }
 
     fn empty_tmp(&self) -> Result<(), StoreError> {
