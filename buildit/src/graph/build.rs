@@ -101,12 +101,15 @@ fn needs(spec: &PipelineSpec, names: &Names, findings: &mut Vec<Diagnostic>) -> 
     let mut targets = Vec::with_capacity(spec.stages.iter().map(|stage| stage.needs.len()).sum());
     let mut guesses = GUESSES;
     let mut backwards = true;
+    // Needs are often written in the order of the stages that they name: a chain, the rows of a layer.
+    let mut next = StageIndex(0);
     offsets.push(0);
     for (place, stage) in spec.stages.iter().enumerate() {
         let start = targets.len();
         for need in &stage.needs {
-            match names.index(need) {
+            match names.index_near(need, next) {
                 Some(target) => {
+                    next = StageIndex(target.0 + 1);
                     if target.index() == place {
                         findings.push(self_need(stage));
                     }
