@@ -35,6 +35,10 @@ use crate::run::{Input, Run};
 /// batch is spread, few enough that a wide pipeline shows its first events at once.
 const ROUND: usize = 256;
 
+/// How many stages a driver that always has something to do takes on before others on its thread get their turn: about
+/// half a millisecond of jobs that do nothing. Each turn may cost it its warm caches, because an idle thread takes it.
+const TURN: usize = 512;
+
 /// Drives one run.
 pub(super) struct Driver {
     pub(super) core: Arc<Core>,
@@ -74,6 +78,8 @@ pub(super) struct Work {
     turn: bool,
     killed: bool,
     more: bool,
+    /// Stages that were taken on since others had their turn.
+    taken: usize,
 }
 
 /// How an attempt is to be launched.
@@ -127,8 +133,7 @@ impl Driver {
             {
                 messages.push(message);
             }
-            // Others on this thread get their turn although there is always something to do here.
-            tokio::task::consume_budget().await;
+            self.give_turn().await;
             return;
         }
         let wakeup = self.run.next_wakeup(self.work.last);
@@ -137,6 +142,15 @@ impl Driver {
             biased;
             _ = self.inbox.recv_many(messages, ROUND) => {}
             () = async { clock.sleep_until(wakeup.unwrap_or(Timestamp::MAX)).await }, if wakeup.is_some() => {}
+        }
+    }
+
+    /// Others on this thread get their turn now and then, although there is always something to do here.
+    async fn give_turn(&mut self) {
+        self.work.taken += 1 + self.work.ended.len();
+        if self.work.taken > TURN || self.work.inline.is_spent() || !tokio::task::coop::has_budget_remaining() {
+            self.work.taken = 0;
+            tokio::task::yield_now().await;
         }
     }
 

@@ -78,6 +78,11 @@ impl Inline {
         self.spent = Duration::ZERO;
     }
 
+    /// Whether the round has spent all the time that it may.
+    pub(super) fn is_spent(&self) -> bool {
+        self.spent >= BUDGET
+    }
+
     /// A signal for the next job.
     pub(super) fn signal(&mut self) -> CancelSignal {
         self.signal.take().unwrap_or_default()
@@ -95,7 +100,7 @@ impl Inline {
         let mut future = reuse(&mut self.spare, attempt.run());
         if self.penalty > 0 {
             self.penalty -= 1;
-        } else if self.spent < BUDGET
+        } else if !self.is_spent()
             && let Poll::Ready((job, outcome)) = self.poll(&mut future)
         {
             self.spare = Some(future);
