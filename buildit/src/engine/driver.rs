@@ -197,6 +197,7 @@ impl Driver {
     /// Jobs that ended while they were started.
     fn heed_ended(&mut self, now: Timestamp) -> Result<(), RunError> {
         let mut all = std::mem::take(&mut self.work.ended);
+        self.run.fetch_for_ends(all.iter().map(|(ended, ..)| ended.stage));
         for (ended, executor, slot) in all.drain(..) {
             self.ended(ended, executor, slot, now)?;
         }

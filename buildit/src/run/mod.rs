@@ -48,6 +48,7 @@
 mod apply;
 mod approval;
 mod decide;
+mod fetch;
 mod forecast;
 mod input;
 mod join;
