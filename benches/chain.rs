@@ -8,8 +8,9 @@
 //! A stage that is ready when its need ends is polled by the coordinator itself, so that nothing is handed from thread
 //! to thread.
 //!
-//! Measured on 2 cores that others used as well: 2.5 us a stage against 0.23 from a worker, a ratio of 7.7 to 10.5:
-//! not met yet.
+//! Measured on 2 quiet cores: 0.86 us a stage against 0.32 from a worker, a ratio of 2.7: not met. Against `block_on` 0.04.
+//! Each stage appends three events durably before the next one starts. The profile is flat; a turn for others after 512
+//! stages instead of 128 rounds took a tenth off, because an idle thread takes the driver and finds its caches cold.
 
 use std::process::ExitCode;
 use std::time::Instant;

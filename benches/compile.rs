@@ -5,9 +5,9 @@
 //! | names + CSR + Kahn | at most 1.5 | the least that must be done: names into a hash table with the same hash, needs looked up in it, edges into flat arrays, one pass of Kahn's algorithm |
 //! | names + petgraph | at most 1.0 | the same names and the same hash, then `DiGraph` and `toposort` |
 //!
-//! Measured on 2 cores that others used as well (load 9 to 12), 1 M stages, before a pipeline that is written in order
-//! was spared the search for circles: layered 0.82 and 0.68, random 0.98 and 0.47, chain 1.30 and 1.03 times the two.
-//! `Plan::compile` took 1.1 to 1.4 times `Graph::new`.
+//! Measured on 2 quiet cores, 1 M stages, times the two: wide 0.74 and 0.59, layered 0.78 and 0.51, random 0.66 and 0.29,
+//! chain 1.01 and 0.66. A need is looked for first beside the one before it, which spares most looks into the table.
+//! `Plan::compile` took 1.2 (random) to 2.7 (chain) times `Graph::new`.
 //!
 //! All read the names and needs out of the same spec. `cargo bench --bench compile` measures 1 M stages of each shape;
 //! a number as argument sets another size.
