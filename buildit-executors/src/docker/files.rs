@@ -66,7 +66,13 @@ impl JobFiles for ContainerFiles<'_> {
     ) -> Result<Option<(Digest, u64)>, WorkspaceError> {
         let copy = Copy::new()?;
         let mut any = false;
-        for cached in &paths {
+        for (at, cached) in paths.iter().enumerate() {
+            // What lies below another path comes with it; fetched by itself it would be laid out through a link that the
+            // job may have put there.
+            let is_below = |other: &CachePath| other.base == cached.base && cached.path.starts_with(&other.path);
+            if paths.iter().enumerate().any(|(of, other)| is_below(other) && (other.path != cached.path || of < at)) {
+                continue;
+            }
             any |= match (cached.base, &self.home, &copy.folders.home) {
                 (Base::Workspace, ..) => copy.fetch(self, WORKSPACE, &cached.path, &copy.folders.workspace).await?,
                 (Base::Home, Some(home), Some(to)) => copy.fetch(self, home, &cached.path, to).await?,

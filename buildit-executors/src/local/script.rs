@@ -32,8 +32,9 @@ impl Script<'_> {
     ///
     /// It makes the claim, which only one process ever can, and runs the commands in one subshell, so that their
     /// `exit`, `exec` or `set` never gets at the line that records their exit code. Plain commands have no such thing:
-    /// they run in the same shell, which saves a process, and the code is recorded as that ends. SIGTERM, sent to all
-    /// processes of the job, kills no shell before its line is written.
+    /// they run in the same shell, which saves a process. There a failure is recorded as the shell ends, a success only by
+    /// the last line: bash runs an EXIT trap also when a signal kills it half-way, with the code of what ended last.
+    /// SIGTERM, sent to all processes of the job, kills no shell before its line is written.
     pub(super) fn text(&self) -> Vec<u8> {
         let mut text = Vec::with_capacity(1024);
         let mut line = |parts: &[&[u8]]| {
@@ -59,7 +60,8 @@ impl Script<'_> {
         }
         let record = [b"printf '%s\\n' \"$?\" >>", &*quoted_path(&self.spool.claim())].concat();
         if self.is_plain {
-            line(&[b"trap ", &quoted_path(Path::new(OsStr::from_bytes(&record))), b" EXIT"]);
+            let failure = [b"case $? in 0) ;; *) ", &*record, b";; esac"].concat();
+            line(&[b"trap ", &quoted_path(Path::new(OsStr::from_bytes(&failure))), b" EXIT"]);
         } else {
             line(&[b"("]);
         }
@@ -74,8 +76,9 @@ impl Script<'_> {
         }
         if !self.is_plain {
             line(&[b")"]);
-            line(&[&record]);
         }
+        // What a trap adds behind it is not read.
+        line(&[&record]);
         text
     }
 }

@@ -6,6 +6,8 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::workspace::open_plain;
+
 /// What the first line of a script begins with: the number is that of its form.
 pub(super) const HEADER: &str = "# buildit 2 ";
 
@@ -108,14 +110,14 @@ impl Spool {
 
     /// Whether any process of the job lives: each has inherited the lock with the job's standard output.
     pub(super) fn is_alive(&self) -> bool {
-        File::open(self.stdout()).is_ok_and(|file| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
+        open_plain(&self.stdout()).is_ok_and(|file| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
     }
 
     /// What the claim says. One that is made but not yet written is waited for.
     pub(super) fn read_claim(&self) -> io::Result<Claim> {
         let mut waited = Duration::ZERO;
         loop {
-            match fs::read(self.claim()) {
+            match read_small(&self.claim()) {
                 Ok(text) if text == NEVER => return Ok(Claim::Never),
                 Ok(text) => {
                     if let Some(id) = line(&text, 0) {
@@ -126,6 +128,8 @@ impl Spool {
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Claim::Free),
+                // The job has put something else in its place.
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(Claim::Taken(0)),
                 Err(error) => return Err(error),
             }
             let pause = Duration::from_micros(200);
@@ -151,7 +155,8 @@ impl Spool {
 
     /// Why the job could not be started, if it could not.
     pub(super) fn refusal(&self) -> Option<String> {
-        fs::read_to_string(self.refused()).ok().map(|reason| reason.trim_end().to_owned())
+        let reason = read_small(&self.refused()).ok()?;
+        Some(String::from_utf8_lossy(&reason).trim_end().to_owned())
     }
 
     /// Notes that the job was asked to end, so that an engine that comes back does not call it lost.
@@ -166,13 +171,12 @@ impl Spool {
 
     /// The exit code, once its line is whole.
     pub(super) fn exit_code(&self) -> Option<i32> {
-        line(&fs::read(self.claim()).ok()?, 1)
+        line(&read_small(&self.claim()).ok()?, 1)
     }
 
     /// The machine and its boot that the job was made for, by the first line of its script.
     pub(super) fn boot(&self) -> Option<String> {
-        let mut begin = Vec::new();
-        File::open(self.script()).ok()?.take(512).read_to_end(&mut begin).ok()?;
+        let begin = read_small(&self.script()).ok()?;
         let line = begin.split(|&byte| byte == b'\n').next()?;
         std::str::from_utf8(line).ok()?.strip_prefix(HEADER).map(str::to_owned)
     }
@@ -195,6 +199,22 @@ impl Spool {
         }
         Ok(())
     }
+}
+
+/// At most the first 4 KiB of a file of the spool. The job owns it, so a link or a fifo may stand in its place, which is
+/// neither followed nor waited for, and is invalid data.
+fn read_small(path: &Path) -> io::Result<Vec<u8>> {
+    let replaced = || io::Error::new(io::ErrorKind::InvalidData, "it is no file any more");
+    if !fs::symlink_metadata(path)?.is_file() {
+        return Err(replaced());
+    }
+    let file = open_plain(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(replaced());
+    }
+    let mut bytes = Vec::new();
+    file.take(4096).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// The number in this line, if it is whole.

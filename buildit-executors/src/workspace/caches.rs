@@ -113,6 +113,10 @@ pub fn pack_cache<W: Write>(
     for cached in paths {
         let Some(base) = base_folder(cached.base, workspace, home) else { continue };
         let start = base.join(&cached.path);
+        // What it leads to is not what the cache names, and in a copy of a container's files it is the host's.
+        if fs::symlink_metadata(&start).is_ok_and(|found| found.is_symlink()) {
+            continue;
+        }
         for entry in walkdir::WalkDir::new(&start).sort_by_file_name() {
             // What vanishes while it is read, or may not be read, is not worth losing the cache for.
             let Ok(entry) = entry else { continue };

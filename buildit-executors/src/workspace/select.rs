@@ -65,7 +65,8 @@ impl Selection {
     ///
     /// # Errors
     ///
-    /// [`WorkspaceError::File`] when a folder cannot be read.
+    /// [`WorkspaceError::File`] when a folder cannot be read, [`ArchiveError`] when the way to what is meant leads out of
+    /// the workspace over a link.
     pub fn find(&self, workspace: &Path) -> Result<Vec<PathBuf>, WorkspaceError> {
         let real = fs::canonicalize(workspace).map_err(WorkspaceError::file("look at", workspace))?;
         let mut found = Vec::new();
@@ -76,6 +77,11 @@ impl Selection {
                 Ok(parent) if root.as_os_str().is_empty() || parent.starts_with(&real) => {}
                 Ok(_) => return Err(ArchiveError::Through(root.clone()).into()),
                 Err(_) => continue,
+            }
+            if let Ok(target) = fs::read_link(&start)
+                && fs::canonicalize(&start).is_ok_and(|end| !end.starts_with(&real))
+            {
+                return Err(ArchiveError::Link { path: root.clone(), target }.into());
             }
             let walk = walkdir::WalkDir::new(&start).sort_by_file_name().into_iter();
             for entry in walk.filter_entry(|entry| entry.depth() == 0 || entry.file_name() != ".git") {

@@ -130,3 +130,45 @@ async fn a_link_in_the_place_of_the_output_file_is_not_followed() {
     assert_eq!(outcome.products, None, "{outcome:?}");
     world.end().await;
 }
+
+/// The archive of a container's files is laid out here: a link in it must not lead to files of this host.
+#[tokio::test]
+#[ignore = "needs docker"]
+async fn a_link_in_place_of_a_folder_brings_no_file_of_this_host() {
+    let world = World::docker().await;
+    let host = tempfile::tempdir().unwrap();
+    std::fs::write(host.path().join("id"), "of the host").unwrap();
+    let link = format!("mkdir -p {0}; echo mine >{0}/id; ln -s {0} dist", host.path().display());
+    let job = with(world.job("steal", &[&link]), |stage| {
+        stage.artifacts = vec![ArtifactSpec { path: "dist/*".into(), ..Default::default() }];
+    });
+    let outcome = world.executor.run(&job, world.context().build()).await.unwrap();
+    assert_eq!(outcome.cause, Some(Cause::Output), "{outcome:?}");
+    assert!(outcome.message.unwrap().contains("leads out of the tree"));
+    world.end().await;
+}
+
+/// The cache's second path lies below its first, which the job has made a link.
+#[tokio::test]
+#[ignore = "needs docker"]
+async fn a_cache_below_a_link_writes_no_file_of_this_host() {
+    let world = World::docker().await;
+    let host = tempfile::tempdir().unwrap();
+    let command = format!(
+        "mkdir -p {0}/b; echo x >{0}/b/planted; ln -s {0} a; mkdir more; echo y >more/y",
+        host.path().display()
+    );
+    let caches = vec![CacheInput {
+        name: "deps".into(),
+        paths: ["a", "a/b", "more", "more"].map(Into::into).into(),
+        key: "k".into(),
+        archive: None,
+        exact: false,
+    }];
+    let ctx = world.context().inputs(JobInputs { caches, ..Default::default() }).build();
+    let outcome = world.executor.run(&world.job("plant", &[&command]), ctx).await.unwrap();
+    assert_eq!(outcome.status, Status::Succeeded, "{outcome:?} {:?}", world.host.lines());
+    assert_eq!(std::fs::read_dir(host.path()).unwrap().count(), 0);
+    assert_eq!(outcome.products.unwrap().caches.len(), 1);
+    world.end().await;
+}

@@ -166,3 +166,43 @@ fn all_that_is_missing_is_told_at_once() {
     assert_eq!(parts, ["image", "resources", "privileged", "runs-on"]);
     assert!(world.executor.supports(&crate::host::job(&["true"])).is_ok());
 }
+
+/// A shell that a signal kills half-way has not done what it was told, whatever its last command said.
+#[rstest]
+#[tokio::test]
+async fn a_job_that_a_signal_kills_has_not_succeeded(
+    #[values("sh", "bash")] shell: &str,
+    #[values("HUP", "INT", "USR1", "ALRM", "PIPE", "KILL")] signal: &str,
+    #[values("0", "$PPID")] target: &str,
+) {
+    let world = World::new();
+    // The inner shell has the job's own shell as its parent.
+    let command = format!("true; sh -c 'kill -{signal} {target}'; sleep 1; true");
+    let job = job_with(&[&command, "echo never"], |stage| {
+        if let Action::Run(run) = &mut stage.action {
+            run.shell = Shell::new(shell);
+        }
+    });
+    let outcome = world.run(&job).await;
+    // bash goes on after SIGINT where the command that it waits for did.
+    let is_whole = world.host.text(Stream::Stdout) == "never\n";
+    assert_eq!(outcome == JobOutcome::succeeded(), is_whole, "{outcome:?}");
+    world.leaves_nothing(&job).await;
+}
+
+/// The job owns its spool: what it puts in the place of a file there is not followed.
+#[tokio::test]
+async fn links_in_place_of_the_files_of_the_spool_are_not_followed() {
+    let world = World::new();
+    let other = tempfile::tempdir().unwrap();
+    let (claim, refused) = (other.path().join("claim"), other.path().join("refused"));
+    std::fs::write(&claim, "1\n0\n").unwrap();
+    std::fs::write(&refused, "forged").unwrap();
+    let command =
+        format!("rm ../claim; ln -s {} ../claim; ln -s {} ../refused; kill -9 $$", claim.display(), refused.display());
+    let job = job(&[&command]);
+    let outcome = world.run(&job).await;
+    assert_eq!(outcome.status, Status::Lost, "{outcome:?}");
+    assert_ne!(outcome.message.as_deref(), Some("forged"));
+    world.leaves_nothing(&job).await;
+}

@@ -80,6 +80,11 @@ async fn inputs_are_laid_out_and_products_gathered() {
     "out",
     "artifact `out`: the archive holds the link `out` to `/etc/passwd`, which leads out of the tree"
 )]
+#[case::below_a_link_out(
+    "ln -s /etc etc",
+    "etc/*",
+    "artifact `etc/*`: the archive holds the link `etc` to `/etc`, which leads out of the tree"
+)]
 #[case::through_a_link(
     "ln -s /etc etc",
     "etc/passwd",
@@ -97,6 +102,30 @@ async fn bad_products_fail_the_job(#[case] command: &str, #[case] path: &str, #[
     let job = job_with(&[command], |stage| stage.artifacts = vec![artifact(path)]);
     let outcome = world.run(&job).await;
     assert_eq!((outcome.cause, outcome.message.as_deref()), (Some(Cause::Output), Some(message)));
+    world.leaves_nothing(&job).await;
+}
+
+/// What a cache names is no link: what that leads to is not kept, and the next job is not refused for it.
+#[tokio::test]
+async fn a_cached_folder_that_is_a_link_is_not_kept() {
+    let world = World::new();
+    let inputs = JobInputs {
+        caches: vec![CacheInput {
+            name: "deps".into(),
+            paths: vec!["deps".into(), "more".into()],
+            key: "k".into(),
+            archive: None,
+            exact: false,
+        }],
+        ..JobInputs::default()
+    };
+    let job = job(&["ln -s /etc deps; mkdir more; echo x >more/x"]);
+    let ctx = context(&world.host, &world.blobs).inputs(inputs).build();
+    let outcome = buildit::executor::Executor::run(&world.executor, &job, ctx).await.unwrap();
+    let cache = world.blobs.get(&outcome.products.unwrap().caches[0].digest);
+    let mut archive = tar::Archive::new(&cache[..]);
+    let paths = archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().into_owned());
+    assert_eq!(paths.collect::<Vec<_>>(), [Path::new("workspace/more"), Path::new("workspace/more/x")]);
     world.leaves_nothing(&job).await;
 }
 

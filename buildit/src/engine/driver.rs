@@ -35,7 +35,7 @@ use crate::run::{Input, Run};
 /// batch is spread, few enough that a wide pipeline shows its first events at once.
 const ROUND: usize = 256;
 
-/// How many stages a driver that always has something to do takes on before others on its thread get their turn: about
+/// How many stages a driver that always has something to do starts before others on its thread get their turn: about
 /// half a millisecond of jobs that do nothing. Each turn may cost it its warm caches, because an idle thread takes it.
 const TURN: usize = 512;
 
@@ -78,7 +78,7 @@ pub(super) struct Work {
     turn: bool,
     killed: bool,
     more: bool,
-    /// Stages that were taken on since others had their turn.
+    /// Stages that were started, and messages that were heeded, since others had their turn.
     taken: usize,
 }
 
@@ -133,7 +133,7 @@ impl Driver {
             {
                 messages.push(message);
             }
-            self.give_turn().await;
+            self.give_turn(messages.len()).await;
             return;
         }
         let wakeup = self.run.next_wakeup(self.work.last);
@@ -146,9 +146,9 @@ impl Driver {
     }
 
     /// Others on this thread get their turn now and then, although there is always something to do here.
-    async fn give_turn(&mut self) {
-        self.work.taken += 1 + self.work.ended.len();
-        if self.work.taken > TURN || self.work.inline.is_spent() || !tokio::task::coop::has_budget_remaining() {
+    async fn give_turn(&mut self, messages: usize) {
+        self.work.taken += messages;
+        if self.work.taken >= TURN || self.work.inline.is_spent() || !tokio::task::coop::has_budget_remaining() {
             self.work.taken = 0;
             tokio::task::yield_now().await;
         }
@@ -232,6 +232,7 @@ impl Driver {
             true => self.start_in_order(room.min(ROUND), now),
             false => self.start_by_executor(room.min(ROUND), now),
         };
+        self.work.taken += started;
         self.work.more = started == ROUND && room > ROUND;
         // What is not used goes to whoever waits next.
         self.work.granted.clear();

@@ -18,6 +18,8 @@ use crate::secret::MemorySecrets;
 use crate::store::RunStore;
 use crate::testing::{Act, Death, KillAt, Script, ScriptedExecutor, SimulatedClock};
 
+mod turns;
+
 fn clock() -> Arc<SimulatedClock> {
     Arc::new(SimulatedClock::new("2026-01-01T00:00:00Z".parse().unwrap()))
 }

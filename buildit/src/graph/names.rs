@@ -60,8 +60,8 @@ impl Names {
         self.table.find(hash, |&at| self.names[at as usize] == *name).map(|&at| StageIndex(at))
     }
 
-    /// As [`Self::index`], looking first at one stage that may well be it: a comparison costs a tenth of a look into
-    /// the table of a million names.
+    /// As [`Self::index`], looking first at one stage that may well be it: in a large pipeline a look into the table is
+    /// a cache miss.
     pub(super) fn index_near(&self, name: &StageName, guess: StageIndex) -> Option<StageIndex> {
         let is_it = self.names.get(guess.index()).is_some_and(|known| known == name);
         if is_it { Some(guess) } else { self.index(name) }
