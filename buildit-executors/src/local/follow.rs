@@ -56,6 +56,22 @@ pub(super) async fn follow(
     spool_limit: u64,
     mut processes: impl Processes,
 ) -> Result<(), FollowError> {
+    let mut brake = Brake { limit: spool_limit, is_on: false };
+    let followed = follow_under(&mut brake, spool, job, ctx, &mut processes).await;
+    if followed.is_err() && brake.is_on {
+        // Whoever follows it next knows of no brake.
+        processes.signal(Signal::SIGCONT);
+    }
+    followed
+}
+
+async fn follow_under(
+    brake: &mut Brake,
+    spool: &Spool,
+    job: &JobSpec,
+    ctx: &JobContext,
+    processes: &mut impl Processes,
+) -> Result<(), FollowError> {
     let cursor = ctx.cursor();
     let mut tails = [Tail::open(spool, Physical::Stdout, cursor)?, Tail::open(spool, Physical::Stderr, cursor)?];
     let commands = job.stage.run().map(|run| run.commands.as_slice()).unwrap_or_default();
@@ -63,7 +79,6 @@ pub(super) async fn follow(
     for tail in &tails {
         tail.find_place(&mut output)?;
     }
-    let mut brake = Brake { limit: spool_limit, is_on: false };
     let mut writes = Vec::new();
     let mut pause = SHORTEST_WAIT;
     let mut ended = false;
@@ -85,12 +100,12 @@ pub(super) async fn follow(
                 tokio::select! {
                     biased;
                     passed = &mut passing => break passed?,
-                    () = tokio::time::sleep(LOOK), if !ended => brake.look(&tails, &processes)?,
+                    () = tokio::time::sleep(LOOK), if !ended => brake.look(&tails, processes)?,
                 }
             }
         }
         if !ended {
-            brake.look(&tails, &processes)?;
+            brake.look(&tails, processes)?;
         }
         let stored = ctx.stored(&job.id);
         tails.iter_mut().for_each(|tail| tail.punch(stored));

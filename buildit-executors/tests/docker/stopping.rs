@@ -71,3 +71,23 @@ async fn a_job_that_is_stopped_before_it_starts_never_does() {
     assert_eq!(world.host.lines(), Vec::<String>::new());
     world.end().await;
 }
+
+/// Asking its processes to end takes the container's own shell, which the job has replaced by one that never answers.
+#[tokio::test]
+#[ignore = "needs docker"]
+async fn a_job_that_replaces_its_shell_is_killed_after_the_grace_period() {
+    let world = World::docker().await;
+    let replace = "rm /bin/sh; printf '#!/bin/busybox ash\\nwhile :; do sleep 1; done\\n' >/bin/sh; chmod +x /bin/sh";
+    let job = world.job("shell", &[&format!("{replace}; trap '' TERM; echo up; while :; do sleep 1; done")]);
+    let cancel = CancelSignal::new();
+    let ctx = world.context().cancel(cancel.clone()).grace(Duration::from_millis(300)).build();
+    let ended = async {
+        tokio::join!(world.executor.run(&job, ctx), async {
+            world.host.saw("stdout up").await;
+            cancel.raise(Stop::Gracefully);
+        })
+    };
+    let (outcome, ()) = tokio::time::timeout(Duration::from_secs(60), ended).await.expect("it is killed");
+    assert_eq!(outcome.unwrap().status, Status::Cancelled);
+    world.end().await;
+}

@@ -47,13 +47,20 @@ impl<B: Backend> Durable<B> {
         let how = ctx.cancel().level();
         let mut ended = None;
         let stop = self.stop(&job.id, how);
-        tokio::pin!(stop);
-        // The answer is waited for even when the job ends meanwhile: it tells whether the request ended it.
+        let patience = patience(ctx);
+        tokio::pin!(stop, patience);
+        let mut is_patient = how < Stop::Now;
+        // The answer is waited for even when the job ends meanwhile: it tells whether the request ended it. But it may be
+        // the job that keeps it from coming, and for that the grace period is all there is.
         let found = loop {
             tokio::select! {
                 biased;
                 found = &mut stop => break found?,
                 followed = &mut follow, if ended.is_none() => ended = Some(followed),
+                () = &mut patience, if is_patient => {
+                    is_patient = false;
+                    break Stopping::Requested;
+                }
             }
         };
         if let Some(followed) = ended {
@@ -63,10 +70,12 @@ impl<B: Backend> Durable<B> {
             return follow.await.map(|()| Some(found));
         }
         if how < Stop::Now {
-            tokio::select! {
-                biased;
-                followed = &mut follow => return followed.map(|()| Some(found)),
-                () = patience(ctx) => {}
+            if is_patient {
+                tokio::select! {
+                    biased;
+                    followed = &mut follow => return followed.map(|()| Some(found)),
+                    () = &mut patience => {}
+                }
             }
             let kill = self.stop(&job.id, Stop::Now);
             tokio::pin!(kill);

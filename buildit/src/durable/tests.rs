@@ -28,6 +28,7 @@ enum Habit {
     WaitsForTerm,
     IgnoresTerm,
     StuckInCreate,
+    StuckInStop,
 }
 
 #[derive(Debug, Default)]
@@ -132,6 +133,9 @@ impl Backend for Fake {
 
     async fn stop(&self, job: &JobId, how: Stop) -> Result<Stopping, ExecutorError> {
         self.stumble("stop")?;
+        if self.0.habit == Habit::StuckInStop && how < Stop::Now {
+            std::future::pending::<()>().await;
+        }
         let habit = self.0.habit;
         Ok(self
             .with(job, |job| {
@@ -317,8 +321,9 @@ async fn a_job_that_heeds_the_request_is_cancelled_before_the_grace_period_ends(
 
 #[tokio::test(start_paused = true)]
 async fn a_job_that_does_not_heed_it_is_killed_after_the_grace_period_or_when_somebody_insists() {
-    for insist in [false, true] {
-        let (backend, host, job) = (Fake::new(Habit::IgnoresTerm), Arc::new(Host::default()), job());
+    let ways = [Habit::IgnoresTerm, Habit::StuckInStop].map(|habit| [(habit, false), (habit, true)]);
+    for (habit, insist) in ways.into_iter().flatten() {
+        let (backend, host, job) = (Fake::new(habit), Arc::new(Host::default()), job());
         let (cancel, begun) = (CancelSignal::new(), tokio::time::Instant::now());
         let running = tokio::spawn({
             let (backend, host, job, cancel) = (backend.clone(), host.clone(), job.clone(), cancel.clone());

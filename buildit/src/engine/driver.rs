@@ -242,7 +242,7 @@ impl Driver {
     fn start_in_order(&mut self, limit: usize, now: Timestamp) -> usize {
         let mut ready = std::mem::take(&mut self.work.ready);
         ready.extend(self.run.ready(now).take(limit));
-        self.fetch(&ready);
+        self.run.fetch_for_starts(&ready);
         let started = ready.iter().take_while(|stage| self.start(**stage, now)).count();
         ready.clear();
         self.work.ready = ready;
@@ -291,15 +291,6 @@ impl Driver {
         self.work.effects.push(Effect::Launch { stage, executor, slot });
         self.used[executor] = true;
         true
-    }
-
-    /// Has what is about to be shared by each of these stages' jobs and events fetched from memory, all at once. In a
-    /// large pipeline each is a cache miss, and taking shares one by one (which is atomic) would wait for one after
-    /// another.
-    fn fetch(&self, ready: &[StageIndex]) {
-        let (stages, graph) = (&self.run.spec().stages, self.run.graph());
-        let looked = ready.iter().map(|at| Arc::strong_count(&stages[at.index()]) ^ graph.name(*at).shares());
-        std::hint::black_box(looked.fold(0, |all, count| all ^ count));
     }
 
     fn slot(&mut self, executor: usize) -> Option<Slot> {

@@ -1,4 +1,8 @@
-//! Memory fetched ahead: in a large pipeline each look at a stage that depends on another is a cache miss.
+//! Memory fetched ahead: in a large pipeline each first look at a stage is a cache miss, and looks one after another wait
+//! for one miss after another.
+
+use std::hint::black_box;
+use std::sync::Arc;
 
 use super::Run;
 use crate::graph::StageIndex;
@@ -7,6 +11,15 @@ use crate::graph::StageIndex;
 const FEW: usize = 4;
 
 impl Run {
+    /// Has fetched what the jobs and events of these stages will share. Taking a share is atomic, so that those do not
+    /// overlap by themselves.
+    pub(crate) fn fetch_for_starts(&self, starting: &[StageIndex]) {
+        let Self { fixed, .. } = self;
+        let shares =
+            |at: &StageIndex| Arc::strong_count(&fixed.spec.stages[at.index()]) ^ fixed.graph.name(*at).shares();
+        black_box(starting.iter().fold(0, |all, at| all ^ shares(at)));
+    }
+
     /// Has fetched what [`apply`](Self::apply) will look at when these stages finish. Applied one after another, each
     /// waits for three misses in a row: where its dependents stand, which they are, and their cells. Here each of the
     /// three is asked for of all stages at once.
@@ -19,6 +32,6 @@ impl Run {
         let places = rows.clone().map(<[_]>::len).sum::<usize>();
         let first = rows.clone().filter_map(<[_]>::first).fold(0, |all, stage| all ^ stage.index());
         let cells = rows.flatten().fold(0, |all, stage| all ^ state.cells[stage.index()].word);
-        std::hint::black_box((places, first, cells));
+        black_box((places, first, cells));
     }
 }
