@@ -48,6 +48,7 @@
 mod apply;
 mod approval;
 mod decide;
+#[cfg(feature = "engine")]
 mod fetch;
 mod forecast;
 mod input;
