@@ -11,12 +11,11 @@
 //!
 //! The exponent of growth from the smallest to the largest size is to be at most the reference's + 0.05.
 //!
-//! Measured on 2 quiet cores (medians), ratio to the reference at 10 k / 100 k / 1 M stages: wide 0.88 / 0.82 / 0.89, fan
-//! 0.88 / 0.79 / 0.87, layered 0.76 / 0.80 / 0.83, random 0.86 / 0.88 / 1.16. To dag_exec 0.40 to 0.93, to operese-dagx
-//! 0.02 to 0.40 (it is quadratic on `fan`), to dagrs at 10 k 0.05 to 0.10. Compiled first: about twice as long.
-//! Exponent beyond the reference's: wide 0.01, fan 0.00, layered 0.03, random 0.07, so that one goal was missed. Since
-//! then what ended stages touch is fetched at once: random 1.09 to 1.18 at 1 M, in another harness 0.88 us a stage
-//! instead of 1.23, and an exponent of 0.05 to 0.07. What is left there are the stages' names and specs, fetched likewise.
+//! Measured on 2 quiet cores (medians), ratio to the reference at 10 k / 100 k / 1 M stages: wide 0.91 / 0.88 / 0.91, fan
+//! 0.91 / 0.87 / 0.90, layered 0.86 / 0.86 / 0.83, random 0.89 / 0.89 / 1.04. Exponent beyond the reference's: wide 0.01,
+//! fan 0.00, layered 0.01, random 0.04 (0.07 before what ended stages touch was fetched at once). To dag_exec 0.33 to
+//! 0.88, but wide 10 k 1.08 [0.91..1.27]; to operese-dagx 0.02 to 0.39 (it is quadratic on `fan`); to dagrs at 10 k 0.05
+//! to 0.09. Compiled first: about twice as long.
 //!
 //! `cargo bench --bench schedule` measures 10 k, 100 k and 1 M stages; a number as argument sets the largest size.
 
