@@ -26,7 +26,7 @@ use super::plain::are_plain;
 use super::script::Script;
 use super::shell::Program;
 use super::spool::{Claim, Spool};
-use super::tree::{Tree, stop_tree};
+use super::tree::{Tree, stop_missed, stop_tree};
 use super::{host, outcome, process, shell, spawn, supports};
 use crate::script::{Marks, foreign_commands};
 use crate::workspace::{Folders, WorkspaceError, harvest, lay_out, lay_over, safe_path};
@@ -39,6 +39,12 @@ const STATE_FORM: u32 = 1;
 
 /// How long another engine, which holds a job's lock and has not started it, is waited for.
 const START_WAIT: Duration = Duration::from_secs(10);
+
+/// How often a job that has written its exit code is looked at, to be asked to end only if it goes on nevertheless.
+const END_LOOKS: usize = 10;
+
+/// The time between two of these looks.
+const END_LOOK: Duration = Duration::from_millis(5);
 
 /// Runs jobs as processes of this host, which outlive the engine; see the [module](super).
 #[derive(Debug)]
@@ -199,7 +205,10 @@ impl LocalBackend {
         let environment = self.environment(job, ctx).map_err(|error| refused(error.to_string()))?;
         let spool = self.spool(&job.id);
         let ahead = match &ctx.inputs().source {
-            Some(source) if self.in_place.is_none() => self.ahead.take(job.id.run, source).await,
+            // Tools compare times: a source that was laid out before a restored cache was saved could pass for built.
+            Some(source) if self.in_place.is_none() && ctx.inputs().caches.is_empty() => {
+                self.ahead.take(job.id.run, source).await
+            }
             _ => None,
         };
         let is_ahead = ahead.is_some();
@@ -265,7 +274,7 @@ impl LocalBackend {
         let begun = tokio::time::Instant::now();
         loop {
             let locked = stdout.try_lock();
-            if spool.read_claim().map_err(broken)? != Claim::Free {
+            if spool.read_claim().await.map_err(broken)? != Claim::Free {
                 return Ok(None);
             }
             match locked {
@@ -279,6 +288,23 @@ impl LocalBackend {
                 Err(fs::TryLockError::WouldBlock) => tokio::time::sleep(Duration::from_millis(2)).await,
             }
         }
+    }
+
+    /// Whether any process of the job lives. One that has written its exit code is given a moment to be gone.
+    async fn outlives_its_end(&self, name: &str, spool: &Spool, leader: i32) -> bool {
+        let lives = || {
+            self.children.ended(name).is_some() || spool.is_alive() || process::belongs(leader, process::Of::Job(name))
+        };
+        for _ in 0..END_LOOKS {
+            if !lives() {
+                return false;
+            }
+            if spool.exit_code().is_none() {
+                return true;
+            }
+            tokio::time::sleep(END_LOOK).await;
+        }
+        lives()
     }
 
     fn spawn(&self, job: &JobSpec, ctx: &JobContext, spool: &Spool, stdout: &fs::File) -> Result<(), ExecutorError> {
@@ -382,31 +408,29 @@ impl Backend for LocalBackend {
                 _ => {}
             }
         }
-        if spool.forbid().map_err(broken)? {
-            return Ok(Stopping::Requested);
+        let is_free = spool.forbid().map_err(broken)?;
+        let name = job.backend_name();
+        // What stands in the spool is the job's word; that a process of it lives is not.
+        let claim = spool.read_claim().await.map_err(broken)?;
+        let (has_begun, leader) = match claim {
+            Claim::Taken(_) if how == Stop::No => return Ok(Stopping::Requested),
+            Claim::Taken(leader) => (true, leader),
+            Claim::Never | Claim::Free => (spool.refusal().is_some(), 0),
+        };
+        if !self.outlives_its_end(&name, &spool, leader).await {
+            return Ok(if has_begun && !is_free { Stopping::AlreadyEnded } else { Stopping::Requested });
         }
-        if spool.exit_code().is_some() || spool.refusal().is_some() {
-            return Ok(Stopping::AlreadyEnded);
-        }
-        match spool.read_claim().map_err(broken)? {
-            Claim::Never | Claim::Free => Ok(Stopping::Requested),
-            Claim::Taken(_) if how == Stop::No => Ok(Stopping::Requested),
-            Claim::Taken(leader) => {
-                let name = job.backend_name();
-                if self.children.ended(&name).is_none()
-                    && !spool.is_alive()
-                    && !process::belongs(leader, process::Of::Job(&name))
-                {
-                    return Ok(Stopping::AlreadyEnded);
-                }
-                spool.note_stop().map_err(broken)?;
-                stop_tree(&name, leader, &self.children, how);
-                if let Some(group) = self.group(job).filter(|_| how == Stop::Now) {
+        spool.note_stop().map_err(broken)?;
+        stop_tree(&name, leader, &self.children, how);
+        match how {
+            Stop::Gracefully => stop_missed(&name, leader, &self.children).await,
+            _ => {
+                if let Some(group) = self.group(job) {
                     group.kill();
                 }
-                Ok(Stopping::Requested)
             }
         }
+        Ok(Stopping::Requested)
     }
 
     async fn outcome(&self, job: &JobSpec, ctx: &JobContext) -> Result<JobOutcome, ExecutorError> {
@@ -416,7 +440,7 @@ impl Backend for LocalBackend {
         if !spool.exists() || elsewhere && spool.exit_code().is_none() && !spool.was_stopped() {
             return Ok(JobOutcome::lost().with_message("the host was restarted, or the job's folder is gone"));
         }
-        let mut ended = outcome::outcome(&spool).map_err(broken)?;
+        let mut ended = outcome::outcome(&spool).await.map_err(broken)?;
         if self.group(&job.id).is_some_and(|group| group.ran_out_of_memory()) {
             ended = outcome::out_of_memory(ended);
         }

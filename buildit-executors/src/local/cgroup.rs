@@ -4,12 +4,14 @@
 //! builtin, before anything of the job runs, so that nothing has to happen between a fork and an exec.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use buildit::id::{JobId, RunId};
 use buildit::pipeline::ResourceSpec;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 /// What limits processor time and memory.
 const CONTROLLERS: [&str; 2] = ["cpu", "memory"];
@@ -51,7 +53,7 @@ impl Cgroup {
         let missing = controllers.iter().filter(|name| !passed_on.iter().any(|word| word == *name));
         let missing: Vec<String> = missing.map(|name| format!("+{name}")).collect();
         if !missing.is_empty() {
-            fs::write(folder.join("cgroup.subtree_control"), missing.join(" "))?;
+            set(&folder.join("cgroup.subtree_control"), &missing.join(" "))?;
         }
         rustix::fs::access(&folder, rustix::fs::Access::WRITE_OK)?;
         Ok(Self { folder, controllers })
@@ -108,7 +110,7 @@ impl JobGroup {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
-        limits(resources).into_iter().try_for_each(|(file, limit)| match fs::write(self.0.join(file), limit) {
+        limits(resources).into_iter().try_for_each(|(file, limit)| match set(&self.0.join(file), &limit) {
             // A kernel without swap has no file for it.
             Err(error) if file == NO_SWAP && error.kind() == io::ErrorKind::NotFound => Ok(()),
             written => written,
@@ -120,13 +122,25 @@ impl JobGroup {
         self.0.join("cgroup.procs")
     }
 
-    /// Kills all that is in the group, at once, whatever it is doing. No group is none.
+    /// Kills all that is in the group, at once, whatever it is doing; before Linux 5.14 one after the other, until none
+    /// is left. No group is none.
     pub(super) fn kill(&self) {
-        match fs::write(self.0.join("cgroup.kill"), "1") {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::warn!(%error, group = %self.0.display(), "a control group cannot be killed");
+        match set(&self.0.join("cgroup.kill"), "1") {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                for _ in 0..TRIES {
+                    let members = fs::read_to_string(self.0.join("cgroup.procs")).unwrap_or_default();
+                    let mut ids = members.lines().filter_map(|id| id.parse().ok()).filter(|&id| id > 1).peekable();
+                    if ids.peek().is_none() {
+                        return;
+                    }
+                    ids.for_each(|id| {
+                        let _ = kill(Pid::from_raw(id), Signal::SIGKILL);
+                    });
+                    std::thread::sleep(PAUSE);
+                }
             }
-            _ => {}
+            Err(error) => tracing::warn!(%error, group = %self.0.display(), "a control group cannot be killed"),
+            Ok(()) => {}
         }
     }
 
@@ -151,6 +165,12 @@ impl JobGroup {
 
 /// The file that keeps a job over its limit from slowing the host down instead of ending.
 const NO_SWAP: &str = "memory.swap.max";
+
+/// Writes into a file of a group. It is never made: where the kernel has none, that would be refused with an error
+/// that says nothing.
+fn set(file: &Path, value: &str) -> io::Result<()> {
+    fs::OpenOptions::new().write(true).open(file)?.write_all(value.as_bytes())
+}
 
 /// What is written into which file.
 fn limits(resources: &ResourceSpec) -> Vec<(&'static str, String)> {
@@ -265,19 +285,24 @@ mod tests {
         stand_in(root.path(), "cpu memory\n");
         let group = Cgroup::open(root.path()).unwrap();
         let job = JobId { run: RunId::new(), stage: "a".into(), attempt: 1 };
-        for _ in 0..2 {
-            group.of(&job).make(&resources(Some(500), Some(1024))).unwrap();
-        }
         let folder = root.path().join(job.backend_name());
+        let limits = resources(Some(500), Some(1024));
+        // The files are the kernel's: without them there is no limit, and that is said.
+        assert_eq!(group.of(&job).make(&limits).unwrap_err().kind(), io::ErrorKind::NotFound);
+        // One without swap has no file for it.
+        ["cpu.max", "memory.max"].iter().for_each(|file| fs::write(folder.join(file), "").unwrap());
+        group.of(&job).make(&limits).unwrap();
         let read = |file: &str| fs::read_to_string(folder.join(file)).unwrap();
-        assert_eq!(
-            (read("cpu.max"), read("memory.max"), read("memory.swap.max")),
-            ("50000 100000".into(), "1024".into(), "0".into())
-        );
+        assert_eq!((read("cpu.max"), read("memory.max")), ("50000 100000".into(), "1024".into()));
+        assert!(!folder.join("memory.swap.max").exists());
         assert_eq!(group.of_run(job.run).len(), 1);
         assert_eq!(group.of_run(RunId::new()).len(), 0);
         fs::write(folder.join("memory.events"), "low 0\noom 1\noom_kill 1\n").unwrap();
         assert!(group.of(&job).ran_out_of_memory());
+        // As before Linux 5.14: the members one after the other, and none is no reason to wait.
+        fs::write(folder.join("cgroup.procs"), "").unwrap();
+        group.of(&job).kill();
+        assert!(!folder.join("cgroup.kill").exists());
         assert!(!has_oom("oom 1\noom_kill 0\noom_group_kill 0\n") && !has_oom(""));
     }
 }

@@ -35,6 +35,7 @@ mod host;
 mod outcome;
 mod plain;
 mod process;
+mod removal;
 mod script;
 mod shell;
 mod spawn;

@@ -9,7 +9,7 @@ use super::spool::{Claim, Spool};
 const SIGNALLED: i32 = 128;
 
 /// How the job of this folder ended, without what it left.
-pub(super) fn outcome(spool: &Spool) -> std::io::Result<JobOutcome> {
+pub(super) async fn outcome(spool: &Spool) -> std::io::Result<JobOutcome> {
     if let Some(reason) = spool.refusal() {
         return Ok(JobOutcome::failed_because(Cause::Start, reason));
     }
@@ -17,7 +17,7 @@ pub(super) fn outcome(spool: &Spool) -> std::io::Result<JobOutcome> {
         return Ok(of_code(code));
     }
     let stopped = JobOutcome::failed_because(Cause::Signal, "it was stopped");
-    Ok(match spool.read_claim()? {
+    Ok(match spool.read_claim().await? {
         Claim::Never => stopped,
         Claim::Taken(_) if spool.was_stopped() => stopped,
         Claim::Taken(_) | Claim::Free => {

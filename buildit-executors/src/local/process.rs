@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
@@ -50,6 +51,34 @@ pub(super) fn all(of: Of<'_>) -> Vec<i32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     ids.filter(|&id| id != own && belongs(id, of)).collect()
+}
+
+/// Since when the machine runs, as the times of processes are counted.
+pub(super) fn since_boot() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::new(now.tv_sec.cast_unsigned(), u32::try_from(now.tv_nsec).unwrap_or_default())
+}
+
+/// Whether the process is a child of `parent`, began after `since`, and would end at this signal if it got it: it
+/// neither catches nor ignores nor blocks it.
+pub(super) fn would_end(id: i32, parent: i32, since: Duration, signal: Signal) -> bool {
+    let read = |file: &str| fs::read_to_string(format!("/proc/{id}/{file}")).unwrap_or_default();
+    let status = read("status");
+    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
+    if field("PPid").and_then(|id| id.parse().ok()) != Some(parent) {
+        return false;
+    }
+    let bit = 1_u64 << (signal as i32 - 1);
+    let takes =
+        |mask| field(mask).and_then(|mask| u64::from_str_radix(mask, 16).ok()).is_some_and(|mask| mask & bit == 0);
+    if !["SigBlk", "SigIgn", "SigCgt"].into_iter().all(takes) {
+        return false;
+    }
+    // What follows the name, which may hold anything: the 22nd field of all is the 20th of these.
+    let stat = read("stat");
+    let ticks = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_ascii_whitespace().nth(19)?.parse::<u64>().ok());
+    let rate = rustix::param::clock_ticks_per_second().max(1);
+    ticks.is_some_and(|ticks| Duration::from_millis(ticks.saturating_mul(1000) / rate) >= since)
 }
 
 /// Sends a signal to each process of what is meant, once, and says how many there were.

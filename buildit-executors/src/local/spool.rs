@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::removal::remove_tree;
 use crate::workspace::open_plain;
 
 /// What the first line of a script begins with: the number is that of its form.
@@ -114,7 +115,7 @@ impl Spool {
     }
 
     /// What the claim says. One that is made but not yet written is waited for.
-    pub(super) fn read_claim(&self) -> io::Result<Claim> {
+    pub(super) async fn read_claim(&self) -> io::Result<Claim> {
         let mut waited = Duration::ZERO;
         loop {
             match read_small(&self.claim()) {
@@ -132,8 +133,8 @@ impl Spool {
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(Claim::Taken(0)),
                 Err(error) => return Err(error),
             }
-            let pause = Duration::from_micros(200);
-            std::thread::sleep(pause);
+            let pause = Duration::from_millis(1);
+            tokio::time::sleep(pause).await;
             waited += pause;
         }
     }
@@ -221,34 +222,6 @@ fn read_small(path: &Path) -> io::Result<Vec<u8>> {
 fn line(text: &[u8], index: usize) -> Option<i32> {
     let line = text.split_inclusive(|&byte| byte == b'\n').nth(index)?;
     std::str::from_utf8(line.strip_suffix(b"\n")?).ok()?.parse().ok()
-}
-
-/// Removes a file, or a folder with all in it, even where a folder forbids its owner to change it.
-pub(super) fn remove_tree(path: &Path) -> io::Result<()> {
-    let gone = |result: io::Result<()>| match result {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        done => done,
-    };
-    if !fs::symlink_metadata(path).is_ok_and(|found| found.is_dir()) {
-        return gone(fs::remove_file(path));
-    }
-    match gone(fs::remove_dir_all(path)) {
-        Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::DirectoryNotEmpty) => {
-            open_folders(path);
-            gone(fs::remove_dir_all(path))
-        }
-        done => done,
-    }
-}
-
-/// Gives the owner all rights over each folder, as far as that is possible: tools make caches read-only.
-fn open_folders(path: &Path) {
-    use std::os::unix::fs::PermissionsExt;
-    let _ = fs::set_permissions(path, fs::Permissions::from_mode(0o700));
-    let folders = fs::read_dir(path).into_iter().flatten().flatten();
-    for entry in folders.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
-        open_folders(&entry.path());
-    }
 }
 
 /// Reads some bytes of an output from this offset; none at its end.

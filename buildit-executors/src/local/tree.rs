@@ -20,6 +20,13 @@ const LOOK: Duration = Duration::from_millis(10);
 /// has thrown its environment away, and only its user can know what it is.
 const TRIES: usize = 50;
 
+/// When it is looked for commands that a stop has missed, after it.
+const LOOKS: [Duration; 4] =
+    [Duration::from_millis(5), Duration::from_millis(20), Duration::from_millis(80), Duration::from_millis(320)];
+
+/// How long before a stop a command may have begun that can have missed it.
+const YOUNG: Duration = Duration::from_secs(1);
+
 /// The processes of one job.
 #[derive(Debug)]
 pub(super) struct Tree {
@@ -44,7 +51,7 @@ impl Tree {
     /// Waits until the wrapper of a job that another engine has started is gone.
     async fn leader_ended(&self) {
         loop {
-            if let Ok(Claim::Taken(leader)) = self.spool.read_claim() {
+            if let Ok(Claim::Taken(leader)) = self.spool.read_claim().await {
                 // Opened first and looked at then: the descriptor means one process, whatever its id means later.
                 match process::watch(leader) {
                     Ok(Some(descriptor)) if process::belongs(leader, Of::Job(&self.name)) => {
@@ -115,5 +122,28 @@ pub(super) fn stop_tree(name: &str, leader: i32, children: &Children, how: Stop)
     }
     if how == Stop::Now {
         process::kill_all(of);
+    }
+}
+
+/// Asks the command to end that a graceful stop has missed.
+///
+/// A shell that got the signal just before it made its next command only looks at it when that one has ended: the
+/// command was not there when all were told, or had not yet shed the handler of its shell (a vfork). It is told apart
+/// from a command that is about to end by what it does at the signal, and from one that a trap has made, to clean up,
+/// by its parent: the wrapper's own trap makes none.
+pub(super) async fn stop_missed(name: &str, leader: i32, children: &Children) {
+    let since = process::since_boot().saturating_sub(YOUNG);
+    for pause in LOOKS {
+        tokio::time::sleep(pause).await;
+        let of = Of::Job(name);
+        let leader = children.leader(name).unwrap_or(leader);
+        if leader == 0 || !process::belongs(leader, of) {
+            return;
+        }
+        for id in process::all(of) {
+            if process::would_end(id, leader, since, Signal::SIGTERM) {
+                let _ = kill(Pid::from_raw(id), Signal::SIGTERM);
+            }
+        }
     }
 }

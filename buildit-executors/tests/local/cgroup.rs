@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use buildit::durable::Durable;
 use buildit::executor::Executor;
-use buildit::job::{Cause, JobOutcome, Status, Stream};
+use buildit::job::{Cause, JobOutcome, JobSpec, Status, Stream};
 use buildit::pipeline::ResourceSpec;
 use buildit_executors::local::{Cgroup, LocalBackend};
 
@@ -88,14 +88,20 @@ async fn a_job_enters_its_group_before_it_runs_or_does_not_run() {
     for job in [&entered, &barred] {
         assert!(world.executor.supports(job).is_ok());
     }
-    let folder = group.path().join(entered.id.backend_name());
+    // What the kernel makes with a group.
+    let made = |job: &JobSpec| {
+        let folder = group.path().join(job.id.backend_name());
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("memory.max"), "max").unwrap();
+        folder
+    };
+    let folder = made(&entered);
     let mut entered = entered;
     entered.variables.insert("GROUP".into(), format!("{0}/cgroup.procs {0}/memory.max", folder.display()));
     assert_eq!(world.run(&entered).await, JobOutcome::succeeded());
     assert_eq!(world.host.text(Stream::Stdout), "0\n1073741824");
 
-    let folder = group.path().join(barred.id.backend_name());
-    std::fs::create_dir_all(folder.join("cgroup.procs")).unwrap();
+    std::fs::create_dir(made(&barred).join("cgroup.procs")).unwrap();
     let outcome = world.run(&barred).await;
     assert_eq!((outcome.cause, outcome.exit_code), (Some(Cause::Start), None), "{outcome:?}");
     assert_eq!(outcome.message.as_deref(), Some("it could not enter its control group"));

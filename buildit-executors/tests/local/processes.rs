@@ -45,6 +45,46 @@ async fn a_graceful_stop_of_plain_commands_leaves_their_exit_code() {
 }
 
 #[tokio::test]
+async fn a_graceful_stop_reaches_a_command_that_was_made_in_the_same_moment() {
+    let world = World::new();
+    // As a command does that its shell makes by vfork: the first signal meets a handler that is not its own.
+    let shy = "$SIG{TERM} = sub { $told = 1 }; syswrite STDOUT, \"ready\\n\"; \
+               select undef, undef, undef, 0.001 until $told; $SIG{TERM} = \"DEFAULT\"; sleep 1000";
+    let job = job(&[&format!("perl -e '{shy}'"), "echo next"]);
+    let outcome = stopped_at(&world, &job, "stdout ready", Stop::Gracefully).await;
+    assert_eq!((outcome.status, outcome.exit_code), (Status::Cancelled, Some(143)), "{outcome:?}");
+    world.leaves_nothing(&job).await;
+}
+
+#[tokio::test]
+async fn what_cleans_up_at_a_graceful_stop_is_not_told_a_second_time() {
+    let world = World::new();
+    // Its commands are young and would end at the signal.
+    let tidy =
+        "sh -c 'trap \"sleep 0.6 && echo saved; exit 0\" TERM; echo ready; while :; do sleep 0.01; done'; echo after";
+    let job = job(&[tidy]);
+    let outcome = stopped_at(&world, &job, "stdout ready", Stop::Gracefully).await;
+    assert_eq!((outcome.status, outcome.exit_code), (Status::Cancelled, Some(143)), "{outcome:?}");
+    assert_eq!(world.host.text(Stream::Stdout), "ready\nsaved\n");
+    world.leaves_nothing(&job).await;
+}
+
+#[tokio::test]
+async fn what_a_job_writes_into_its_claim_keeps_no_stop_from_it() {
+    for forge in ["rm -f \"$c\"", "echo 0 >>\"$c\"", "rm -f \"$c\"; echo never >\"$c\"", "rm -rf \"${c%/claim}\""] {
+        let world = World::new();
+        let forged = format!(
+            "trap '' TERM; c=\"${{BUILDIT_OUTPUT%output}}claim\"; cd /; {forge}; echo ready; while :; do sleep 0.01; done"
+        );
+        let job = job(&[&forged]);
+        let outcome = stopped_at(&world, &job, "stdout ready", Stop::Now).await;
+        assert_eq!(outcome.status, Status::Cancelled, "{forge}: {outcome:?}");
+        assert_eq!(processes_of(&job.id.backend_name()), Vec::<String>::new(), "{forge}");
+        world.leaves_nothing(&job).await;
+    }
+}
+
+#[tokio::test]
 async fn a_kill_reaches_the_whole_tree() {
     let world = World::new();
     let job = job(&[

@@ -104,7 +104,7 @@ async fn a_line_that_never_ends_is_stored_in_parts_and_leaves_the_spool() {
     let mut world = World::new();
     let host = TestHost::new().await.unwrap();
     let run = RunAction {
-        commands: vec![Command::new(format!("head -c {SIZE} /dev/zero | tr '\\0' x; mkfifo go; read line <go"))],
+        commands: vec![Command::new(format!("mkfifo go; head -c {SIZE} /dev/zero | tr '\\0' x; read line <go"))],
         ..RunAction::default()
     };
     let job = host.job(StageSpec::new("stage", Action::Run(run)));
