@@ -34,6 +34,7 @@ pub use folder::Folders;
 pub use guard::{Links, link_stays_inside, safe_path};
 pub use harvest::{Archived, JobFile, JobFiles, harvest, is_kept};
 pub use layout::{check_conflicts, lay_out};
+#[cfg(feature = "local")]
 pub(crate) use layout::{lay_out_source, lay_over};
 pub use outputs::{MAX_OUTPUT_FILE, MAX_OUTPUT_VALUE, MAX_SUMMARY, OutputError, parse_outputs, read_summary};
 pub(crate) use pack::open_plain;

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use tar::{EntryType, Header};
 
-use super::WorkspaceError;
-use super::read::{Entry, Kind};
+use super::read::{Entry, Kind, Limits};
+use super::{ArchiveError, WorkspaceError};
 
 /// Whether an archive keeps when its files were changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,11 +18,13 @@ pub enum Times {
     Kept,
 }
 
-/// Writes an archive. Owners are dropped, permissions are the lowest nine bits; the order is that of the calls.
+/// Writes an archive. Owners are dropped, permissions are the lowest nine bits; the order is that of the calls. It holds
+/// no more than [`Limits::strict`], or nobody could read it: a sparse file costs a job nothing.
 pub struct Packer<W: Write> {
     tar: tar::Builder<W>,
     times: Times,
     owner: (u64, u64),
+    left: Limits,
 }
 
 impl<W: Write> std::fmt::Debug for Packer<W> {
@@ -34,7 +36,7 @@ impl<W: Write> std::fmt::Debug for Packer<W> {
 impl<W: Write> Packer<W> {
     /// An archive that is written to `to`.
     pub fn new(to: W, times: Times) -> Self {
-        Self { tar: tar::Builder::new(to), times, owner: (0, 0) }
+        Self { tar: tar::Builder::new(to), times, owner: (0, 0), left: Limits::strict() }
     }
 
     /// The same, with everything owned by this user and this group, for an archive that is laid out in a container.
@@ -47,8 +49,13 @@ impl<W: Write> Packer<W> {
     ///
     /// # Errors
     ///
-    /// [`WorkspaceError::Io`] when it cannot be written.
+    /// [`WorkspaceError::Archive`] when it would hold more than can be read, [`WorkspaceError::Io`] when it cannot be
+    /// written.
     pub fn add(&mut self, entry: &Entry, content: &mut dyn Read) -> Result<(), WorkspaceError> {
+        let most = Limits::strict();
+        let size = if let Kind::File(size) = entry.kind { size } else { 0 };
+        self.left.entries = self.left.entries.checked_sub(1).ok_or(ArchiveError::TooMany(most.entries))?;
+        self.left.bytes = self.left.bytes.checked_sub(size).ok_or(ArchiveError::TooLarge(most.bytes))?;
         let mut header = Header::new_gnu();
         header.set_mode(entry.mode & 0o777);
         header.set_uid(self.owner.0);
@@ -81,7 +88,7 @@ impl<W: Write> Packer<W> {
     ///
     /// # Errors
     ///
-    /// [`WorkspaceError::Io`] when it cannot be written.
+    /// As [`add`](Self::add).
     pub fn add_bytes(&mut self, path: &Path, mode: u32, bytes: &[u8]) -> Result<(), WorkspaceError> {
         let entry = Entry { path: path.to_owned(), kind: Kind::File(bytes.len() as u64), mode, mtime: 0 };
         self.add(&entry, &mut &*bytes)

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use buildit::executor::{Executor, JobInputs};
+use buildit::executor::{CacheInput, Executor, JobInputs};
 use buildit::id::Digest;
 use buildit::job::{JobOutcome, JobSpec, Stream};
 
@@ -54,6 +54,32 @@ async fn the_next_job_of_the_run_takes_what_was_laid_out_ahead() {
     assert_eq!(run(&world, &second, source, 0).await, JobOutcome::succeeded());
     assert_eq!(world.host.text(Stream::Stdout), "one\nfile\n");
     assert_eq!(drafts(&world), Vec::<PathBuf>::new());
+    world.executor.release(&first.id).await.unwrap();
+    world.leaves_nothing(&second).await;
+}
+
+/// A restored cache may be younger than what was laid out before it was saved, and tools that compare times would take
+/// the source for built.
+#[tokio::test]
+async fn a_job_that_restores_a_cache_gets_a_source_of_its_own() {
+    let mut world = World::new();
+    let source = source(&world, "one\n");
+    let first = job(&["true"]);
+    assert_eq!(run(&world, &first, source, 1).await, JobOutcome::succeeded());
+    let ahead = drafts(&world);
+    let second = next(&mut world, &first, &["cat file"]);
+    let cache = CacheInput {
+        name: "build".into(),
+        paths: vec!["target".into()],
+        key: "key".into(),
+        archive: None,
+        exact: false,
+    };
+    let inputs = JobInputs { source: Some(source), caches: vec![cache], ..JobInputs::default() };
+    let ctx = context(&world.host, &world.blobs).inputs(inputs).build();
+    assert_eq!(world.executor.run(&second, ctx).await.unwrap(), JobOutcome::succeeded());
+    assert_eq!(world.host.text(Stream::Stdout), "one\n");
+    assert_eq!(drafts(&world), ahead);
     world.executor.release(&first.id).await.unwrap();
     world.leaves_nothing(&second).await;
 }

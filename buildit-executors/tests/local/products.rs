@@ -90,6 +90,7 @@ async fn inputs_are_laid_out_and_products_gathered() {
     "etc/passwd",
     "artifact `etc/passwd`: `etc/passwd` of the archive lies behind something that is no folder"
 )]
+#[case::sparse("truncate -s 2T hole", "hole", "artifact `hole`: the archive holds more than 1099511627776 bytes")]
 #[case::bad_output(
     "echo nonsense >>$BUILDIT_OUTPUT; touch out",
     "out",

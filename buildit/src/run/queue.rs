@@ -41,6 +41,7 @@ impl ReadyQueue {
 
     /// The stages that came in after so many had, and how many have by now. Stages that left meanwhile may make room
     /// for a few that were seen before.
+    #[cfg(feature = "engine")]
     pub(super) fn since<'a>(&'a self, seen: u64, cells: &'a [Cell]) -> (impl Iterator<Item = u32> + 'a, u64) {
         let new = usize::try_from(self.pushed - seen).unwrap_or(usize::MAX);
         let old = self.queue.len().saturating_sub(new);

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::state::{Active, Cell, Phase};
+#[cfg(feature = "engine")]
+use super::state::Cell;
+use super::state::{Active, Phase};
 use super::{Run, RunInfo};
 use crate::event::{Approval, RunStatus, StageResult, StopReason};
 use crate::graph::{Graph, StageIndex};
@@ -60,6 +62,7 @@ impl Run {
 
     /// The stages that became ready since this was last asked; `seen` begins at 0. One that is ready still may come
     /// twice.
+    #[cfg(feature = "engine")]
     pub(crate) fn newly_ready(&self, seen: &mut u64) -> impl Iterator<Item = StageIndex> {
         let (new, pushed) = self.state.ready.since(*seen, &self.state.cells);
         *seen = pushed;
@@ -67,6 +70,7 @@ impl Run {
     }
 
     /// The stages that become ready when this one succeeds, if their conditions hold: they wait for nothing else.
+    #[cfg(feature = "engine")]
     pub(crate) fn ready_after(&self, stage: StageIndex) -> impl Iterator<Item = StageIndex> {
         self.fixed.graph.dependents(stage).iter().copied().filter(|next| {
             let cell = self.state.cells[next.index()];

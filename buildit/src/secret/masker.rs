@@ -89,6 +89,7 @@ impl Masker {
     }
 
     /// Appends `text` to `out` with these ranges of it masked.
+    #[cfg(feature = "engine")]
     pub(crate) fn write(text: &[u8], masked: &[Range<usize>], out: &mut Vec<u8>) {
         Pen::default().write(text, masked, out);
     }
