@@ -1,11 +1,16 @@
 //! Stores for BuildIt.
 //!
-//! [`ObjectBlobs`] keeps blobs (artifacts, caches, source snapshots) in anything that `object_store` speaks to; a
-//! folder is the default. Runs, logs and the queue are kept by `buildit`'s own `MemoryStore`, in memory or journaled
-//! to a folder.
+//! - [`SqliteStore`](sqlite::SqliteStore) (feature `sqlite`, on by default) keeps runs, logs, the queue and the index
+//!   of caches in one file.
+//! - [`ObjectBlobs`] keeps blobs (artifacts, caches, source snapshots) in anything that `object_store` speaks to; a
+//!   folder is the default.
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod blobs;
+#[cfg(feature = "sql")]
+mod sql;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 
 pub use blobs::ObjectBlobs;

@@ -102,6 +102,21 @@ pub enum EventBody<S = StageName> {
 }
 
 impl<S> EventBody<S> {
+    /// The stage that it is about; `None` for what happens to the run as a whole.
+    #[must_use]
+    pub fn stage(&self) -> Option<&S> {
+        match self {
+            Self::RunStarted | Self::CancelRequested { .. } | Self::RunFinished { .. } => None,
+            Self::ApprovalRequested { stage, .. }
+            | Self::ApprovalGiven { stage, .. }
+            | Self::AttemptStarted { stage, .. }
+            | Self::StopRequested { stage, .. }
+            | Self::AttemptFinished { stage, .. }
+            | Self::RetryScheduled { stage, .. }
+            | Self::StageFinished { stage, .. } => Some(stage),
+        }
+    }
+
     /// The same with each stage named in another way.
     ///
     /// # Errors

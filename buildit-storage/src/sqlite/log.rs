@@ -1,0 +1,150 @@
+//! Logs of jobs.
+
+use async_trait::async_trait;
+use buildit::executor::LogCursor;
+use buildit::id::{FencingToken, JobId, RunId};
+use buildit::store::{LogAppend, LogPage, LogStore, StoreError};
+use sqlx::{FromRow, SqliteConnection};
+
+use super::SqliteStore;
+use super::error::failed;
+use super::run::fence;
+use super::writer::Write;
+use crate::sql::{check_append, count, decode, encode, number, to_text};
+
+/// From this many bytes on lines are compressed on a thread of their own.
+const LARGE: usize = 32 * 1024;
+
+/// How many rows are read at a time.
+const PAGE: i64 = 16;
+
+#[async_trait]
+impl LogStore for SqliteStore {
+    async fn append_log(&self, append: LogAppend<'_>) -> Result<(), StoreError> {
+        let bytes: usize = append.chunks.iter().map(|chunk| chunk.text.len()).sum();
+        let data = if bytes < LARGE {
+            encode(append.chunks)?
+        } else {
+            let chunks = append.chunks.to_vec();
+            let encoded = tokio::task::spawn_blocking(move || encode(&chunks)).await;
+            encoded.map_err(|error| StoreError::backend("sqlite", error))??
+        };
+        let lines = append.chunks.iter().map(|chunk| (chunk.first_line, chunk.lines)).collect();
+        let time = append.chunks.first().map(|chunk| to_text(chunk.time)).unwrap_or_default();
+        let (job, bytes) = (append.job.clone(), bytes as u64);
+        let LogAppend { token, expected_line, cursor, .. } = append;
+        self.write(Append { job, token, expected_line, cursor, lines, time, bytes, data }).await
+    }
+
+    async fn log_cursor(&self, job: &JobId) -> Result<LogCursor, StoreError> {
+        let head = head_of(job);
+        let head: Option<Head> = head.fetch_optional(self.reads()).await.map_err(failed)?;
+        head.map_or(Ok(LogCursor::default()), |head| head.cursor())
+    }
+
+    async fn read_log(&self, job: &JobId, after: u64, max_bytes: usize) -> Result<LogPage, StoreError> {
+        let mut reads = self.reads().begin().await.map_err(failed)?;
+        let head = head_of(job);
+        let head: Option<Head> = head.fetch_optional(&mut *reads).await.map_err(failed)?;
+        let Some(head) = head else { return Ok(LogPage::default()) };
+        let mut page = LogPage { chunks: Vec::new(), last_line: count(head.last_line)? };
+        let (mut bytes, mut last) = (0, number(after));
+        loop {
+            let query = "SELECT last_line, data FROM log_chunks WHERE job_log = ? AND last_line > ?
+                 ORDER BY last_line LIMIT ?";
+            let query = sqlx::query_as(query).bind(head.place).bind(last).bind(PAGE);
+            let rows: Vec<(i64, Vec<u8>)> = query.fetch_all(&mut *reads).await.map_err(failed)?;
+            let is_last = (rows.len() as i64) < PAGE;
+            for (last_line, data) in rows {
+                last = last_line;
+                for chunk in decode(&data)?.iter().filter_map(|chunk| chunk.after(after)) {
+                    if bytes > 0 && bytes >= max_bytes {
+                        return Ok(page);
+                    }
+                    bytes += chunk.text.len();
+                    page.chunks.push(chunk);
+                }
+            }
+            if is_last || bytes >= max_bytes {
+                return Ok(page);
+            }
+        }
+    }
+
+    async fn logs_of_run(&self, run: RunId) -> Result<Vec<JobId>, StoreError> {
+        let query = "SELECT stage_name, attempt FROM job_logs WHERE pipeline_run_id = ? ORDER BY place";
+        let query = sqlx::query_as(query).bind(run.to_string());
+        let rows: Vec<(String, u32)> = query.fetch_all(self.reads()).await.map_err(failed)?;
+        Ok(rows.into_iter().map(|(stage, attempt)| JobId { run, stage: stage.into(), attempt }).collect())
+    }
+}
+
+/// Where the log of a job ends.
+#[derive(FromRow)]
+struct Head {
+    place: i64,
+    last_line: i64,
+    bytes: i64,
+    stdout: i64,
+    stderr: i64,
+}
+
+impl Head {
+    fn cursor(&self) -> Result<LogCursor, StoreError> {
+        Ok(LogCursor { stdout: count(self.stdout)?, stderr: count(self.stderr)?, line: count(self.last_line)? })
+    }
+}
+
+type HeadQuery<'q> = sqlx::query::QueryAs<'q, sqlx::Sqlite, Head, sqlx::sqlite::SqliteArguments>;
+
+fn head_of(job: &JobId) -> HeadQuery<'static> {
+    let query = "SELECT place, last_line, bytes, stdout, stderr FROM job_logs
+         WHERE pipeline_run_id = ? AND stage_name = ? AND attempt = ?";
+    sqlx::query_as(query).bind(job.run.to_string()).bind(job.stage.as_str().to_owned()).bind(job.attempt)
+}
+
+#[derive(Debug)]
+struct Append {
+    job: JobId,
+    token: FencingToken,
+    expected_line: u64,
+    cursor: LogCursor,
+    /// The first line of each chunk, and how many it has.
+    lines: Vec<(u64, u32)>,
+    time: String,
+    bytes: u64,
+    data: Vec<u8>,
+}
+
+#[async_trait]
+impl Write for Append {
+    type Answer = ();
+
+    async fn write(&self, to: &mut SqliteConnection) -> Result<(), StoreError> {
+        fence(to, self.job.run, self.token).await?;
+        let head: Option<Head> = head_of(&self.job).fetch_optional(&mut *to).await.map_err(failed)?;
+        let actual = head.as_ref().map_or(Ok(0), |head| count(head.last_line))?;
+        check_append(self.expected_line, &self.lines, self.cursor, actual)?;
+        let cursor = self.cursor;
+        let upsert = "INSERT INTO job_logs (pipeline_run_id, stage_name, attempt, last_line, bytes, stdout, stderr)
+             VALUES (?, ?, ?, ?, ?, ?, ?)
+             ON CONFLICT (pipeline_run_id, stage_name, attempt) DO UPDATE SET
+                 last_line = excluded.last_line, bytes = excluded.bytes,
+                 stdout = excluded.stdout, stderr = excluded.stderr
+             RETURNING place";
+        let offset = head.map_or(0, |head| head.bytes);
+        let (job, bytes) = (&self.job, number(self.bytes));
+        let upsert = sqlx::query_scalar(upsert).bind(job.run.to_string()).bind(job.stage.as_str()).bind(job.attempt);
+        let upsert = upsert.bind(number(cursor.line)).bind(offset + bytes);
+        let upsert = upsert.bind(number(cursor.stdout)).bind(number(cursor.stderr));
+        let place: i64 = upsert.fetch_one(&mut *to).await.map_err(failed)?;
+        if self.lines.is_empty() {
+            return Ok(());
+        }
+        let insert = "INSERT INTO log_chunks (job_log, last_line, first_line, offset, bytes, time, data)
+             VALUES (?, ?, ?, ?, ?, ?, ?)";
+        let insert = sqlx::query(insert).bind(place).bind(number(cursor.line)).bind(number(actual + 1));
+        let insert = insert.bind(offset).bind(bytes).bind(&self.time).bind(&self.data);
+        insert.execute(to).await.map(drop).map_err(failed)
+    }
+}

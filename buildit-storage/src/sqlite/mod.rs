@@ -1,0 +1,27 @@
+//! [`SqliteStore`]: everything in one file of this machine.
+//!
+//! ```text
+//! ports (run, log, queue, cache)
+//!   │ reads: a pool of connections that cannot write
+//!   │ writes: one task with one connection, which commits all that wait as one transaction
+//!   ▼
+//! FILE (WAL)      FILE.sessions/ID   a lock for each open store
+//! ```
+//!
+//! A write that was confirmed is on the disk (`synchronous=FULL`). Many writes at once share one commit, so that the
+//! disk's own time is paid once for all of them.
+//!
+//! Any number of processes may have the file open; each is a *session* with a lock that the system takes back when
+//! the process ends, however it ends. A lease belongs to its session: it ends with it, and nobody waits for its time.
+
+mod bulk;
+mod cache;
+mod error;
+mod log;
+mod queue;
+mod run;
+mod session;
+mod store;
+mod writer;
+
+pub use store::SqliteStore;

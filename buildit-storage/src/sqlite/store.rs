@@ -1,0 +1,113 @@
+//! [`SqliteStore`].
+
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use buildit::store::StoreError;
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection, SqliteConnection};
+
+use super::error::{failed, migration_failed};
+use super::session::Session;
+use super::writer::{Write, Writer};
+
+static SCHEMA: Migrator = sqlx::migrate!("migrations/sqlite");
+
+/// How many connections read at once.
+const READERS: u32 = 4;
+
+/// How long another process's write is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Keeps runs, logs, the queue and the index of caches in one file. Clones are the same store.
+///
+/// Several processes may have the file open. The leases of one that has ended, however it ended, are void when
+/// another opens the file, and whenever another wants the run.
+#[derive(Clone, Debug)]
+pub struct SqliteStore(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    reads: SqlitePool,
+    writer: Writer,
+    session: Arc<Session>,
+    file: PathBuf,
+}
+
+impl SqliteStore {
+    /// Opens the store in this file, which is made, for its owner alone, if it is not there; the schema of an earlier
+    /// version is brought up to date.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Newer`] when a newer version wrote it, [`StoreError::Corrupt`] when it is damaged or something
+    /// else: then nothing in it is changed. Any other [`StoreError`] when it can be neither opened nor made.
+    pub async fn open(file: impl AsRef<Path>) -> Result<Self, StoreError> {
+        let file = file.as_ref();
+        make_private(file).map_err(|error| StoreError::backend("sqlite", error))?;
+        let options = SqliteConnectOptions::new()
+            .filename(file)
+            .foreign_keys(true)
+            .busy_timeout(PATIENCE)
+            .statement_cache_capacity(256)
+            .synchronous(SqliteSynchronous::Full);
+        // Looked at first: what is no database of ours is not turned into one.
+        check(&options).await?;
+        let options = options.journal_mode(SqliteJournalMode::Wal);
+        let mut connection = SqliteConnection::connect_with(&options).await.map_err(failed)?;
+        let supported = SCHEMA.iter().map(|migration| migration.version).max().unwrap_or(0);
+        SCHEMA.run(&mut connection).await.map_err(|error| migration_failed(error, supported))?;
+        let session = Arc::new(Session::begin(file).map_err(|error| StoreError::backend("sqlite", error))?);
+        let reads = SqlitePoolOptions::new().max_connections(READERS);
+        let reads = reads.connect_lazy_with(options.read_only(true).pragma("query_only", "on"));
+        let store = Self(Arc::new(Inner { reads, writer: Writer::start(connection), session, file: file.to_owned() }));
+        store.end_leases_of_the_dead().await?;
+        Ok(store)
+    }
+
+    /// The file that it is in.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        &self.0.file
+    }
+
+    pub(super) fn reads(&self) -> &SqlitePool {
+        &self.0.reads
+    }
+
+    pub(super) fn session(&self) -> &Arc<Session> {
+        &self.0.session
+    }
+
+    pub(super) async fn write<W: Write>(&self, change: W) -> Result<W::Answer, StoreError> {
+        self.0.writer.write(change).await
+    }
+}
+
+/// Makes the file if it is not there, with the folders above it.
+fn make_private(file: &Path) -> std::io::Result<()> {
+    if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder)?;
+    }
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(file).map(drop)
+}
+
+/// Refuses a database that is not ours: one with tables, but without the record of our migrations.
+async fn check(options: &SqliteConnectOptions) -> Result<(), StoreError> {
+    let mut connection = SqliteConnection::connect_with(&options.clone().read_only(true)).await.map_err(failed)?;
+    let tables =
+        "SELECT count(*), count(*) FILTER (WHERE name = '_sqlx_migrations') FROM sqlite_schema WHERE type = 'table'";
+    let (tables, ours): (i64, i64) = sqlx::query_as(tables).fetch_one(&mut connection).await.map_err(failed)?;
+    connection.close().await.map_err(failed)?;
+    if tables > 0 && ours == 0 {
+        return Err(StoreError::Corrupt("it is a database of something else".into()));
+    }
+    Ok(())
+}

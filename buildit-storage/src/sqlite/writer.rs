@@ -1,0 +1,144 @@
+//! The one who writes: a task with a connection of its own.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+use buildit::store::StoreError;
+use sqlx::{Connection, SqliteConnection};
+use tokio::sync::{mpsc, oneshot};
+
+use super::error::failed;
+
+/// How many writes wait for the writer before the next one waits for a place.
+const WAITING: usize = 1024;
+
+/// How many writes share one commit at most.
+const BATCH: usize = 512;
+
+/// A change of the database, all or nothing. It is tried again by itself when another that shared its transaction
+/// failed, so it keeps nothing of its first try.
+#[async_trait]
+pub(super) trait Write: Debug + Send + Sync + 'static {
+    /// What it gives back.
+    type Answer: Debug + Send + 'static;
+
+    /// Makes the change within a transaction.
+    ///
+    /// # Errors
+    ///
+    /// A refusal (such as [`StoreError::Conflict`]) before anything was changed; any other error counts as a failure
+    /// of the database.
+    async fn write(&self, to: &mut SqliteConnection) -> Result<Self::Answer, StoreError>;
+}
+
+/// The way to the writer.
+#[derive(Clone, Debug)]
+pub(super) struct Writer(mpsc::Sender<Box<dyn Pending>>);
+
+impl Writer {
+    /// Starts the task, which ends when the last way to it is gone.
+    pub(super) fn start(connection: SqliteConnection) -> Self {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        tokio::spawn(serve(connection, receiver));
+        Self(sender)
+    }
+
+    /// Has the change made; it is on the disk when this returns.
+    ///
+    /// # Cancel safety
+    ///
+    /// The change is made even when the future is dropped, unless that was before it was its turn to wait.
+    pub(super) async fn write<W: Write>(&self, change: W) -> Result<W::Answer, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let waiting = Waiting { change, done: None, answer };
+        let gone = || StoreError::backend("sqlite", sqlx::Error::WorkerCrashed);
+        self.0.send(Box::new(waiting)).await.map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())?
+    }
+}
+
+/// A change that somebody waits for.
+#[async_trait]
+trait Pending: Debug + Send {
+    /// Makes the change. `Err` when the database failed, so that the transaction is worth nothing.
+    async fn perform(&mut self, to: &mut SqliteConnection) -> Result<(), ()>;
+    /// Tells how it ended, now that it is committed.
+    fn committed(self: Box<Self>);
+    /// Tells that nothing came of it.
+    fn failed(self: Box<Self>, error: StoreError);
+}
+
+#[derive(Debug)]
+struct Waiting<W: Write> {
+    change: W,
+    done: Option<Result<W::Answer, StoreError>>,
+    answer: oneshot::Sender<Result<W::Answer, StoreError>>,
+}
+
+#[async_trait]
+impl<W: Write> Pending for Waiting<W> {
+    async fn perform(&mut self, to: &mut SqliteConnection) -> Result<(), ()> {
+        let done = self.change.write(to).await;
+        let is_broken = matches!(done, Err(StoreError::Backend { .. } | StoreError::Corrupt(_)));
+        self.done = Some(done);
+        if is_broken { Err(()) } else { Ok(()) }
+    }
+
+    fn committed(self: Box<Self>) {
+        if let Some(done) = self.done {
+            let _ = self.answer.send(done);
+        }
+    }
+
+    fn failed(self: Box<Self>, error: StoreError) {
+        let error = match self.done {
+            Some(Err(own)) => own,
+            _ => error,
+        };
+        let _ = self.answer.send(Err(error));
+    }
+}
+
+async fn serve(mut connection: SqliteConnection, mut changes: mpsc::Receiver<Box<dyn Pending>>) {
+    let mut batch = Vec::new();
+    while changes.recv_many(&mut batch, BATCH).await > 0 {
+        // A runtime that polls every task once lets those that are about to write join.
+        if batch.len() > 1 || !changes.is_empty() {
+            tokio::task::yield_now().await;
+            while batch.len() < BATCH
+                && let Ok(more) = changes.try_recv()
+            {
+                batch.push(more);
+            }
+        }
+        if transact(&mut connection, &mut batch).await.is_ok() {
+            continue;
+        }
+        // Somebody's change broke the transaction: each by itself, so that only that one fails.
+        for change in std::mem::take(&mut batch) {
+            let mut alone = vec![change];
+            if let Err(error) = transact(&mut connection, &mut alone).await
+                && let Some(change) = alone.pop()
+            {
+                change.failed(error);
+            }
+        }
+    }
+    if let Err(error) = connection.close().await {
+        tracing::warn!(%error, "a database was not closed in good order");
+    }
+}
+
+/// Makes all changes in one transaction and tells everybody; on an error nothing is changed and nobody told.
+async fn transact(connection: &mut SqliteConnection, batch: &mut Vec<Box<dyn Pending>>) -> Result<(), StoreError> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+    for change in batch.iter_mut() {
+        if change.perform(&mut transaction).await.is_err() {
+            transaction.rollback().await.map_err(failed)?;
+            return Err(StoreError::backend("sqlite", sqlx::Error::WorkerCrashed));
+        }
+    }
+    transaction.commit().await.map_err(failed)?;
+    batch.drain(..).for_each(Pending::committed);
+    Ok(())
+}

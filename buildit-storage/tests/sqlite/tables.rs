@@ -1,0 +1,74 @@
+//! What people read with SQL of their own.
+
+use buildit::event::{Event, EventBody, RunStatus, StageReason, StageResult};
+use buildit::id::{Digest, FencingToken};
+use buildit::job::{Artifact, JobOutcome, JobProducts, Status};
+use buildit::store::RunStore;
+use buildit_storage::sqlite::SqliteStore;
+use sqlx::{Connection, SqliteConnection};
+
+use crate::{at, new_run};
+
+#[tokio::test]
+async fn each_stage_has_a_row_from_its_events() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("runs.db");
+    let store = SqliteStore::open(&file).await.unwrap();
+    let run = new_run("sample");
+    store.create_run(run.clone()).await.unwrap();
+    let artifact = Artifact { name: "app".into(), digest: Digest::of(b"app"), bytes: 3, paths: vec!["app".into()] };
+    let products = JobProducts { artifacts: vec![artifact], ..JobProducts::default() };
+    let skipped = StageResult::skipped(StageReason::When { clause: "branch=\"main\"".into() });
+    let bodies = [
+        EventBody::RunStarted,
+        EventBody::AttemptStarted { stage: "build".into(), attempt: 1, executor: "local".into() },
+        EventBody::AttemptFinished { stage: "build".into(), attempt: 1, outcome: JobOutcome::failed(7) },
+        EventBody::RetryScheduled { stage: "build".into(), attempt: 2, at: at(60) },
+        EventBody::AttemptStarted { stage: "build".into(), attempt: 2, executor: "docker".into() },
+        EventBody::AttemptFinished {
+            stage: "build".into(),
+            attempt: 2,
+            outcome: JobOutcome::succeeded().with_products(products),
+        },
+        EventBody::StageFinished { stage: "build".into(), result: StageResult::succeeded() },
+        EventBody::StageFinished { stage: "test".into(), result: skipped },
+        EventBody::RunFinished { status: RunStatus::Succeeded },
+    ];
+    let event = |(body, seq)| Event { seq, time: at(i64::try_from(seq).unwrap()), body };
+    let events: Vec<Event> = bodies.into_iter().zip(1..).map(event).collect();
+
+    let mut database = SqliteConnection::connect(&format!("sqlite://{}", file.display())).await.unwrap();
+    let mut rows = async || -> Vec<(String, String, Option<String>, Option<String>)> {
+        let query = "SELECT stage_name, status, started_at, finished_at FROM stage_results
+             WHERE pipeline_run_id = ? ORDER BY stage_name";
+        sqlx::query_as(query).bind(run.id.to_string()).fetch_all(&mut database).await.unwrap()
+    };
+    let time = |second: i64| Some(format!("2026-01-01T00:00:{second:02}.000000000Z"));
+    let row = |stage: &str, status: &str, begun, ended| (stage.to_owned(), status.to_owned(), begun, ended);
+    for (upto, expected) in [
+        (2, vec![row("build", "running", time(2), None)]),
+        (3, vec![row("build", Status::Failed.as_str(), time(2), None)]),
+        (4, vec![row("build", "pending", time(2), None)]),
+        (9, vec![row("build", "succeeded", time(2), time(7)), row("test", "skipped", None, time(8))]),
+    ] {
+        let after = store.run(run.id).await.unwrap().last_seq;
+        let next = &events[usize::try_from(after).unwrap()..upto];
+        store.append(run.id, after, FencingToken(1), next.into()).await.unwrap();
+        assert_eq!(rows().await, expected, "after {upto} events");
+    }
+
+    let query = "SELECT attempt, executor, exit_code, error, allowed, cached FROM stage_results ORDER BY stage_name";
+    type Detail = (Option<u32>, Option<String>, Option<i32>, Option<String>, bool, bool);
+    let details: Vec<Detail> = sqlx::query_as(query).fetch_all(&mut database).await.unwrap();
+    assert_eq!(details[0], (Some(2), Some("docker".into()), Some(0), None, false, false));
+    let why = details[1].3.as_deref().unwrap();
+    assert!(why.contains("branch=\"main\"") && details[1].0.is_none(), "{details:?}");
+
+    // From the start of the first stage to the end of the last one that started.
+    let query = "SELECT status, duration_ms, number FROM pipeline_runs";
+    let line: (String, i64, i64) = sqlx::query_as(query).fetch_one(&mut database).await.unwrap();
+    assert_eq!(line, ("succeeded".into(), 5000, 1));
+    let left: (String, u32, String, i64) =
+        sqlx::query_as("SELECT name, attempt, digest, bytes FROM artifacts").fetch_one(&mut database).await.unwrap();
+    assert_eq!(left, ("app".into(), 2, Digest::of(b"app").to_hex(), 3));
+}
