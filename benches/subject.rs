@@ -11,7 +11,7 @@ use buildit::job::{JobOutcome, JobSpec};
 use buildit::memory::MemoryStore;
 use buildit::pipeline::{Pipeline, PipelineError, PipelineSpec, RunContext};
 use buildit::run::Run;
-use buildit::store::RunStore;
+use buildit::store::Store;
 use tokio::runtime::Runtime;
 
 use crate::reference::IN_FLIGHT;
@@ -45,24 +45,33 @@ impl Pipeline for Shared {
     }
 }
 
-/// An engine with a memory store, and a pipeline for it.
+/// An engine with a store, and a pipeline for it.
 #[derive(Debug)]
 pub struct Subject {
     engine: Engine,
-    store: Arc<MemoryStore>,
+    store: Arc<dyn Store>,
     pipeline: Arc<Shared>,
 }
 
 impl Subject {
-    /// An engine for this pipeline, on this runtime.
+    /// An engine with a memory store, for this pipeline.
+    ///
+    /// # Panics
+    ///
+    /// When there is none to be had.
+    #[must_use]
+    pub fn new(spec: &Arc<PipelineSpec>) -> Self {
+        Self::on(spec, Arc::new(MemoryStore::new()))
+    }
+
+    /// An engine with this store.
     ///
     /// # Panics
     ///
     /// When there is none to be had.
     #[must_use]
     #[expect(clippy::expect_used, reason = "a bench stops when it cannot measure")]
-    pub fn new(spec: &Arc<PipelineSpec>) -> Self {
-        let store = Arc::new(MemoryStore::new());
+    pub fn on(spec: &Arc<PipelineSpec>, store: Arc<dyn Store>) -> Self {
         let builder = Engine::builder().executor(Nothing).store(store.clone()).max_jobs(IN_FLIGHT);
         Self { engine: builder.build().expect("an engine"), store, pipeline: Arc::new(Shared(spec.clone())) }
     }
@@ -111,7 +120,7 @@ impl Subject {
 
 /// Every event was recorded, and they give the run that lived.
 #[expect(clippy::expect_used, reason = "a bench stops when it cannot measure")]
-async fn check(store: &MemoryStore, run: &Run) {
+async fn check(store: &Arc<dyn Store>, run: &Run) {
     let mut events: Vec<Event> = Vec::new();
     loop {
         let after = events.last().map_or(0, |event| event.seq);

@@ -263,7 +263,7 @@ impl<'de> Deserialize<'de> for Digest {
 
 /// Proof of holding the lease on a run. Each new holder gets a larger one, and a store refuses a write that carries
 /// a smaller one than it has seen (guarantee G11).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FencingToken(pub u64);
 

@@ -5,7 +5,7 @@ mod projection;
 mod words;
 
 pub(crate) use frame::{decode, encode};
-pub(crate) use projection::{products, stage_rows};
+pub(crate) use projection::{ProductRow, StageRow, products, stage_rows};
 pub(crate) use words::{check_append, count, from_json, number, run_status, to_json};
 #[cfg(feature = "sqlite")]
 pub(crate) use words::{from_text, to_text};

@@ -5,10 +5,10 @@ use buildit::artifact::{BlobError, CacheHit, CacheStore};
 use buildit::id::Digest;
 use buildit::store::StoreError;
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
 
 use super::SqliteStore;
 use super::error::failed;
+use super::transaction::Transaction;
 use super::writer::Write;
 use crate::sql::to_text;
 
@@ -68,11 +68,11 @@ struct Saved {
 impl Write for Saved {
     type Answer = ();
 
-    async fn write(&self, to: &mut SqliteConnection) -> Result<(), StoreError> {
+    async fn write(&self, to: &mut Transaction<'_>) -> Result<(), StoreError> {
         let statement = "INSERT INTO caches (scope, key, digest, saved_at, last_used_at) VALUES (?1, ?2, ?3, ?4, ?4)
              ON CONFLICT (scope, key) DO UPDATE SET last_used_at = excluded.last_used_at";
         let query = sqlx::query(statement).bind(&self.scope).bind(&self.key).bind(&self.digest).bind(&self.at);
-        query.execute(to).await.map(drop).map_err(failed)
+        query.execute(to.connection().await?).await.map(drop).map_err(failed)
     }
 }
 
@@ -88,8 +88,15 @@ struct Used {
 impl Write for Used {
     type Answer = ();
 
-    async fn write(&self, to: &mut SqliteConnection) -> Result<(), StoreError> {
+    async fn write(&self, to: &mut Transaction<'_>) -> Result<(), StoreError> {
         let query = sqlx::query("UPDATE caches SET last_used_at = ? WHERE scope = ? AND key = ?");
-        query.bind(&self.at).bind(&self.scope).bind(&self.key).execute(to).await.map(drop).map_err(failed)
+        query
+            .bind(&self.at)
+            .bind(&self.scope)
+            .bind(&self.key)
+            .execute(to.connection().await?)
+            .await
+            .map(drop)
+            .map_err(failed)
     }
 }

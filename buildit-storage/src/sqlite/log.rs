@@ -4,11 +4,11 @@ use async_trait::async_trait;
 use buildit::executor::LogCursor;
 use buildit::id::{FencingToken, JobId, RunId};
 use buildit::store::{LogAppend, LogPage, LogStore, StoreError};
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::FromRow;
 
 use super::SqliteStore;
 use super::error::failed;
-use super::run::fence;
+use super::transaction::Transaction;
 use super::writer::Write;
 use crate::sql::{check_append, count, decode, encode, number, to_text};
 
@@ -120,9 +120,10 @@ struct Append {
 impl Write for Append {
     type Answer = ();
 
-    async fn write(&self, to: &mut SqliteConnection) -> Result<(), StoreError> {
-        fence(to, self.job.run, self.token).await?;
-        let head: Option<Head> = head_of(&self.job).fetch_optional(&mut *to).await.map_err(failed)?;
+    async fn write(&self, to: &mut Transaction<'_>) -> Result<(), StoreError> {
+        to.fence(self.job.run, self.token).await?;
+        let connection = to.connection().await?;
+        let head: Option<Head> = head_of(&self.job).fetch_optional(&mut *connection).await.map_err(failed)?;
         let actual = head.as_ref().map_or(Ok(0), |head| count(head.last_line))?;
         check_append(self.expected_line, &self.lines, self.cursor, actual)?;
         let cursor = self.cursor;
@@ -137,7 +138,7 @@ impl Write for Append {
         let upsert = sqlx::query_scalar(upsert).bind(job.run.to_string()).bind(job.stage.as_str()).bind(job.attempt);
         let upsert = upsert.bind(number(cursor.line)).bind(offset + bytes);
         let upsert = upsert.bind(number(cursor.stdout)).bind(number(cursor.stderr));
-        let place: i64 = upsert.fetch_one(&mut *to).await.map_err(failed)?;
+        let place: i64 = upsert.fetch_one(&mut *connection).await.map_err(failed)?;
         if self.lines.is_empty() {
             return Ok(());
         }
@@ -145,6 +146,6 @@ impl Write for Append {
              VALUES (?, ?, ?, ?, ?, ?, ?)";
         let insert = sqlx::query(insert).bind(place).bind(number(cursor.line)).bind(number(actual + 1));
         let insert = insert.bind(offset).bind(bytes).bind(&self.time).bind(&self.data);
-        insert.execute(to).await.map(drop).map_err(failed)
+        insert.execute(connection).await.map(drop).map_err(failed)
     }
 }

@@ -22,6 +22,7 @@ mod queue;
 mod run;
 mod session;
 mod store;
+mod transaction;
 mod writer;
 
 pub use store::SqliteStore;

@@ -11,8 +11,9 @@ use sqlx::{FromRow, SqliteConnection};
 
 use super::SqliteStore;
 use super::error::failed;
-use super::run::{fence, run_id};
+use super::run::run_id;
 use super::session::Session;
+use super::transaction::Transaction;
 use super::writer::Write;
 use crate::sql::{count, number, to_text};
 
@@ -62,16 +63,17 @@ struct Add(Enqueue);
 impl Write for Add {
     type Answer = ();
 
-    async fn write(&self, to: &mut SqliteConnection) -> Result<(), StoreError> {
+    async fn write(&self, to: &mut Transaction<'_>) -> Result<(), StoreError> {
         let (job, id) = (&self.0, self.0.run.to_string());
+        let connection = to.connection().await?;
         let known = sqlx::query_scalar("SELECT 1 FROM pipeline_runs WHERE id = ?").bind(&id);
-        let known: Option<i64> = known.fetch_optional(&mut *to).await.map_err(failed)?;
+        let known: Option<i64> = known.fetch_optional(&mut *connection).await.map_err(failed)?;
         known.ok_or(StoreError::NoRun(job.run))?;
         let add = "INSERT INTO job_queue (job_type, subject, tenant_id, priority, max_attempts, scheduled_for)
              VALUES ('run', ?, ?, ?, ?, ?) ON CONFLICT (subject, job_type) DO NOTHING";
         let add = sqlx::query(add).bind(id).bind(job.tenant.to_string()).bind(job.priority);
         let add = add.bind(job.max_attempts.max(1)).bind(to_text(job.scheduled_for));
-        add.execute(to).await.map(drop).map_err(failed)
+        add.execute(connection).await.map(drop).map_err(failed)
     }
 }
 
@@ -97,9 +99,10 @@ struct Candidate {
 impl Write for Take {
     type Answer = Vec<QueuedJob>;
 
-    async fn write(&self, to: &mut SqliteConnection) -> Result<Vec<QueuedJob>, StoreError> {
+    async fn write(&self, to: &mut Transaction<'_>) -> Result<Vec<QueuedJob>, StoreError> {
         let until = self.now.saturating_add(self.claim.lease.min(MAX_LEASE)).unwrap_or(Timestamp::MAX);
         let (now, until) = (to_text(self.now), to_text(until));
+        let connection = to.connection().await?;
         let mut taken = Vec::new();
         while taken.len() < self.claim.limit {
             let due = "SELECT q.place, q.subject, q.tenant_id, q.attempts, q.max_attempts, r.fencing_token
@@ -108,18 +111,19 @@ impl Write for Take {
                      AND (r.locked_until IS NULL OR r.locked_until <= ?1)
                  ORDER BY q.priority DESC, q.place LIMIT ?2";
             let due = sqlx::query_as(due).bind(&now).bind(number((self.claim.limit - taken.len()) as u64));
-            let due: Vec<Candidate> = due.fetch_all(&mut *to).await.map_err(failed)?;
+            let due: Vec<Candidate> = due.fetch_all(&mut *connection).await.map_err(failed)?;
             if due.is_empty() {
                 break;
             }
             for candidate in due {
                 if candidate.attempts >= candidate.max_attempts {
-                    bury(to, candidate.place).await?;
+                    bury(connection, candidate.place).await?;
                 } else {
-                    taken.push(self.take(to, candidate, &until).await?);
+                    taken.push(self.take(connection, candidate, &until).await?);
                 }
             }
         }
+        taken.iter().for_each(|job| to.note(job.run, None));
         Ok(taken)
     }
 }
@@ -175,9 +179,9 @@ enum What {
 impl Write for Change {
     type Answer = ();
 
-    async fn write(&self, to: &mut SqliteConnection) -> Result<(), StoreError> {
-        fence(to, self.run, self.token).await?;
-        let id = self.run.to_string();
+    async fn write(&self, to: &mut Transaction<'_>) -> Result<(), StoreError> {
+        to.fence(self.run, self.token).await?;
+        let (id, connection) = (self.run.to_string(), to.connection().await?);
         match self.what {
             What::Renew(until) => {
                 let until = to_text(until);
@@ -185,32 +189,37 @@ impl Write for Change {
                     "UPDATE pipeline_runs SET locked_until = ? WHERE id = ? AND locked_by IS NOT NULL",
                     "UPDATE job_queue SET locked_until = ? WHERE subject = ? AND job_type = 'run' AND status = 'taken'",
                 ] {
-                    sqlx::query(renew).bind(&until).bind(&id).execute(&mut *to).await.map_err(failed)?;
+                    sqlx::query(renew).bind(&until).bind(&id).execute(&mut *connection).await.map_err(failed)?;
                 }
                 return Ok(());
             }
             What::Complete => {
                 let remove = sqlx::query("DELETE FROM job_queue WHERE subject = ? AND job_type = 'run'").bind(&id);
-                remove.execute(&mut *to).await.map_err(failed)?;
+                remove.execute(&mut *connection).await.map_err(failed)?;
             }
             What::GiveBack(at) => {
                 let entry = "SELECT place, attempts >= max_attempts FROM job_queue
                      WHERE subject = ? AND job_type = 'run' AND status <> 'dead'";
                 let entry: Option<(i64, bool)> =
-                    sqlx::query_as(entry).bind(&id).fetch_optional(&mut *to).await.map_err(failed)?;
+                    sqlx::query_as(entry).bind(&id).fetch_optional(&mut *connection).await.map_err(failed)?;
                 match entry {
-                    Some((place, true)) => bury(to, place).await?,
+                    Some((place, true)) => bury(connection, place).await?,
                     Some((place, false)) => {
                         let wait = "UPDATE job_queue SET status = 'waiting', scheduled_for = ?, locked_by = NULL,
                                  locked_until = NULL WHERE place = ?";
-                        sqlx::query(wait).bind(to_text(at)).bind(place).execute(&mut *to).await.map_err(failed)?;
+                        sqlx::query(wait)
+                            .bind(to_text(at))
+                            .bind(place)
+                            .execute(&mut *connection)
+                            .await
+                            .map_err(failed)?;
                     }
                     None => {}
                 }
             }
         }
         let end = "UPDATE pipeline_runs SET locked_by = NULL, locked_until = NULL, locked_session = NULL WHERE id = ?";
-        sqlx::query(end).bind(id).execute(to).await.map(drop).map_err(failed)
+        sqlx::query(end).bind(id).execute(connection).await.map(drop).map_err(failed)
     }
 }
 
@@ -224,13 +233,13 @@ struct Revive {
 impl Write for Revive {
     type Answer = ();
 
-    async fn write(&self, to: &mut SqliteConnection) -> Result<(), StoreError> {
+    async fn write(&self, to: &mut Transaction<'_>) -> Result<(), StoreError> {
         // Behind all others of its priority, as if it were new.
         let revive = "UPDATE job_queue SET status = 'waiting', attempts = 0, died = NULL, scheduled_for = ?,
                  place = (SELECT max(place) + 1 FROM job_queue)
              WHERE subject = ? AND job_type = 'run' AND status = 'dead'";
         let revive = sqlx::query(revive).bind(to_text(self.at)).bind(self.run.to_string());
-        let revived = revive.execute(to).await.map_err(failed)?;
+        let revived = revive.execute(to.connection().await?).await.map_err(failed)?;
         if revived.rows_affected() == 0 { Err(StoreError::NoRun(self.run)) } else { Ok(()) }
     }
 }

@@ -7,12 +7,12 @@ use buildit::event::{Event, RunStatus};
 use buildit::id::{FencingToken, RunId};
 use buildit::store::{EventPage, Lease, NewRun, RunProgress, RunRecord, RunStore, RunSummary, StoreError};
 use jiff::Timestamp;
-use sqlx::{AssertSqlSafe, FromRow, SqliteConnection};
+use sqlx::FromRow;
 
 use super::SqliteStore;
-use super::bulk::Bulk;
 use super::error::failed;
 use super::session::Session;
+use super::transaction::{Derived, EventRow, Head, Transaction};
 use super::writer::Write;
 use crate::sql::{count, from_json, from_text, number, products, run_status, stage_rows, to_json, to_text};
 
@@ -68,7 +68,7 @@ impl RunStore for SqliteStore {
         token: FencingToken,
         events: Arc<[Event]>,
     ) -> Result<(), StoreError> {
-        self.write(Append { run, expected_seq, token, events }).await
+        self.write(Append::new(run, expected_seq, token, events)?).await
     }
 
     async fn events(&self, run: RunId, after: u64, limit: usize) -> Result<EventPage, StoreError> {
@@ -142,30 +142,6 @@ impl SummaryRow {
     }
 }
 
-/// Refuses a writer whose lease was taken over. A larger token than any before is noted.
-pub(super) async fn fence(to: &mut SqliteConnection, run: RunId, token: FencingToken) -> Result<(), StoreError> {
-    let query = sqlx::query_scalar("SELECT fencing_token FROM pipeline_runs WHERE id = ?").bind(run.to_string());
-    let seen: Option<i64> = query.fetch_optional(&mut *to).await.map_err(failed)?;
-    raise(to, run, FencingToken(count(seen.ok_or(StoreError::NoRun(run))?)?), token).await
-}
-
-/// The same, when `seen` is the largest so far.
-async fn raise(
-    to: &mut SqliteConnection,
-    run: RunId,
-    seen: FencingToken,
-    token: FencingToken,
-) -> Result<(), StoreError> {
-    if token < seen {
-        return Err(StoreError::Fenced);
-    }
-    if token > seen {
-        let query = sqlx::query("UPDATE pipeline_runs SET fencing_token = ? WHERE id = ?");
-        query.bind(number(token.0)).bind(run.to_string()).execute(to).await.map_err(failed)?;
-    }
-    Ok(())
-}
-
 #[derive(Debug)]
 struct Create {
     run: NewRun,
@@ -176,10 +152,11 @@ struct Create {
 impl Write for Create {
     type Answer = u64;
 
-    async fn write(&self, to: &mut SqliteConnection) -> Result<u64, StoreError> {
+    async fn write(&self, to: &mut Transaction<'_>) -> Result<u64, StoreError> {
         let (run, id) = (&self.run, self.run.id.to_string());
+        let connection = to.connection().await?;
         let taken = sqlx::query_scalar("SELECT 1 FROM pipeline_runs WHERE id = ?").bind(&id);
-        let taken: Option<i64> = taken.fetch_optional(&mut *to).await.map_err(failed)?;
+        let taken: Option<i64> = taken.fetch_optional(&mut *connection).await.map_err(failed)?;
         if taken.is_some() {
             return Err(StoreError::Exists(run.id));
         }
@@ -187,7 +164,7 @@ impl Write for Create {
         let next = "INSERT INTO pipelines (name, last_number, created_at) VALUES (?, 1, ?)
              ON CONFLICT (tenant_id, name) DO UPDATE SET last_number = last_number + 1 RETURNING last_number";
         let next = sqlx::query_scalar(next).bind(&run.plan.name).bind(&created_at);
-        let number: i64 = next.fetch_one(&mut *to).await.map_err(failed)?;
+        let number: i64 = next.fetch_one(&mut *connection).await.map_err(failed)?;
         let insert = "INSERT INTO pipeline_runs
                  (id, pipeline_name, number, status, created_at, concurrency_group, source_digest, definition, progress)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
@@ -195,118 +172,50 @@ impl Write for Create {
         let insert = insert.bind(RunStatus::default().as_str()).bind(created_at).bind(&run.group);
         let insert = insert.bind(run.source.map(|source| source.to_hex())).bind(&self.definition);
         let insert = insert.bind(to_json(&RunProgress::default())?);
-        insert.execute(to).await.map_err(failed)?;
+        insert.execute(connection).await.map_err(failed)?;
+        to.note(run.id, Some(Head::default()));
         count(number)
     }
 }
 
+/// Events, made into rows by the one who appends them: the writer's time is everybody's.
 #[derive(Debug)]
 struct Append {
     run: RunId,
     expected_seq: u64,
     token: FencingToken,
     events: Arc<[Event]>,
+    rows: Vec<EventRow>,
+    derived: Derived,
 }
 
-const EVENTS: Bulk =
-    Bulk { head: "INSERT INTO run_events (pipeline_run_id, seq, time, body) VALUES", columns: 4, tail: "" };
-
-const STAGES: Bulk = Bulk {
-    head: "INSERT INTO stage_results (pipeline_run_id, stage_name, status, attempt, executor, exit_code, error,
-               started_at, finished_at, allowed, cached) VALUES",
-    columns: 11,
-    tail: "ON CONFLICT (pipeline_run_id, stage_name) DO UPDATE SET
-               status = excluded.status,
-               attempt = coalesce(excluded.attempt, attempt),
-               executor = coalesce(excluded.executor, executor),
-               exit_code = excluded.exit_code,
-               error = excluded.error,
-               started_at = coalesce(started_at, excluded.started_at),
-               finished_at = excluded.finished_at,
-               allowed = excluded.allowed,
-               cached = excluded.cached",
-};
-
-const PRODUCTS: Bulk = Bulk {
-    head: "INSERT INTO artifacts (pipeline_run_id, stage_name, attempt, kind, name, digest, bytes) VALUES",
-    columns: 7,
-    tail: "ON CONFLICT DO NOTHING",
-};
+impl Append {
+    fn new(run: RunId, expected_seq: u64, token: FencingToken, events: Arc<[Event]>) -> Result<Self, StoreError> {
+        let row = |event: &Event| Ok(EventRow { seq: event.seq, time: to_text(event.time), body: to_json(event)? });
+        let rows = events.iter().map(row).collect::<Result<_, StoreError>>()?;
+        let derived = Derived { stages: stage_rows(&events), products: products(&events) };
+        Ok(Self { run, expected_seq, token, events, rows, derived })
+    }
+}
 
 #[async_trait]
 impl Write for Append {
     type Answer = ();
 
-    async fn write(&self, to: &mut SqliteConnection) -> Result<(), StoreError> {
-        let id = self.run.to_string();
-        let head = "SELECT progress, last_seq, fencing_token FROM pipeline_runs WHERE id = ?";
-        let head: Option<(String, i64, i64)> =
-            sqlx::query_as(head).bind(&id).fetch_optional(&mut *to).await.map_err(failed)?;
-        let (progress, last_seq, seen) = head.ok_or(StoreError::NoRun(self.run))?;
-        raise(to, self.run, FencingToken(count(seen)?), self.token).await?;
-        let actual = count(last_seq)?;
+    async fn write(&self, to: &mut Transaction<'_>) -> Result<(), StoreError> {
+        let head = to.fence(self.run, self.token).await?;
+        let actual = head.last_seq;
         if self.expected_seq != actual {
             return Err(StoreError::Conflict { expected: self.expected_seq, actual });
         }
         if let Some((event, _)) = self.events.iter().zip(actual + 1..).find(|(event, seq)| event.seq != *seq) {
             return Err(StoreError::Conflict { expected: event.seq.saturating_sub(1), actual });
         }
-        let Some(last) = self.events.last() else { return Ok(()) };
-        let mut progress: RunProgress = from_json(&progress)?;
-        self.events.iter().for_each(|event| progress.apply(event));
-
-        for (statement, events) in EVENTS.pieces(&self.events) {
-            let mut query = sqlx::query(AssertSqlSafe(statement));
-            for event in events {
-                query = query.bind(&id).bind(number(event.seq)).bind(to_text(event.time)).bind(to_json(event)?);
-            }
-            query.execute(&mut *to).await.map_err(failed)?;
-        }
-        for (statement, rows) in STAGES.pieces(&stage_rows(&self.events)) {
-            let mut query = sqlx::query(AssertSqlSafe(statement));
-            for row in rows {
-                query = query.bind(&id).bind(row.stage.as_str().to_owned()).bind(row.status).bind(row.attempt);
-                query = query.bind(row.executor.clone()).bind(row.exit_code).bind(row.error.clone());
-                query = query.bind(row.started_at.map(to_text)).bind(row.finished_at.map(to_text));
-                query = query.bind(row.allowed).bind(row.cached);
-            }
-            query.execute(&mut *to).await.map_err(failed)?;
-        }
-        for (statement, rows) in PRODUCTS.pieces(&products(&self.events)) {
-            let mut query = sqlx::query(AssertSqlSafe(statement));
-            for row in rows {
-                query = query.bind(&id).bind(row.stage.as_str().to_owned()).bind(row.attempt).bind(row.kind);
-                query = query.bind(row.name.clone()).bind(row.digest.to_hex()).bind(number(row.bytes));
-            }
-            query.execute(&mut *to).await.map_err(failed)?;
-        }
-
-        let update = "UPDATE pipeline_runs SET progress = ?, status = ?, started_at = ?, finished_at = ?, last_seq = ?
-             WHERE id = ?";
-        let update = sqlx::query(update).bind(to_json(&progress)?).bind(progress.status.as_str());
-        let update = update.bind(progress.started_at.map(to_text)).bind(progress.finished_at.map(to_text));
-        update.bind(number(last.seq)).bind(&id).execute(&mut *to).await.map_err(failed)?;
-        if progress.status.is_final() {
-            note_duration(to, &id).await?;
-        }
+        self.events.iter().for_each(|event| head.progress.apply(event));
+        head.last_seq += self.events.len() as u64;
+        to.add(self.run, &self.rows, &self.derived);
         Ok(())
     }
-}
-
-/// Notes how long a run took that has ended: from the start of its first stage to the end of its last one.
-async fn note_duration(to: &mut SqliteConnection, id: &str) -> Result<(), StoreError> {
-    let span = "SELECT min(started_at), max(finished_at) FROM stage_results
-         WHERE pipeline_run_id = ? AND started_at IS NOT NULL";
-    let span = sqlx::query_as(span).bind(id);
-    let (Some(begun), Some(ended)): (Option<String>, Option<String>) =
-        span.fetch_one(&mut *to).await.map_err(failed)?
-    else {
-        return Ok(());
-    };
-    let millis = from_text(&ended)?.duration_since(from_text(&begun)?).as_millis();
-    let update = sqlx::query("UPDATE pipeline_runs SET duration_ms = ? WHERE id = ?");
-    let update = update.bind(i64::try_from(millis).unwrap_or(i64::MAX)).bind(id);
-    update.execute(to).await.map(drop).map_err(failed)
 }
 
 #[derive(Debug)]
@@ -319,15 +228,12 @@ struct Close {
 impl Write for Close {
     type Answer = ();
 
-    async fn write(&self, to: &mut SqliteConnection) -> Result<(), StoreError> {
-        fence(to, self.run, self.token).await?;
-        let status = sqlx::query_scalar("SELECT status FROM pipeline_runs WHERE id = ?").bind(self.run.to_string());
-        let status: String = status.fetch_one(&mut *to).await.map_err(failed)?;
-        if !run_status(&status)?.is_final() {
+    async fn write(&self, to: &mut Transaction<'_>) -> Result<(), StoreError> {
+        if !to.fence(self.run, self.token).await?.progress.status.is_final() {
             return Err(StoreError::NotEnded(self.run));
         }
         let close = sqlx::query("UPDATE pipeline_runs SET closed = 1 WHERE id = ?").bind(self.run.to_string());
-        close.execute(to).await.map(drop).map_err(failed)
+        close.execute(to.connection().await?).await.map(drop).map_err(failed)
     }
 }
 
@@ -340,18 +246,21 @@ struct Delete {
 impl Write for Delete {
     type Answer = ();
 
-    async fn write(&self, to: &mut SqliteConnection) -> Result<(), StoreError> {
+    async fn write(&self, to: &mut Transaction<'_>) -> Result<(), StoreError> {
         let id = self.run.to_string();
+        let connection = to.connection().await?;
         let closed = sqlx::query_scalar("SELECT closed FROM pipeline_runs WHERE id = ?").bind(&id);
-        match closed.fetch_optional(&mut *to).await.map_err(failed)? {
+        match closed.fetch_optional(&mut *connection).await.map_err(failed)? {
             None => return Err(StoreError::NoRun(self.run)),
             Some(false) => return Err(StoreError::NotEnded(self.run)),
             Some(true) => {}
         }
         let leave = sqlx::query("DELETE FROM job_queue WHERE subject = ? AND job_type = 'run'").bind(&id);
-        leave.execute(&mut *to).await.map_err(failed)?;
+        leave.execute(&mut *connection).await.map_err(failed)?;
         let delete = sqlx::query("DELETE FROM pipeline_runs WHERE id = ?").bind(&id);
-        delete.execute(to).await.map(drop).map_err(failed)
+        delete.execute(connection).await.map_err(failed)?;
+        to.note(self.run, None);
+        Ok(())
     }
 }
 
@@ -367,10 +276,11 @@ struct TakeLease {
 impl Write for TakeLease {
     type Answer = FencingToken;
 
-    async fn write(&self, to: &mut SqliteConnection) -> Result<FencingToken, StoreError> {
+    async fn write(&self, to: &mut Transaction<'_>) -> Result<FencingToken, StoreError> {
         let id = self.run.to_string();
+        let connection = to.connection().await?;
         let held = "SELECT fencing_token, locked_by, locked_until, locked_session FROM pipeline_runs WHERE id = ?";
-        let held = sqlx::query_as(held).bind(&id).fetch_optional(&mut *to).await.map_err(failed)?;
+        let held = sqlx::query_as(held).bind(&id).fetch_optional(&mut *connection).await.map_err(failed)?;
         let (seen, holder, until, session): (i64, Option<String>, Option<String>, Option<String>) =
             held.ok_or(StoreError::NoRun(self.run))?;
         let is_over = || session.as_deref().is_none_or(|session| self.session.is_over(session));
@@ -383,7 +293,8 @@ impl Write for TakeLease {
         let take = "UPDATE pipeline_runs SET fencing_token = ?, locked_by = ?, locked_until = ?, locked_session = ?
              WHERE id = ?";
         let take = sqlx::query(take).bind(token).bind(self.lease.worker.as_str()).bind(to_text(self.lease.until));
-        take.bind(self.session.id()).bind(id).execute(to).await.map_err(failed)?;
+        take.bind(self.session.id()).bind(id).execute(connection).await.map_err(failed)?;
+        to.note(self.run, None);
         count(token).map(FencingToken)
     }
 }
@@ -397,11 +308,12 @@ struct EndLeases {
 impl Write for EndLeases {
     type Answer = ();
 
-    async fn write(&self, to: &mut SqliteConnection) -> Result<(), StoreError> {
+    async fn write(&self, to: &mut Transaction<'_>) -> Result<(), StoreError> {
+        let connection = to.connection().await?;
         for session in &self.sessions {
             let end = "UPDATE pipeline_runs SET locked_by = NULL, locked_until = NULL, locked_session = NULL
                  WHERE locked_session = ?";
-            sqlx::query(end).bind(session).execute(&mut *to).await.map_err(failed)?;
+            sqlx::query(end).bind(session).execute(&mut *connection).await.map_err(failed)?;
         }
         Ok(())
     }

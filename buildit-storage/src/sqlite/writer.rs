@@ -8,12 +8,13 @@ use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::failed;
+use super::transaction::{Heads, Transaction};
 
 /// How many writes wait for the writer before the next one waits for a place.
 const WAITING: usize = 1024;
 
 /// How many writes share one commit at most.
-const BATCH: usize = 512;
+const BATCH: usize = 1024;
 
 /// A change of the database, all or nothing. It is tried again by itself when another that shared its transaction
 /// failed, so it keeps nothing of its first try.
@@ -28,7 +29,7 @@ pub(super) trait Write: Debug + Send + Sync + 'static {
     ///
     /// A refusal (such as [`StoreError::Conflict`]) before anything was changed; any other error counts as a failure
     /// of the database.
-    async fn write(&self, to: &mut SqliteConnection) -> Result<Self::Answer, StoreError>;
+    async fn write(&self, to: &mut Transaction<'_>) -> Result<Self::Answer, StoreError>;
 }
 
 /// The way to the writer.
@@ -60,8 +61,12 @@ impl Writer {
 /// A change that somebody waits for.
 #[async_trait]
 trait Pending: Debug + Send {
-    /// Makes the change. `Err` when the database failed, so that the transaction is worth nothing.
-    async fn perform(&mut self, to: &mut SqliteConnection) -> Result<(), ()>;
+    /// Makes the change, or notes that it is refused.
+    ///
+    /// # Errors
+    ///
+    /// When the database failed, so that the transaction is worth nothing.
+    async fn perform(&mut self, to: &mut Transaction<'_>) -> Result<(), StoreError>;
     /// Tells how it ended, now that it is committed.
     fn committed(self: Box<Self>);
     /// Tells that nothing came of it.
@@ -77,11 +82,14 @@ struct Waiting<W: Write> {
 
 #[async_trait]
 impl<W: Write> Pending for Waiting<W> {
-    async fn perform(&mut self, to: &mut SqliteConnection) -> Result<(), ()> {
-        let done = self.change.write(to).await;
-        let is_broken = matches!(done, Err(StoreError::Backend { .. } | StoreError::Corrupt(_)));
-        self.done = Some(done);
-        if is_broken { Err(()) } else { Ok(()) }
+    async fn perform(&mut self, to: &mut Transaction<'_>) -> Result<(), StoreError> {
+        match self.change.write(to).await {
+            Err(error @ (StoreError::Backend { .. } | StoreError::Corrupt(_))) => Err(error),
+            done => {
+                self.done = Some(done);
+                Ok(())
+            }
+        }
     }
 
     fn committed(self: Box<Self>) {
@@ -91,16 +99,12 @@ impl<W: Write> Pending for Waiting<W> {
     }
 
     fn failed(self: Box<Self>, error: StoreError) {
-        let error = match self.done {
-            Some(Err(own)) => own,
-            _ => error,
-        };
         let _ = self.answer.send(Err(error));
     }
 }
 
 async fn serve(mut connection: SqliteConnection, mut changes: mpsc::Receiver<Box<dyn Pending>>) {
-    let mut batch = Vec::new();
+    let (mut batch, mut heads) = (Vec::new(), Heads::default());
     while changes.recv_many(&mut batch, BATCH).await > 0 {
         // A runtime that polls every task once lets those that are about to write join.
         if batch.len() > 1 || !changes.is_empty() {
@@ -111,13 +115,13 @@ async fn serve(mut connection: SqliteConnection, mut changes: mpsc::Receiver<Box
                 batch.push(more);
             }
         }
-        if transact(&mut connection, &mut batch).await.is_ok() {
+        if transact(&mut connection, &mut heads, &mut batch).await.is_ok() {
             continue;
         }
         // Somebody's change broke the transaction: each by itself, so that only that one fails.
         for change in std::mem::take(&mut batch) {
             let mut alone = vec![change];
-            if let Err(error) = transact(&mut connection, &mut alone).await
+            if let Err(error) = transact(&mut connection, &mut heads, &mut alone).await
                 && let Some(change) = alone.pop()
             {
                 change.failed(error);
@@ -130,15 +134,33 @@ async fn serve(mut connection: SqliteConnection, mut changes: mpsc::Receiver<Box
 }
 
 /// Makes all changes in one transaction and tells everybody; on an error nothing is changed and nobody told.
-async fn transact(connection: &mut SqliteConnection, batch: &mut Vec<Box<dyn Pending>>) -> Result<(), StoreError> {
+async fn transact(
+    connection: &mut SqliteConnection,
+    heads: &mut Heads,
+    batch: &mut Vec<Box<dyn Pending>>,
+) -> Result<(), StoreError> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
-    for change in batch.iter_mut() {
-        if change.perform(&mut transaction).await.is_err() {
-            transaction.rollback().await.map_err(failed)?;
-            return Err(StoreError::backend("sqlite", sqlx::Error::WorkerCrashed));
-        }
+    let done = perform(&mut transaction, heads, batch).await;
+    let ended = match done {
+        Ok(()) => transaction.commit().await.map_err(failed),
+        Err(error) => transaction.rollback().await.map_err(failed).and(Err(error)),
+    };
+    if ended.is_ok() {
+        batch.drain(..).for_each(Pending::committed);
+    } else {
+        heads.clear();
     }
-    transaction.commit().await.map_err(failed)?;
-    batch.drain(..).for_each(Pending::committed);
-    Ok(())
+    ended
+}
+
+async fn perform(
+    connection: &mut SqliteConnection,
+    heads: &mut Heads,
+    batch: &mut [Box<dyn Pending>],
+) -> Result<(), StoreError> {
+    let mut transaction = Transaction::begun(connection, heads).await?;
+    for change in batch {
+        change.perform(&mut transaction).await?;
+    }
+    transaction.flush().await
 }
