@@ -1,4 +1,4 @@
-//! The process that is killed: an engine with a journaled store, which takes up what it finds and starts a run when
+//! The process that is killed: an engine with a store of its own, which takes up what it finds and starts a run when
 //! there is none.
 
 use std::collections::BTreeMap;
@@ -13,15 +13,15 @@ use buildit::event::{Approval, Event, EventBody, RunStatus};
 use buildit::executor::Executor;
 use buildit::fault::{CrashPoint, FaultPlan};
 use buildit::id::JobId;
-use buildit::memory::MemoryStore;
 use buildit::pipeline::RunContext;
 use buildit::plan::Plan;
 use buildit::run::{Run, RunInfo};
-use buildit::store::{RunRecord, RunStore};
+use buildit::store::RunRecord;
 use futures_util::StreamExt;
 
 use super::matrix::Target;
-use super::pipelines;
+use super::stores::{Keep, Kept};
+use super::{pipelines, stores};
 
 /// Names the case to the child.
 pub(crate) const CASE: &str = "BUILDIT_CRASH_CASE";
@@ -31,13 +31,10 @@ pub(crate) const CASE: &str = "BUILDIT_CRASH_CASE";
 pub(crate) struct Case {
     pub(crate) folder: PathBuf,
     pub(crate) target: Target,
+    pub(crate) keep: Keep,
     pub(crate) sample: String,
     /// The crash point by its name, and the how-manieth time it is reached.
     pub(crate) kill: Option<(String, usize)>,
-}
-
-pub(crate) fn journal(folder: &Path) -> PathBuf {
-    folder.join("journal")
 }
 
 pub(crate) fn state(folder: &Path) -> PathBuf {
@@ -71,12 +68,12 @@ pub(crate) fn run_if_asked() {
 
 async fn drive(case: Case) -> RunStatus {
     std::fs::create_dir_all(effects(&case.folder).parent().expect("a file in a folder")).expect("the folder is ours");
-    let store = Arc::new(MemoryStore::journaled(journal(&case.folder)).expect("the journal opens"));
+    let Kept { store, blobs, caches } = stores::open(case.keep, &case.folder).await;
     let engine = Engine::builder()
         .executor(executor(&case).await)
         .store(store.clone())
-        .blobs(store.clone())
-        .caches(store.clone())
+        .blobs(blobs)
+        .caches(caches)
         .faults(Arc::new(Killer::new(&case)))
         .build()
         .expect("the engine's parts fit");

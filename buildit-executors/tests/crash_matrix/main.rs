@@ -1,11 +1,11 @@
 //! The crash matrix: the engine's process is killed (SIGKILL) at every crash point that a run meets, restarted, and
 //! the world is counted. Guarantees G1 (no side effect twice), G2 (no run lost), G3 (the log is whole), G8 (nothing is
-//! left behind) and G10 (a replay gives the state), with the journaled store.
+//! left behind) and G10 (a replay gives the state), on each store that a run outlives its engine in.
 //!
 //! Data flow: [`matrix`] (the parent) first lets a [`child`] run a pipeline with a plan that records how often each
 //! crash point is reached. Then, for each point and each time it was reached, a child runs the pipeline in a fresh
 //! folder with a plan that kills it there; further children resume until one ends; and the parent counts the side
-//! effects in a file that only the jobs write, reads the log out of the journal, and looks for remains.
+//! effects in a file that only the jobs write, reads the log out of the store, and looks for remains.
 //!
 //! The children are this test binary again, filtered to `engine_process`, so that nothing else must be built.
 #![cfg(unix)]
@@ -15,6 +15,10 @@ mod child;
 mod executors;
 mod matrix;
 mod pipelines;
+mod stores;
+
+use matrix::Target;
+use stores::Keep;
 
 /// Not a test of its own: the process that the matrix kills. It does nothing unless the matrix called it.
 #[test]
@@ -24,11 +28,22 @@ fn engine_process() {
 
 #[test]
 fn g1_g2_g3_g8_g10_local_jobs_survive_a_kill_at_every_crash_point() {
-    matrix::run(matrix::Target::Local);
+    matrix::run(Target::Local, Keep::Journal);
+}
+
+#[test]
+fn g1_g2_g3_g8_g10_local_jobs_on_sqlite_survive_a_kill_at_every_crash_point() {
+    matrix::run(Target::Local, Keep::Sqlite);
 }
 
 #[test]
 #[ignore = "needs docker"]
 fn g1_g2_g3_g8_g10_docker_jobs_survive_a_kill_at_every_crash_point() {
-    matrix::run(matrix::Target::Docker);
+    matrix::run(Target::Docker, Keep::Journal);
+}
+
+#[test]
+#[ignore = "needs docker"]
+fn g1_g2_g3_g8_g10_docker_jobs_on_sqlite_survive_a_kill_at_every_crash_point() {
+    matrix::run(Target::Docker, Keep::Sqlite);
 }

@@ -9,11 +9,10 @@ use std::time::{Duration, Instant};
 use buildit::fault::CrashPoint;
 use buildit::id::{JobId, RunId};
 use buildit::job::Stream;
-use buildit::memory::MemoryStore;
-use buildit::store::{LogStore, RunStore};
 
 use super::child::{self, Case};
 use super::pipelines::{self, Sample};
+use super::stores::{self, Keep, Kept};
 
 /// Where the jobs run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -29,19 +28,27 @@ impl Target {
     }
 }
 
+/// One column of the matrix.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    target: Target,
+    keep: Keep,
+}
+
 /// How often a run is resumed before it counts as lost.
 const MOST_RESTARTS: usize = 3;
 
 /// Kills at every crash point of every pipeline, and prints the row that the README's table shows.
-pub(crate) fn run(target: Target) {
+pub(crate) fn run(target: Target, keep: Keep) {
+    let place = Place { target, keep };
     let mut hit: BTreeMap<CrashPoint, usize> = BTreeMap::new();
     let mut resumed_in = Vec::new();
     for sample in pipelines::all(target) {
-        for (point, times) in record(target, &sample) {
+        for (point, times) in record(place, &sample) {
             // In how many pieces a log comes is up to the backend: no more than one for each job is certain.
             let certain = if point == CrashPoint::LogStored { times.min(sample.effects.len()) } else { times };
             for nth in 1..=certain {
-                if let Some(took) = kill_at(target, &sample, point, nth) {
+                if let Some(took) = kill_at(place, &sample, point, nth) {
                     *hit.entry(point).or_default() += 1;
                     resumed_in.push(took);
                 }
@@ -50,7 +57,7 @@ pub(crate) fn run(target: Target) {
     }
     resumed_in.sort();
     println!(
-        "crash matrix {target:?}: {} crash points, 0 lost, 0 doubled, log whole, nothing left; resumed in {:?} (median), {:?} (most)",
+        "crash matrix {target:?} {keep:?}: {} crash points, 0 lost, 0 doubled, log whole, nothing left; resumed in {:?} (median), {:?} (most)",
         resumed_in.len(),
         resumed_in[resumed_in.len() / 2],
         resumed_in[resumed_in.len() - 1],
@@ -62,22 +69,22 @@ pub(crate) fn run(target: Target) {
 }
 
 /// Runs the pipeline undisturbed and tells how often each crash point was reached.
-fn record(target: Target, sample: &Sample) -> Vec<(CrashPoint, usize)> {
+fn record(place: Place, sample: &Sample) -> Vec<(CrashPoint, usize)> {
     let world = World::new();
-    let status = world.child(target, sample, None);
+    let status = world.child(place, sample, None);
     assert!(status.success(), "{} undisturbed: {status}", sample.name);
-    world.check(target, sample, "undisturbed");
+    world.check(place, sample, "undisturbed");
     child::recorded(world.folder())
 }
 
 /// Kills the engine at one point, restarts it until the run has ended, checks the world, and tells how long the
 /// restart took; `None` when the run ended before the point was reached so often.
-fn kill_at(target: Target, sample: &Sample, point: CrashPoint, nth: usize) -> Option<Duration> {
+fn kill_at(place: Place, sample: &Sample, point: CrashPoint, nth: usize) -> Option<Duration> {
     let world = World::new();
     let what = format!("{} killed at {point:?} #{nth}", sample.name);
-    let status = world.child(target, sample, Some((point, nth)));
+    let status = world.child(place, sample, Some((point, nth)));
     if point == CrashPoint::LogStored && status.success() {
-        world.check(target, sample, &what);
+        world.check(place, sample, &what);
         return None;
     }
     // Which of two parallel jobs reaches a point as the n-th differs between runs, not that one does.
@@ -85,18 +92,18 @@ fn kill_at(target: Target, sample: &Sample, point: CrashPoint, nth: usize) -> Op
     let restarted = Instant::now();
     for restart in 1.. {
         assert!(restart <= MOST_RESTARTS, "{what}: not ended after {MOST_RESTARTS} restarts");
-        let status = world.child(target, sample, None);
+        let status = world.child(place, sample, None);
         if status.success() {
             break;
         }
         eprintln!("{what}: restart {restart} ended with {status}");
     }
     let took = restarted.elapsed();
-    world.check(target, sample, &what);
+    world.check(place, sample, &what);
     Some(took)
 }
 
-/// The folder of one run: journal, spool, and the file that its jobs write.
+/// The folder of one run: store, spool, and the file that its jobs write.
 struct World(tempfile::TempDir);
 
 impl World {
@@ -112,10 +119,11 @@ impl World {
         child::effects(self.folder())
     }
 
-    fn child(&self, target: Target, sample: &Sample, kill: Option<(CrashPoint, usize)>) -> ExitStatus {
+    fn child(&self, place: Place, sample: &Sample, kill: Option<(CrashPoint, usize)>) -> ExitStatus {
         let case = Case {
             folder: self.folder().to_owned(),
-            target,
+            target: place.target,
+            keep: place.keep,
             sample: sample.name.to_owned(),
             kill: kill.map(|(point, nth)| (format!("{point:?}"), nth)),
         };
@@ -128,19 +136,19 @@ impl World {
     }
 
     /// Counts: every side effect once, every log line once and in order, no remains.
-    fn check(&self, target: Target, sample: &Sample, what: &str) {
+    fn check(&self, place: Place, sample: &Sample, what: &str) {
         let noted = std::fs::read_to_string(self.effects()).unwrap_or_default();
         let mut noted: Vec<&str> = noted.lines().collect();
         noted.sort_unstable();
         assert_eq!(noted, sample.effects, "{what}: side effects");
 
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        let run = runtime.block_on(self.check_store(sample, what));
-        self.check_remains(target, run, what);
+        let run = runtime.block_on(self.check_store(place.keep, sample, what));
+        self.check_remains(place.target, run, what);
     }
 
-    async fn check_store(&self, sample: &Sample, what: &str) -> RunId {
-        let store = MemoryStore::journaled(child::journal(self.folder())).expect("the journal opens again");
+    async fn check_store(&self, keep: Keep, sample: &Sample, what: &str) -> RunId {
+        let Kept { store, .. } = stores::open(keep, self.folder()).await;
         let runs = store.runs(None, 10).await.expect("the runs are listed");
         assert_eq!(runs.len(), 1, "{what}: one run");
         let run = runs[0].id;
