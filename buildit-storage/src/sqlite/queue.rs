@@ -23,7 +23,9 @@ const MAX_LEASE: Duration = Duration::from_secs(60);
 #[async_trait]
 impl QueueStore for SqliteStore {
     async fn enqueue(&self, job: Enqueue) -> Result<(), StoreError> {
-        self.write(Add(job)).await
+        self.write(Add(job)).await?;
+        self.changed().notify_waiters();
+        Ok(())
     }
 
     async fn claim(&self, claim: Claim, now: Timestamp) -> Result<Vec<QueuedJob>, StoreError> {
@@ -42,7 +44,19 @@ impl QueueStore for SqliteStore {
     }
 
     async fn give_back(&self, run: RunId, token: FencingToken, at: Timestamp) -> Result<(), StoreError> {
-        self.write(Change { run, token, what: What::GiveBack(at) }).await
+        self.write(Change { run, token, what: What::GiveBack(at) }).await?;
+        self.changed().notify_waiters();
+        Ok(())
+    }
+
+    async fn hand_over(&self, run: RunId, token: FencingToken) -> Result<(), StoreError> {
+        self.write(Change { run, token, what: What::HandOver }).await?;
+        self.changed().notify_waiters();
+        Ok(())
+    }
+
+    async fn queue_changed(&self) {
+        self.changed().notified().await;
     }
 
     async fn dead_letters(&self) -> Result<Vec<RunId>, StoreError> {
@@ -52,7 +66,9 @@ impl QueueStore for SqliteStore {
     }
 
     async fn requeue(&self, run: RunId, at: Timestamp) -> Result<(), StoreError> {
-        self.write(Revive { run, at }).await
+        self.write(Revive { run, at }).await?;
+        self.changed().notify_waiters();
+        Ok(())
     }
 }
 
@@ -173,6 +189,7 @@ enum What {
     Renew(Timestamp),
     Complete,
     GiveBack(Timestamp),
+    HandOver,
 }
 
 #[async_trait]
@@ -196,6 +213,12 @@ impl Write for Change {
             What::Complete => {
                 let remove = sqlx::query("DELETE FROM job_queue WHERE subject = ? AND job_type = 'run'").bind(&id);
                 remove.execute(&mut *connection).await.map_err(failed)?;
+            }
+            What::HandOver => {
+                let wait = "UPDATE job_queue SET status = 'waiting', attempts = max(attempts - 1, 0),
+                         locked_by = NULL, locked_until = NULL
+                     WHERE subject = ? AND job_type = 'run' AND status = 'taken'";
+                sqlx::query(wait).bind(&id).execute(&mut *connection).await.map_err(failed)?;
             }
             What::GiveBack(at) => {
                 let entry = "SELECT place, attempts >= max_attempts FROM job_queue

@@ -9,6 +9,7 @@ use buildit::store::StoreError;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, SqliteConnection};
+use tokio::sync::Notify;
 
 use super::error::{failed, migration_failed};
 use super::session::Session;
@@ -34,6 +35,8 @@ struct Inner {
     reads: SqlitePool,
     writer: Writer,
     session: Arc<Session>,
+    /// Told when there may be something new in the queue.
+    changed: Notify,
     file: PathBuf,
 }
 
@@ -63,7 +66,8 @@ impl SqliteStore {
         let session = Arc::new(Session::begin(file).map_err(|error| StoreError::backend("sqlite", error))?);
         let reads = SqlitePoolOptions::new().max_connections(READERS);
         let reads = reads.connect_lazy_with(options.read_only(true).pragma("query_only", "on"));
-        let store = Self(Arc::new(Inner { reads, writer: Writer::start(connection), session, file: file.to_owned() }));
+        let (writer, changed) = (Writer::start(connection), Notify::new());
+        let store = Self(Arc::new(Inner { reads, writer, session, changed, file: file.to_owned() }));
         store.end_leases_of_the_dead().await?;
         Ok(store)
     }
@@ -80,6 +84,10 @@ impl SqliteStore {
 
     pub(super) fn session(&self) -> &Arc<Session> {
         &self.0.session
+    }
+
+    pub(super) fn changed(&self) -> &Notify {
+        &self.0.changed
     }
 
     pub(super) async fn write<W: Write>(&self, change: W) -> Result<W::Answer, StoreError> {

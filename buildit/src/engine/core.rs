@@ -40,6 +40,8 @@ pub(super) struct Core {
     /// Held while a run is created and joins its group, so that the two orders are one.
     pub(super) creating: tokio::sync::Mutex<()>,
     pub(super) closing: AtomicBool,
+    /// Told when `closing` is set.
+    pub(super) stopping: tokio::sync::Notify,
     runs: Mutex<HashMap<RunId, Arc<RunBus>>>,
 }
 
@@ -88,6 +90,7 @@ impl Core {
             plans: Plans::default(),
             creating: tokio::sync::Mutex::new(()),
             closing: AtomicBool::new(false),
+            stopping: tokio::sync::Notify::new(),
             runs: Mutex::default(),
         }
     }

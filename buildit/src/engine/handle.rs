@@ -13,7 +13,7 @@ use super::feed::{self, StageLog};
 use super::message::Message;
 use super::report::RunReport;
 use crate::event::{Approval, Event};
-use crate::id::{RunId, StageName};
+use crate::id::{FencingToken, RunId, StageName};
 use crate::plan::Plan;
 use crate::store::StoreError;
 
@@ -118,6 +118,11 @@ impl RunHandle {
     /// Ends the run at once: what runs is killed.
     pub fn kill(&self, reason: impl Into<String>) {
         let _ = self.bus.sender.send(Message::Kill { reason: reason.into() });
+    }
+
+    /// Proof of the lease under which it is driven.
+    pub(super) fn token(&self) -> FencingToken {
+        self.bus.token()
     }
 
     /// Waits for the end of the run, and until nothing is left of it.

@@ -72,6 +72,7 @@ mod start;
 #[cfg(test)]
 #[cfg(feature = "testing")]
 mod tests;
+mod work;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -81,14 +82,14 @@ pub use clock::SystemClock;
 pub use error::{ApproveError, BuildError, ResumeError, RunError, StartError};
 pub use feed::StageLog;
 pub use handle::RunHandle;
-pub use options::StartOptions;
+pub use options::{QueueOptions, StartOptions, WorkOptions};
 pub use report::RunReport;
 
 use self::core::Core;
 use self::message::Message;
 use crate::id::RunId;
 use crate::pipeline::Pipeline;
-use crate::store::{Store, StoreError};
+use crate::store::{Enqueue, RunRecord, Store, StoreError};
 
 /// Drives runs. Clones are one engine, with one set of limits; dropping them all stops nothing that runs.
 #[derive(Clone, Debug)]
@@ -163,10 +164,46 @@ impl Engine {
         &self.core.store
     }
 
+    /// Keeps a run and puts it into the store's queue, for any engine that [works](Self::work) on it.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] when the run is refused or cannot be kept. What is refused here would be refused by
+    /// [`start`](Self::start).
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future may have kept the run; one that is not in the queue yet is taken up by
+    /// [`resume`](Self::resume).
+    pub async fn enqueue(
+        &self,
+        pipeline: &dyn Pipeline,
+        options: StartOptions,
+        queue: QueueOptions,
+    ) -> Result<RunRecord, StartError> {
+        let QueueOptions { tenant, priority, scheduled_for, max_attempts } = queue;
+        let scheduled_for = scheduled_for.unwrap_or_else(|| self.core.clock.now());
+        let waiting = |run| Enqueue { run, tenant, priority, scheduled_for, max_attempts };
+        work::enqueue(&self.core, pipeline, options, waiting).await
+    }
+
+    /// Takes runs off the store's queue and drives them, until [`shutdown`](Self::shutdown) and all that was taken is
+    /// in other hands or at its end. Any number of engines may work on one queue: each run has one of them at a time,
+    /// and when that one stops, dies or is cut off, another goes on where it was.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future leaves the runs that it has taken to their drivers; the queue learns of their ends when their
+    /// leases are over.
+    pub async fn work(&self, options: WorkOptions) {
+        work::work(&self.core, options).await;
+    }
+
     /// Lets go of all runs without touching their jobs, and waits until that is done: another engine can take them up
     /// at once. No new run is started.
     pub async fn shutdown(&self) {
         self.core.closing.store(true, Ordering::Release);
+        self.core.stopping.notify_waiters();
         let runs: Vec<_> = self.core.runs().values().cloned().collect();
         for bus in &runs {
             let _ = bus.sender.send(Message::HandOver);

@@ -1,8 +1,12 @@
 //! How a run is started.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
-use crate::id::{Digest, ExecutorName};
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::id::{Digest, ExecutorName, TenantId};
 use crate::pipeline::{ExpandLimits, RunContext};
 
 /// How a run is started.
@@ -46,5 +50,39 @@ impl StartOptions {
     pub fn max_parallel(mut self, jobs: NonZeroU32) -> Self {
         self.max_parallel = Some(jobs);
         self
+    }
+}
+
+/// How a run waits in the queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueOptions {
+    /// Whose it is; the nil id without, for who has no tenants.
+    pub tenant: TenantId,
+    /// Higher goes first; 0 without.
+    pub priority: i32,
+    /// Not before this; at once without.
+    pub scheduled_for: Option<Timestamp>,
+    /// How often it may be taken before it is a dead letter: engines that die of it or cannot drive it. 5 without.
+    pub max_attempts: u32,
+}
+
+impl Default for QueueOptions {
+    fn default() -> Self {
+        Self { tenant: Uuid::nil().into(), priority: 0, scheduled_for: None, max_attempts: 5 }
+    }
+}
+
+/// How an engine works on the queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkOptions {
+    /// How many runs it drives at once; 64 without. Jobs have limits of their own.
+    pub runs: usize,
+    /// How often it looks when nothing tells it that there is something new; 1 s without.
+    pub look: Duration,
+}
+
+impl Default for WorkOptions {
+    fn default() -> Self {
+        Self { runs: 64, look: Duration::from_secs(1) }
     }
 }

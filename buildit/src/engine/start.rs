@@ -28,16 +28,24 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::executor::JobContext;
 use crate::id::{ExecutorName, JobId, RunId};
 use crate::pipeline::{ConcurrencySpec, Pipeline, PipelineSpec, RunContext};
+use crate::plan::Plan;
 use crate::run::{Run, RunInfo};
+use crate::secret::Masker;
 use crate::store::{NewRun, RunRecord};
 use crate::variables::{NoStages, Scope, resolve_plain};
 
-/// Starts a run: everything that can be refused is refused before anything is kept.
-pub(super) async fn start(
-    core: &Arc<Core>,
-    pipeline: &dyn Pipeline,
-    options: StartOptions,
-) -> Result<RunHandle, StartError> {
+/// A run that nothing speaks against.
+pub(super) struct Checked {
+    plan: Plan,
+    placement: Placement,
+    secrets: RunSecrets,
+    masker: Arc<Masker>,
+    /// What is to be kept.
+    pub(super) new: NewRun,
+}
+
+/// Finds everything that speaks against a run, before anything of it is kept.
+pub(super) async fn check(core: &Core, pipeline: &dyn Pipeline, options: StartOptions) -> Result<Checked, StartError> {
     if core.is_closing() {
         return Err(StartError::ShuttingDown);
     }
@@ -76,13 +84,24 @@ pub(super) async fn start(
     let new = NewRun {
         id,
         plan: Arc::clone(spec),
-        context: Arc::clone(&context),
+        context,
         source: options.source,
         created_at: core.clock.now(),
         group,
         executor: options.executor,
         max_parallel: options.max_parallel.or(core.max_parallel),
     };
+    Ok(Checked { plan, placement, secrets, masker, new })
+}
+
+/// Starts a run: everything that can be refused is refused before anything is kept.
+pub(super) async fn start(
+    core: &Arc<Core>,
+    pipeline: &dyn Pipeline,
+    options: StartOptions,
+) -> Result<RunHandle, StartError> {
+    let Checked { plan, placement, secrets, masker, new } = check(core, pipeline, options).await?;
+    let (id, context) = (new.id, Arc::clone(&new.context));
     let claim = core.claims.claim(id).await;
     let creating = core.creating.lock().await;
     let record = core.store.create_run(new).await?;

@@ -19,6 +19,7 @@ use crate::store::RunStore;
 use crate::testing::{Act, Death, KillAt, Script, ScriptedExecutor, SimulatedClock};
 
 mod turns;
+mod work;
 
 fn clock() -> Arc<SimulatedClock> {
     Arc::new(SimulatedClock::new("2026-01-01T00:00:00Z".parse().unwrap()))

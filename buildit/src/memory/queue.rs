@@ -15,6 +15,7 @@ pub(super) enum QueueChange {
     Added(Enqueue),
     Taken { run: RunId },
     GivenBack { run: RunId, at: Timestamp },
+    HandedOver { run: RunId },
     Died { run: RunId },
     Revived { run: RunId, at: Timestamp },
     Removed { run: RunId },
@@ -110,6 +111,11 @@ impl Queue {
             QueueChange::GivenBack { run, at } => {
                 if let Some(entry) = self.entries.get_mut(&run) {
                     entry.scheduled_for = at;
+                }
+            }
+            QueueChange::HandedOver { run } => {
+                if let Some(entry) = self.entries.get_mut(&run) {
+                    entry.taken = entry.taken.saturating_sub(1);
                 }
             }
             QueueChange::Died { run } => {

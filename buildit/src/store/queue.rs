@@ -54,6 +54,20 @@ pub trait QueueStore: Debug + Send + Sync + 'static {
     /// [`StoreError::Fenced`] when another has taken the run since.
     async fn give_back(&self, run: RunId, token: FencingToken, at: Timestamp) -> Result<(), StoreError>;
 
+    /// Ends the lease and gives the run back, to be taken at once, as if it had not been taken: its engine stops, and
+    /// the run is not to blame.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Fenced`] when another has taken the run since.
+    async fn hand_over(&self, run: RunId, token: FencingToken) -> Result<(), StoreError>;
+
+    /// Waits until there may be something to take that was not there before. It is a hint, which may come for nothing
+    /// or not at all: whoever waits also looks from time to time.
+    async fn queue_changed(&self) {
+        std::future::pending().await
+    }
+
     /// The runs that nobody will take any more, in the order in which they died.
     ///
     /// # Errors

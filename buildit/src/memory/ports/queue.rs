@@ -88,6 +88,15 @@ impl QueueStore for MemoryStore {
         })
     }
 
+    async fn hand_over(&self, run: RunId, token: FencingToken) -> Result<(), StoreError> {
+        let mut journaled = self.queue_locked();
+        let kept = self.kept(run)?;
+        kept.fenced(token, || {
+            journaled.change(vec![QueueChange::HandedOver { run }])?;
+            kept.with_state(|state| state.set_lease(token, None))
+        })
+    }
+
     async fn dead_letters(&self) -> Result<Vec<RunId>, StoreError> {
         Ok(self.queue_locked().queue.dead_letters())
     }

@@ -28,6 +28,7 @@ pub(super) fn clauses() -> Vec<Clause<dyn Store>> {
         a_completed_run_is_gone,
         a_run_that_is_given_back_waits_for_its_time,
         a_run_that_is_given_back_too_often_is_a_dead_letter,
+        a_run_that_is_handed_over_is_taken_at_once_and_never_dies_of_it,
         a_run_whose_leases_end_too_often_is_a_dead_letter,
         a_dead_letter_can_be_queued_again,
         a_stale_claim_changes_nothing,
@@ -199,6 +200,21 @@ async fn a_run_that_is_given_back_too_often_is_a_dead_letter(store: Arc<dyn Stor
     ensure_eq!(store.dead_letters().await?, [run], "the dead letters");
     store.enqueue(waiting(run)).await?;
     takes_nothing(&store, 1000, "when a dead letter is queued").await
+}
+
+async fn a_run_that_is_handed_over_is_taken_at_once_and_never_dies_of_it(store: Arc<dyn Store>) -> Result<(), Broken> {
+    let run = queued(&store).await?;
+    for turn in 0..5 {
+        let job = take(&store, "one", turn).await?;
+        ensure_eq!((job.run, job.attempt), (run, 1), format!("what is taken in turn {turn}"));
+        store.hand_over(run, job.token).await?;
+    }
+    let held = take(&store, "two", 5).await?;
+    let new = take(&store, "three", 100).await?;
+    ensure_refused!(store.hand_over(run, held.token).await, StoreError::Fenced, "handing over what another has taken");
+    store.complete(run, new.token).await?;
+    ensure_eq!(store.dead_letters().await?, [], "the dead letters");
+    Ok(())
 }
 
 async fn a_run_whose_leases_end_too_often_is_a_dead_letter(store: Arc<dyn Store>) -> Result<(), Broken> {

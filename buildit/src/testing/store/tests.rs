@@ -87,6 +87,7 @@ enum Fault {
     NeverRenews,
     NeverCompletes,
     BackAtOnce,
+    CountsHandOvers,
     NeverDies,
     StaysDead,
     WrongAddress,
@@ -152,6 +153,7 @@ const REJECTED: &[(Fault, &[&str])] = &[
     (Fault::NeverRenews, &["a_renewed_claim_is_not_taken_again"]),
     (Fault::NeverCompletes, &["a_completed_run_is_gone"]),
     (Fault::BackAtOnce, &["a_run_that_is_given_back_waits_for_its_time"]),
+    (Fault::CountsHandOvers, &["a_run_that_is_handed_over_is_taken_at_once_and_never_dies_of_it"]),
     (
         Fault::NeverDies,
         &["a_run_that_is_given_back_too_often_is_a_dead_letter", "a_run_whose_leases_end_too_often_is_a_dead_letter"],
@@ -452,6 +454,13 @@ impl QueueStore for Broken {
     async fn give_back(&self, run: RunId, token: FencingToken, at: Timestamp) -> Result<(), StoreError> {
         let at = if self.has(Fault::BackAtOnce) { Timestamp::MIN } else { at };
         self.inner.give_back(run, self.token(token), at).await
+    }
+
+    async fn hand_over(&self, run: RunId, token: FencingToken) -> Result<(), StoreError> {
+        if self.has(Fault::CountsHandOvers) {
+            return self.inner.give_back(run, self.token(token), Timestamp::MIN).await;
+        }
+        self.inner.hand_over(run, self.token(token)).await
     }
 
     async fn dead_letters(&self) -> Result<Vec<RunId>, StoreError> {
