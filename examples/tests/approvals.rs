@@ -41,6 +41,22 @@ fn a_stage_that_will_not_run_needs_no_approval() {
 }
 
 #[test]
+fn a_stage_that_runs_only_after_a_failure_may_ask_too() {
+    let project = Project::new(
+        r#"
+        pipeline "p"
+        stage "check" { run "exit 1" }
+        stage "roll-back" { needs "check"; when "failure()"; approval; run "echo rolled back" }
+        "#,
+    );
+    let done = project.json(&[]).exits(2);
+    assert_eq!(done.objects()[0]["code"], "approval-needed");
+    assert_eq!(project.json(&["--approve", "roll-back"]).exits(1).log("roll-back"), ["rolled back"]);
+    // It is not asked for.
+    project.json(&["--stage", "check"]).exits(1);
+}
+
+#[test]
 fn fields_are_filled_in() {
     let asks =
         ASKS.replace("message", "field \"note\" required=#true; message").replace("approval.by", "approval.note");

@@ -65,6 +65,7 @@ fn lines<'a>(plan: &'a Plan, context: &RunContext) -> Result<Vec<Line<'a>>, Fail
         let (decision, reason) = match &forecast {
             Forecast::Runs => ("run", None),
             Forecast::Skipped(reason) => ("skip", Some(reason.to_string())),
+            Forecast::AfterFailure => ("undecided", Some("only if a stage before it fails".to_owned())),
             Forecast::Undecided => ("undecided", Some("its condition looks at other stages".to_owned())),
         };
         Line::Stage {
