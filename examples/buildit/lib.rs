@@ -30,7 +30,10 @@ pub fn main() -> ExitCode {
     let exit = commands::dispatch(args::Cli::parse().command, look).unwrap_or_else(|failure| {
         if let Failure::Refused(error) | Failure::Backend(error) = &failure {
             let theme = look.stderr();
-            Out::stderr().line(&format!("{}{error:#}", theme.shape(Mark::Failed)));
+            // It may quote what a file says, or what another program said in several lines.
+            let text = format!("{error:#}");
+            let lines: Vec<_> = text.lines().map(text::clean).collect();
+            Out::stderr().line(&format!("{}{}", theme.shape(Mark::Failed), lines.join("\n")));
         }
         failure.exit()
     });

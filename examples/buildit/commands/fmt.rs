@@ -10,6 +10,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::look::Look;
 use crate::out::Out;
 use crate::pipelines;
+use crate::text::clean;
 
 pub(crate) fn fmt(args: FmtArgs, look: Look) -> Outcome {
     let mut exit = Exit::Succeeded;
@@ -19,7 +20,7 @@ pub(crate) fn fmt(args: FmtArgs, look: Look) -> Outcome {
             Ok(exit) => exit,
             Err(failure) => {
                 if let Failure::Refused(error) | Failure::Backend(error) = &failure {
-                    Out::stderr().line(&format!("{}: {error:#}", file.display()));
+                    Out::stderr().line(&clean(&format!("{}: {error:#}", file.display())));
                 }
                 failure.exit()
             }
@@ -42,11 +43,11 @@ fn one(file: &Path, check: bool, look: Look) -> Outcome {
         return Ok(Exit::Succeeded);
     }
     if check {
-        Out::stdout().line(&name);
+        Out::stdout().line(&clean(&name));
         return Ok(Exit::Failed);
     }
     replace(file, &formatted).map_err(Failure::refused)?;
-    Out::stdout().line(&name);
+    Out::stdout().line(&clean(&name));
     Ok(Exit::Succeeded)
 }
 

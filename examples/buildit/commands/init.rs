@@ -13,6 +13,7 @@ use crate::look::Look;
 use crate::out::Out;
 use crate::report::Mark;
 use crate::source;
+use crate::text::clean;
 
 pub(crate) fn init(args: &InitArgs, look: Look) -> Outcome {
     let folder = args
@@ -37,7 +38,12 @@ pub(crate) fn init(args: &InitArgs, look: Look) -> Outcome {
     let stages: Vec<&str> = draft.stages.iter().map(|stage| stage.name.as_str()).collect();
     let mut out = Out::stdout();
     let theme = look.stdout();
-    out.line(&format!("{}{} from {found}: {}", theme.shape(Mark::Succeeded), file.display(), stages.join(", ")));
+    out.line(&format!(
+        "{}{} from {found}: {}",
+        theme.shape(Mark::Succeeded),
+        clean(&file.display().to_string()),
+        stages.join(", ")
+    ));
     out.line(&format!("  {}", theme.faint("next: buildit run")));
     Ok(Exit::Succeeded)
 }

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use super::Answers;
 use crate::out::Out;
 use crate::report::{Mark, Theme};
-use crate::text::{Keep, sanitize, width, wrap};
+use crate::text::{clean, width, wrap};
 
 /// A question that is on the terminal. Dropping it takes the question back.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ pub(crate) fn ask(stage: &str, message: &str, fields: &[ApprovalField], answers:
         .collect();
     // What is asked when a pipeline says nothing is said already.
     if message != format!("Approve `{stage}`?") {
-        title.extend(indented(&sanitize(message, Keep::Nothing), columns));
+        title.extend(indented(&clean(message), columns));
     }
     let title = title.join("\n");
     let (fields, answers, lines) = (fields.to_vec(), answers.clone(), typed());
@@ -143,16 +143,17 @@ const ANSWER: usize = 20;
 
 /// Asks for a field until the answer is allowed.
 async fn fill_in(field: &ApprovalField, default: Option<&str>, person: &mut Person<'_>) -> Option<String> {
-    let described = field.description.as_ref().map(|text| sanitize(text, Keep::Nothing)).unwrap_or_default();
+    let described = field.description.as_ref().map(|text| clean(text)).unwrap_or_default();
     let mut hint = if described.is_empty() { String::new() } else { format!(", {described}") };
-    let choices = if field.choices.is_empty() { String::new() } else { format!(" ({})", field.choices.join(", ")) };
-    let shown = default.map(|default| format!(" [{default}]")).unwrap_or_default();
-    if width(&format!("  {}{hint}{choices}{shown}: ", field.name)) + ANSWER > person.columns {
+    let choices =
+        if field.choices.is_empty() { String::new() } else { format!(" ({})", clean(&field.choices.join(", "))) };
+    let preset = default.map(|default| format!(" [{}]", clean(default))).unwrap_or_default();
+    if width(&format!("  {}{hint}{choices}{preset}: ", field.name)) + ANSWER > person.columns {
         indented(&described, person.columns).for_each(|line| person.out.line(&line));
         hint.clear();
     }
     loop {
-        let answer = person.answer(&format!("  {}{hint}{choices}{shown}: ", field.name)).await?;
+        let answer = person.answer(&format!("  {}{hint}{choices}{preset}: ", field.name)).await?;
         let value = if answer.is_empty() { default.unwrap_or_default() } else { &answer };
         if field.required && value.is_empty() {
             person.out.line("  it must not be empty");
