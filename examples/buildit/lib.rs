@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure, Outcome};
 use crate::out::Out;
 use crate::report::Mark;
 
@@ -27,7 +27,21 @@ use crate::report::Mark;
 #[must_use]
 pub fn main() -> ExitCode {
     let look = look::Look::of_process();
-    let exit = commands::dispatch(args::Cli::parse().command, look).unwrap_or_else(|failure| {
+    let exit = match args::Cli::try_parse() {
+        Ok(cli) => done(commands::dispatch(cli.command, look), look),
+        // Help and the version are answers, too.
+        Err(answer) => {
+            let exit = if answer.use_stderr() { Exit::Refused } else { Exit::Succeeded };
+            out::note(out::STDOUT, answer.print());
+            exit
+        }
+    };
+    written(exit, look).into()
+}
+
+/// How a command ended, once it was told why.
+fn done(outcome: Outcome, look: look::Look) -> Exit {
+    outcome.unwrap_or_else(|failure| {
         if let Failure::Refused(error) | Failure::Backend(error) = &failure {
             let theme = look.stderr();
             // It may quote what a file says, or what another program said in several lines.
@@ -36,6 +50,12 @@ pub fn main() -> ExitCode {
             Out::stderr().line(&format!("{}{}", theme.shape(Mark::Failed), lines.join("\n")));
         }
         failure.exit()
-    });
-    exit.into()
+    })
+}
+
+/// The exit code when what was printed may not have arrived: who reads it must not take a part for the whole.
+fn written(exit: Exit, look: look::Look) -> Exit {
+    let Some(lost) = out::lost() else { return exit };
+    Out::stderr().line(&format!("{}{lost}", look.stderr().shape(Mark::Failed)));
+    if exit == Exit::Succeeded { Exit::Backend } else { exit }
 }
