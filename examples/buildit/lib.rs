@@ -14,6 +14,7 @@ mod report;
 mod session;
 mod source;
 mod text;
+mod whole;
 
 use std::process::ExitCode;
 
