@@ -68,6 +68,17 @@ fn fields_are_filled_in() {
 }
 
 #[test]
+fn a_field_that_nobody_asks_for_is_refused() {
+    let asks = ASKS.replace("message", "field \"note\"; field \"speed\"; message");
+    let done = Project::new(&asks).json(&["--approve-all", "--approve-field", "bogus=1"]).exits(2);
+    let told = &done.objects()[0];
+    assert_eq!((&told["code"], &told["help"]), (&"unknown-field".into(), &"the fields are note and speed".into()));
+    let plain = Project::new("pipeline \"p\"\nstage \"a\" { run \"true\" }");
+    let done = plain.buildit(&["run", "--approve-field", "bogus=1"]).exits(2);
+    assert!(done.stderr.contains("`bogus`") && done.stderr.contains("no stage asks for a field"), "{}", done.stderr);
+}
+
+#[test]
 fn a_run_that_goes_on_is_refused_as_one_that_starts_is() {
     let project = Project::new(
         r##"

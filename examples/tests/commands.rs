@@ -17,6 +17,8 @@ fn validate_tells_all_files() {
     let done = project.buildit(&["validate", "--output", "json", "bad.kdl"]).exits(2);
     insta::assert_snapshot!("validate_json", done.stdout);
     project.buildit(&["validate", "missing.kdl"]).exits(2);
+    let done = project.buildit(&["validate", "."]).exits(2);
+    assert!(done.stderr.contains("`.` is a folder"), "{}", done.stderr);
 }
 
 #[test]

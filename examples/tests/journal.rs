@@ -156,6 +156,20 @@ fn processes(project: &Project) -> usize {
 }
 
 #[test]
+fn a_state_folder_that_cannot_be_made_is_named() {
+    let project = Project::new("pipeline \"p\"\nstage \"a\" { run \"true\" }");
+    let home = project.path().join(".buildit.kdl");
+    for args in [["run"].as_slice(), &["run", "--journal", "journal"]] {
+        let mut command = project.command(args);
+        let done = Done::of(command.env_remove("XDG_STATE_HOME").env("HOME", &home).output().unwrap()).exits(3);
+        let folder = home.join(".local/state/buildit");
+        assert!(done.stderr.contains(folder.to_str().unwrap()), "{}", done.stderr);
+        assert!(done.stderr.contains("set XDG_STATE_HOME") && !done.stderr.contains("journal"), "{}", done.stderr);
+        assert!(!done.stderr.contains("started"), "{}", done.stderr);
+    }
+}
+
+#[test]
 fn runs_of_one_journal_are_numbered() {
     let project = Project::new("pipeline \"p\"\nstage \"a\" { run \"true\" }");
     let number = || project.json(&["--journal", "journal"]).exits(0).of_type("run_started")[0]["number"].clone();

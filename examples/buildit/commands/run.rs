@@ -10,7 +10,7 @@ use buildit::memory::MemoryStore;
 use buildit::pipeline::{PipelineError, RunContext};
 use buildit::plan::Plan;
 use buildit::run::forecast;
-use buildit::store::{RunRecord, RunStore, StoreError};
+use buildit::store::{RunRecord, RunStore};
 use buildit_executors::source::Source;
 
 use super::shell::open_shells;
@@ -41,10 +41,7 @@ pub(crate) async fn run(args: RunArgs, look: Look) -> Outcome {
         look,
         output,
     });
-    let keep = Keep::open(session.args.journal.as_deref(), &session.state).map_err(|error| match error {
-        StoreError::InUse { .. } => Failure::refused(error),
-        other => Failure::backend(other),
-    })?;
+    let keep = Keep::open(session.args.journal.as_deref(), &session.state)?;
     let begun = Arc::clone(&session).begin(keep.store.clone());
     match unless_signalled(&mut signals, begun).await? {
         None => Ok(session.broken_off()),
@@ -201,7 +198,7 @@ impl Session {
 
     fn check_approvals(&self, compiled: &Compiled, context: &RunContext) -> Result<(), Failure> {
         let spec = compiled.plan.spec();
-        if spec.stages.iter().all(|stage| stage.approval.is_none()) && self.args.approve.is_empty() {
+        if spec.stages.iter().all(|stage| stage.approval.is_none()) && self.answers.is_empty() {
             return Ok(());
         }
         let may_run = may_run(&compiled.plan, context)?;
