@@ -68,7 +68,8 @@ impl Answers {
         if findings.is_empty() { Ok(()) } else { Err(Diagnostics(findings)) }
     }
 
-    fn unknown(&self, plan: &PipelineSpec) -> Vec<Diagnostic> {
+    /// Names that are no stage that asks, or no field.
+    pub(crate) fn unknown(&self, plan: &PipelineSpec) -> Vec<Diagnostic> {
         let mut findings = Vec::new();
         for name in &self.stages {
             let meant = |stage: &&std::sync::Arc<StageSpec>| stage.name == **name || *stage.written_name() == **name;
