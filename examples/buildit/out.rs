@@ -1,11 +1,39 @@
 //! Standard output and error, written so that a reader who leaves (`buildit graph | head`) ends nothing: a run goes
-//! on, and its exit code still tells how it ended.
+//! on, and its exit code still tells how it ended. What cannot be written for any other reason is lost, and that is told.
 
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
+use std::sync::OnceLock;
+
+/// What of a stream could not be written, for the first that this happened to. There is one of each in a process,
+/// however many write to them.
+static LOST: OnceLock<(&str, io::Error)> = OnceLock::new();
+
+/// Which output was lost, and why, if any was.
+pub(crate) fn lost() -> Option<String> {
+    LOST.get().map(|(stream, error)| format!("cannot write to {stream}: {error}"))
+}
+
+/// Takes note of how it went to write to a stream of the process.
+pub(crate) fn note(stream: &'static str, written: io::Result<()>) {
+    // Who closed the pipe wanted no more.
+    if let Err(error) = written
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        let _ = LOST.set((stream, error));
+    }
+}
+
+/// The name of standard output, for messages.
+pub(crate) const STDOUT: &str = "standard output";
+
+/// The name of standard error.
+const STDERR: &str = "standard error";
 
 /// A stream to a person or a script.
 pub(crate) struct Out {
     stream: Box<dyn Write + Send>,
+    /// What it is called, if it is the process's own.
+    name: Option<&'static str>,
     gone: bool,
 }
 
@@ -18,25 +46,27 @@ impl std::fmt::Debug for Out {
 impl Out {
     /// Standard output: results.
     pub(crate) fn stdout() -> Self {
-        Self::new(io::stdout())
+        Self { name: Some(STDOUT), ..Self::new(io::stdout()) }
     }
 
     /// Standard error: diagnostics and progress.
     pub(crate) fn stderr() -> Self {
-        Self::new(io::stderr())
+        Self { name: Some(STDERR), ..Self::new(io::stderr()) }
     }
 
     /// Anything else.
     pub(crate) fn new(stream: impl Write + Send + 'static) -> Self {
-        Self { stream: Box::new(stream), gone: false }
+        Self { stream: Box::new(stream), name: None, gone: false }
     }
 
     /// Writes the text and flushes it: who follows a run wants each line when it comes.
     pub(crate) fn text(&mut self, text: &str) {
         if !self.gone {
             let written = self.stream.write_all(text.as_bytes()).and_then(|()| self.stream.flush());
-            // Whatever the reason, nobody reads this any more, and there is nowhere else to say so.
             self.gone = written.is_err();
+            if let Some(name) = self.name {
+                note(name, written);
+            }
         }
     }
 

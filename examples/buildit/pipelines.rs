@@ -33,14 +33,18 @@ pub(crate) struct Compiled {
     pub(crate) file: String,
 }
 
-/// Reads a pipeline and tells all that is wrong with it, warnings too. What it includes lies in the source tree
-/// around it.
+/// Reads a pipeline and tells its errors. What it includes lies in the source tree around it.
+pub(crate) fn read(file: &Path, teller: Teller) -> Result<KdlPipeline, Failure> {
+    config::load(file, source::around(file), &Options::default()).map_err(|invalid| {
+        teller.tell(&invalid.diagnostics, &invalid.sources, &file.display().to_string());
+        Failure::Told
+    })
+}
+
+/// Reads a pipeline and tells all that is wrong with it, warnings too.
 pub(crate) fn compile(file: &Path, teller: Teller) -> Result<Compiled, Failure> {
     let name = file.display().to_string();
-    let pipeline = config::load(file, source::around(file), &Options::default()).map_err(|invalid| {
-        teller.tell(&invalid.diagnostics, &invalid.sources, &name);
-        Failure::Told
-    })?;
+    let pipeline = read(file, teller)?;
     let plan = Plan::compile(pipeline.spec(), ExpandLimits::default()).map_err(|found| {
         let mut all = pipeline.warnings().clone();
         all.0.extend(found.0);

@@ -41,6 +41,22 @@ fn a_stage_that_will_not_run_needs_no_approval() {
 }
 
 #[test]
+fn a_stage_that_runs_only_after_a_failure_may_ask_too() {
+    let project = Project::new(
+        r#"
+        pipeline "p"
+        stage "check" { run "exit 1" }
+        stage "roll-back" { needs "check"; when "failure()"; approval; run "echo rolled back" }
+        "#,
+    );
+    let done = project.json(&[]).exits(2);
+    assert_eq!(done.objects()[0]["code"], "approval-needed");
+    assert_eq!(project.json(&["--approve", "roll-back"]).exits(1).log("roll-back"), ["rolled back"]);
+    // It is not asked for.
+    project.json(&["--stage", "check"]).exits(1);
+}
+
+#[test]
 fn fields_are_filled_in() {
     let asks =
         ASKS.replace("message", "field \"note\" required=#true; message").replace("approval.by", "approval.note");
@@ -49,6 +65,17 @@ fn fields_are_filled_in() {
     assert_eq!(done.objects()[0]["code"], "approval-field-missing");
     let done = project.json(&["--approve-all", "--approve-field", "note=it's time"]).exits(0);
     assert_eq!(done.log("ship"), ["by it's time"]);
+}
+
+#[test]
+fn a_field_that_nobody_asks_for_is_refused() {
+    let asks = ASKS.replace("message", "field \"note\"; field \"speed\"; message");
+    let done = Project::new(&asks).json(&["--approve-all", "--approve-field", "bogus=1"]).exits(2);
+    let told = &done.objects()[0];
+    assert_eq!((&told["code"], &told["help"]), (&"unknown-field".into(), &"the fields are note and speed".into()));
+    let plain = Project::new("pipeline \"p\"\nstage \"a\" { run \"true\" }");
+    let done = plain.buildit(&["run", "--approve-field", "bogus=1"]).exits(2);
+    assert!(done.stderr.contains("`bogus`") && done.stderr.contains("no stage asks for a field"), "{}", done.stderr);
 }
 
 #[test]

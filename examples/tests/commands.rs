@@ -17,6 +17,8 @@ fn validate_tells_all_files() {
     let done = project.buildit(&["validate", "--output", "json", "bad.kdl"]).exits(2);
     insta::assert_snapshot!("validate_json", done.stdout);
     project.buildit(&["validate", "missing.kdl"]).exits(2);
+    let done = project.buildit(&["validate", "."]).exits(2);
+    assert!(done.stderr.contains("`.` is a folder"), "{}", done.stderr);
 }
 
 #[test]
@@ -80,6 +82,68 @@ fn init_knows_the_branch_of_a_worktree() {
     let done = project.buildit(&["init", "linked"]);
     assert_eq!(done.code, 0, "{}", done.stderr);
     assert!(project.read("linked/.buildit.kdl").contains("\"trunk\""), "{}", project.read("linked/.buildit.kdl"));
+}
+
+#[test]
+fn init_takes_nothing_that_git_ignores() {
+    let project = Project::new("");
+    project.write(".gitignore", "Cargo.lock\npackage-lock.json\nMakefile\n");
+    project.write("Cargo.toml", "[package]\nname = \"p\"\n");
+    project.write("Cargo.lock", "");
+    project.write("package.json", "{ \"scripts\": { \"build\": \"true\" } }");
+    project.write("package-lock.json", "{}");
+    project.write("made/Makefile", "test:\n\ttrue\n");
+    project.write("made/x", "");
+    project.buildit(&["init", "--force"]).exits(0);
+    let text = project.read(".buildit.kdl");
+    assert!(text.contains("cargo test") && !text.contains("--locked"), "{text}");
+    assert!(text.contains("npm install") && !text.contains("npm ci"), "{text}");
+    let done = project.buildit(&["init", "made"]).exits(0);
+    assert!(done.stdout.contains("nothing that it knows"), "{}", done.stdout);
+    // What is tracked is part of the source, ignored or not.
+    project.git(&["add", "--force", "Cargo.lock", "package-lock.json"]);
+    project.buildit(&["init", "--force"]).exits(0);
+    let text = project.read(".buildit.kdl");
+    assert!(text.contains("--locked") && text.contains("npm ci"), "{text}");
+}
+
+#[test]
+fn init_keeps_the_names_of_the_folder_and_the_branch() {
+    let project = Project::new(GOOD);
+    let name = "i3 \"x${git.sha}";
+    let branch = "!b${git.sha}";
+    std::fs::create_dir(project.path().join(name)).unwrap();
+    project.git(&["symbolic-ref", "HEAD", &format!("refs/heads/{branch}")]);
+    project.buildit(&["init", name]).exits(0);
+    let file = format!("{name}/.buildit.kdl");
+    let done = project.buildit(&["plan", &file, "--event", "push"]).exits(0);
+    assert!(done.stdout.starts_with(&format!("{name}  ")), "{}", done.stdout);
+    assert!(done.stdout.contains("on \"push\" starts it"), "{}", done.stdout);
+    assert!(!project.buildit(&["plan", &file, "--event", "push", "--branch", "b"]).stdout.contains(" starts it"));
+}
+
+#[test]
+fn init_leaves_nothing_that_is_half_written() {
+    let project = Project::new("");
+    std::fs::remove_file(project.path().join(".buildit.kdl")).unwrap();
+    let before = common::files(project.path());
+    // No file may grow: as a full disk, and no device has to be filled for it.
+    let full = |args: &[&str]| {
+        let inner = project.command(args);
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", "ulimit -f 0; trap '' XFSZ; exec \"$@\"", "sh"]).arg(inner.get_program());
+        command.args(inner.get_args()).current_dir(project.path());
+        common::Done::of(command.output().unwrap())
+    };
+    full(&["init"]).exits(2);
+    assert_eq!(common::files(project.path()), before);
+    project.buildit(&["init"]).exits(0);
+    let text = project.read(".buildit.kdl");
+    full(&["init", "--force"]).exits(2);
+    assert_eq!(project.read(".buildit.kdl"), text);
+    project.write("another", "");
+    let who = |file: &str| std::fs::metadata(project.path().join(file)).unwrap().permissions();
+    assert_eq!(who(".buildit.kdl"), who("another"));
 }
 
 #[test]

@@ -40,12 +40,13 @@ fn g2_a_run_goes_on_after_kill_9() {
     child.kill().unwrap();
     child.wait().unwrap();
 
-    // The pipeline is kept with the run: that the file changes meanwhile changes nothing.
-    project.write(".buildit.kdl", "pipeline \"another\"\nstage \"x\" { run \"false\" }");
+    // The pipeline is kept with the run: that the file changes meanwhile changes nothing, and that is said.
+    project.write(".buildit.kdl", "pipeline \"p\"\nstage \"x\" { run \"false\" }");
     let child = project.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     // Opening it waits for the job, which has been there all the time.
     fs::write(&go, "42\n").unwrap();
     let done = Done::of(child.wait_with_output().unwrap()).exits(0);
+    assert!(done.stderr.contains("resuming run #1 of `p`") && done.stderr.contains("has changed"), "{}", done.stderr);
     assert_eq!(fs::read_to_string(&effects).unwrap(), "before\nduring\nafter 42\n", "each happened once (G1)");
     assert_eq!(done.log("during"), ["one", "got 42"], "the log is whole (G3)");
     let seqs: Vec<_> = done.objects().iter().map(|object| object["seq"].as_u64().unwrap()).collect();
@@ -54,7 +55,49 @@ fn g2_a_run_goes_on_after_kill_9() {
 
     // Nothing is open any more, so that the next one is a run of its own.
     let next = project.json(&["--journal", journal.to_str().unwrap()]).exits(1);
-    assert_eq!(next.of_type("run_started")[0]["pipeline"], "another");
+    assert_eq!(next.of_type("run_started")[0]["stages"][0], "x");
+    assert!(!next.stderr.contains("resuming"), "{}", next.stderr);
+}
+
+#[test]
+fn what_was_asked_for_and_is_not_done_is_told() {
+    let project = Project::new("pipeline \"hello\"\nstage \"x\" { run \"echo hello\" }");
+    project.write("j.kdl", "pipeline \"j\"\nstage \"a\" { run #\"echo $$ > \"$STARTED\"; read -r x < \"$GO\"\"# }");
+    let go = project.pipe("go");
+    project.pipe("started");
+    let (mut child, _) =
+        waiting(&project, &["j.kdl", "--journal", "journal", "--env", &format!("GO={}", go.display())]);
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    // Another pipeline is refused, and so is a file that is not there; the run stays as it is.
+    let done = project.json(&["--journal", "journal"]).exits(2);
+    let told = &done.objects()[0];
+    assert_eq!(told["code"], "another-run-open", "{told}");
+    assert!(told["message"].as_str().unwrap().contains("run #1 of `j`"), "{told}");
+    assert!(told["help"].as_str().unwrap().contains("`buildit run j.kdl --journal journal` finishes it"), "{told}");
+    let done = project.buildit(&["run", "--journal", "journal"]).exits(2);
+    assert!(done.stderr.contains("run #1 of `j`") && !done.stderr.contains("resuming"), "{}", done.stderr);
+    project.buildit(&["run", "nope.kdl", "--journal", "journal", "--param", "nope=1"]).exits(2);
+    project.buildit(&["run", "j.kdl", "--journal", "journal", "--approve", "nope"]).exits(2);
+
+    for output in ["plain", "json", "human"] {
+        let args = ["run", "j.kdl", "--journal", "journal", "--param", "nope=1", "--output", output];
+        let child = project.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        if output == "human" {
+            fs::write(&go, "go\n").unwrap();
+            let done = Done::of(child.wait_with_output().unwrap()).exits(0);
+            assert!(done.stderr.contains("options such as --param"), "{}", done.stderr);
+        } else {
+            let mut child = child;
+            let mut line = String::new();
+            std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stderr.take().unwrap()), &mut line).unwrap();
+            child.kill().unwrap();
+            child.wait().unwrap();
+            assert!(line.starts_with("buildit: resuming run #1 of `j`") && !line.contains("changed"), "{line}");
+        }
+    }
+    assert_eq!(project.json(&["--journal", "journal"]).exits(0).log("x"), ["hello"]);
 }
 
 #[test]
@@ -153,6 +196,20 @@ fn processes(project: &Project) -> usize {
     let scripts = lines.filter(|line| String::from_utf8_lossy(line).contains(&format!("{state}/buildit/jobs")));
     // The wrapper and the subshell of its commands have the same command line.
     scripts.count().div_ceil(2)
+}
+
+#[test]
+fn a_state_folder_that_cannot_be_made_is_named() {
+    let project = Project::new("pipeline \"p\"\nstage \"a\" { run \"true\" }");
+    let home = project.path().join(".buildit.kdl");
+    for args in [["run"].as_slice(), &["run", "--journal", "journal"]] {
+        let mut command = project.command(args);
+        let done = Done::of(command.env_remove("XDG_STATE_HOME").env("HOME", &home).output().unwrap()).exits(3);
+        let folder = home.join(".local/state/buildit");
+        assert!(done.stderr.contains(folder.to_str().unwrap()), "{}", done.stderr);
+        assert!(done.stderr.contains("set XDG_STATE_HOME") && !done.stderr.contains("journal"), "{}", done.stderr);
+        assert!(!done.stderr.contains("started"), "{}", done.stderr);
+    }
 }
 
 #[test]

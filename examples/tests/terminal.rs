@@ -106,7 +106,30 @@ fn ctrl_c_ends_a_question_and_the_run() {
     terminal.until("Approve? [y/n]");
     terminal.types("\u{3}");
     assert_eq!(terminal.end(), 130, "{}", terminal.screen());
-    assert!(terminal.screen().contains("cancelled"), "{}", terminal.screen());
+    let screen = terminal.screen();
+    assert!(screen.contains("cancelled"), "{screen}");
+    // What the terminal echoes stands alone behind the question.
+    assert!(screen.contains("  Approve? [y/n] ^C\ncancelling; again to kill what still runs\n"), "{screen}");
+}
+
+#[test]
+fn a_question_that_is_taken_back_ends_its_line() {
+    let project = Project::new(
+        "pipeline \"p\"\nstage \"a\" { approval timeout=\"1s\"; run \"true\" }\nstage \"b\" { approval; run \"true\" }",
+    );
+    let mut terminal = Terminal::run(&project, &["run"], 30, 80);
+    terminal.until("a waits for approval\n  Approve? [y/n]");
+    terminal.until("b waits for approval\n  Approve? [y/n]");
+    let screen = terminal.screen();
+    assert!(screen.contains("  Approve? [y/n] \n"), "{screen}");
+    // A closed terminal is a no.
+    terminal.types("\u{4}");
+    assert_eq!(terminal.end(), 1, "{}", terminal.screen());
+    let screen = terminal.screen();
+    assert!(
+        screen.lines().filter(|line| line.contains("Approve?")).all(|line| line.trim_end().ends_with("[y/n]")),
+        "{screen}"
+    );
 }
 
 #[test]

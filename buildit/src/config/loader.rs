@@ -25,6 +25,9 @@ pub enum SourceError {
     /// There is no such file.
     #[error("there is no file `{0}` in the source tree")]
     NotFound(String),
+    /// It is a folder.
+    #[error("`{0}` is a folder, not a file")]
+    Folder(String),
     /// It leads out of the source tree.
     #[error("`{0}` leads out of the source tree")]
     Outside(String),
@@ -81,9 +84,12 @@ impl SourceLoader for SourceTree {
 /// Reads a text of at most `limit` bytes; `name` is for messages.
 pub(crate) fn read(name: &str, file: &Path, limit: usize) -> Result<String, SourceError> {
     let opened = std::fs::File::open(file).map_err(|source| io(name, source))?;
-    let size = opened.metadata().map_err(|source| io(name, source))?;
+    let metadata = opened.metadata().map_err(|source| io(name, source))?;
+    if metadata.is_dir() {
+        return Err(SourceError::Folder(name.to_owned()));
+    }
     // A pipe or a device would block or never end.
-    if !size.is_file() {
+    if !metadata.is_file() {
         return Err(SourceError::NotFound(name.to_owned()));
     }
     let mut bytes = Vec::new();

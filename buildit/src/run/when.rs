@@ -17,6 +17,14 @@ pub(super) fn evaluate(fixed: &Fixed, state: &State, at: u32, when: &When) -> Re
     in_scope(fixed, state, at, |scope| condition::evaluate(when, scope, flow))
 }
 
+/// Whether the condition of this stage would hold if a stage before it had failed, allowed to or not.
+pub(super) fn holds_after_failure(fixed: &Fixed, state: &State, at: u32, when: &When) -> bool {
+    [false, true].into_iter().any(|need_failed| {
+        let flow = Flow { need_failed, any_failed_before: true };
+        in_scope(fixed, state, at, |scope| condition::evaluate(when, scope, flow)).is_ok_and(|verdict| verdict.holds)
+    })
+}
+
 /// What a person is asked before this stage starts.
 pub(super) fn message(fixed: &Fixed, state: &State, at: u32) -> Result<String, ResolveError> {
     let stage = fixed.stage(at);

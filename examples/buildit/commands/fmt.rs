@@ -10,6 +10,8 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::look::Look;
 use crate::out::Out;
 use crate::pipelines;
+use crate::text::clean;
+use crate::whole;
 
 pub(crate) fn fmt(args: FmtArgs, look: Look) -> Outcome {
     let mut exit = Exit::Succeeded;
@@ -19,7 +21,7 @@ pub(crate) fn fmt(args: FmtArgs, look: Look) -> Outcome {
             Ok(exit) => exit,
             Err(failure) => {
                 if let Failure::Refused(error) | Failure::Backend(error) = &failure {
-                    Out::stderr().line(&format!("{}: {error:#}", file.display()));
+                    Out::stderr().line(&clean(&format!("{}: {error:#}", file.display())));
                 }
                 failure.exit()
             }
@@ -42,21 +44,10 @@ fn one(file: &Path, check: bool, look: Look) -> Outcome {
         return Ok(Exit::Succeeded);
     }
     if check {
-        Out::stdout().line(&name);
+        Out::stdout().line(&clean(&name));
         return Ok(Exit::Failed);
     }
-    replace(file, &formatted).map_err(Failure::refused)?;
-    Out::stdout().line(&name);
+    whole::replace(file, &formatted).map_err(Failure::refused)?;
+    Out::stdout().line(&clean(&name));
     Ok(Exit::Succeeded)
-}
-
-/// Puts the text in the place of the file's, whole or not at all: it is written beside it first. A link stays one.
-fn replace(file: &Path, text: &str) -> std::io::Result<()> {
-    let target = file.canonicalize()?;
-    let folder = target.parent().unwrap_or(Path::new("/"));
-    let mut fresh = tempfile::NamedTempFile::new_in(folder)?;
-    std::io::Write::write_all(&mut fresh, text.as_bytes())?;
-    fresh.as_file().set_permissions(std::fs::metadata(&target)?.permissions())?;
-    fresh.persist(&target).map_err(|error| error.error)?;
-    Ok(())
 }

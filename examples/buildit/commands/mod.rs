@@ -19,7 +19,7 @@ pub(crate) fn dispatch(command: Command, look: Look) -> Outcome {
         Command::Validate(args) => validate::validate(args, look),
         Command::Graph(args) => graph::graph(args, look),
         Command::Fmt(args) => fmt::fmt(args, look),
-        Command::Init(args) => init::init(&args, look),
+        Command::Init(args) => runtime()?.block_on(init::init(&args, look)),
         Command::Completions(args) => completions::completions(&args),
         Command::Plan(args) => runtime()?.block_on(plan::plan(*args, look)),
         Command::Run(args) => {

@@ -15,7 +15,7 @@ use crate::pipelines::{self, Compiled};
 use crate::report::{Mark, Theme, VERSION};
 use crate::session::context;
 use crate::source;
-use crate::text::{pad, width};
+use crate::text::{clean, pad, width};
 
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case", tag = "type")]
@@ -65,6 +65,7 @@ fn lines<'a>(plan: &'a Plan, context: &RunContext) -> Result<Vec<Line<'a>>, Fail
         let (decision, reason) = match &forecast {
             Forecast::Runs => ("run", None),
             Forecast::Skipped(reason) => ("skip", Some(reason.to_string())),
+            Forecast::AfterFailure => ("undecided", Some("only if a stage before it fails".to_owned())),
             Forecast::Undecided => ("undecided", Some("its condition looks at other stages".to_owned())),
         };
         Line::Stage {
@@ -82,11 +83,11 @@ fn human(plan: &Plan, context: &RunContext, lines: &[Line<'_>], theme: Theme) ->
     let git = &context.git;
     let of = [context.event.as_str(), &git.branch, &git.tag, git.short_sha()];
     let of: Vec<&str> = of.into_iter().filter(|word| !word.is_empty()).collect();
-    let mut text = format!("{}  {}\n\n", theme.strong(&plan.spec().name), theme.faint(&of.join(" · ")));
+    let mut text = format!("{}  {}\n\n", theme.strong(&clean(&plan.spec().name)), theme.faint(&clean(&of.join(" · "))));
     for line in lines {
         if let Line::Trigger { event, matches, reason } = line {
             let mark = if *matches { Mark::Succeeded } else { Mark::Skipped };
-            let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            let reason = reason.as_ref().map(|reason| format!(": {}", clean(reason))).unwrap_or_default();
             let verb = if *matches { "starts it" } else { "does not start it" };
             text.push_str(&format!("  {}on {event:?} {verb}{reason}\n", theme.shape(mark)));
         }
@@ -110,7 +111,7 @@ fn human(plan: &Plan, context: &RunContext, lines: &[Line<'_>], theme: Theme) ->
         if *approval && *decision != "skip" {
             what.push("waits for approval");
         }
-        let row = format!("  {}{}  {}", theme.shape(mark), pad(stage, longest), theme.faint(&what.join(", ")));
+        let row = format!("  {}{}  {}", theme.shape(mark), pad(stage, longest), theme.faint(&clean(&what.join(", "))));
         text.push_str(&format!("{}\n", row.trim_end()));
     }
     text.push_str(&format!("\n  {runs} of {stages} stages would run\n"));

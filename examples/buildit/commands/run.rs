@@ -1,16 +1,16 @@
 //! `buildit run`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use buildit::config::Sources;
 use buildit::diagnostic::{Diagnostic, Diagnostics};
 use buildit::engine::{Engine, RunHandle, StartError, StartOptions};
 use buildit::memory::MemoryStore;
-use buildit::pipeline::{PipelineError, RunContext};
+use buildit::pipeline::{ExpandLimits, PipelineError, RunContext};
 use buildit::plan::Plan;
 use buildit::run::forecast;
-use buildit::store::{RunRecord, RunStore, StoreError};
+use buildit::store::{RunRecord, RunStore};
 use buildit_executors::source::Source;
 
 use super::shell::open_shells;
@@ -23,6 +23,7 @@ use crate::pipelines::{self, Compiled};
 use crate::report::{self, Board, Human, Json, Live, Plain, Reporter};
 use crate::session::{self, Answers, Executors, Follower, Keep, Signals, state, unless_signalled};
 use crate::source;
+use crate::text::clean;
 
 /// The name under which this program holds the lease on its runs. A journal is locked, so that there is never a
 /// second one: the next process takes the run over at once.
@@ -41,10 +42,7 @@ pub(crate) async fn run(args: RunArgs, look: Look) -> Outcome {
         look,
         output,
     });
-    let keep = Keep::open(session.args.journal.as_deref(), &session.state).map_err(|error| match error {
-        StoreError::InUse { .. } => Failure::refused(error),
-        other => Failure::backend(other),
-    })?;
+    let keep = Keep::open(session.args.journal.as_deref(), &session.state)?;
     let begun = Arc::clone(&session).begin(keep.store.clone());
     match unless_signalled(&mut signals, begun).await? {
         None => Ok(session.broken_off()),
@@ -77,6 +75,20 @@ struct Prepared {
 struct Open {
     record: RunRecord,
     plan: Plan,
+    /// Whether its file says something else now.
+    is_edited: bool,
+}
+
+impl Open {
+    /// Whether there is something left of it to do but to clear away.
+    fn is_unfinished(&self) -> bool {
+        !self.record.status.is_final()
+    }
+
+    /// Its name for people: `run #3 of `shop``.
+    fn name(&self) -> String {
+        format!("run #{} of `{}`", self.record.number, clean(&self.plan.spec().name))
+    }
 }
 
 impl Session {
@@ -87,7 +99,7 @@ impl Session {
         for run in store.open_runs().await.map_err(Failure::backend)? {
             let record = store.run(run).await.map_err(Failure::backend)?;
             let plan = Plan::restore(Arc::clone(&record.run.plan)).map_err(Failure::backend)?;
-            open.push(Open { record, plan });
+            open.push(Open { record, plan, is_edited: false });
         }
         Ok(open)
     }
@@ -141,9 +153,13 @@ impl Session {
         };
         let mut exit = Exit::Succeeded;
         let mut ended = 0;
-        for Open { record, .. } in &open {
-            match engine.resume_run(record.run.id).await.map_err(Failure::backend)? {
-                Some(run) => exit = exit.worst(self.drive(&run, &record.run.context, &executors, signals).await?),
+        for open in &open {
+            let started = &open.record.run;
+            match engine.resume_run(started.id).await.map_err(Failure::backend)? {
+                Some(run) => {
+                    self.say_resumed(open);
+                    exit = exit.worst(self.drive(&run, &started.context, &executors, signals).await?);
+                }
                 // It had ended, and only its remains were there: no answer to what was asked for now.
                 None => ended += 1,
             }
@@ -151,16 +167,60 @@ impl Session {
         if ended == open.len() { self.start(keep, signals).await } else { Ok(exit) }
     }
 
+    /// Looks at what the file says now: it has to be the pipeline of a run that is open, or who asks for another one
+    /// would take the end of that run for its own.
+    fn compare(&self, open: &mut [Open]) -> Result<(), Failure> {
+        let unfinished: Vec<&Open> = open.iter().filter(|open| open.is_unfinished()).collect();
+        let Some(first) = unfinished.first() else { return Ok(()) };
+        let file = pipelines::file(self.args.file.clone());
+        let pipeline = pipelines::read(&file, self.teller)?;
+        let asked = &pipeline.spec().name;
+        if unfinished.iter().all(|open| open.plan.spec().name != *asked) {
+            let message = format!("{} is open in this journal, and `{asked}` is another pipeline", first.name());
+            let spec = first.plan.spec();
+            let of_stage = || spec.stages.iter().find_map(|stage| stage.origins.get("stage"));
+            let its = spec.origins.get("pipeline").or_else(of_stage).map_or("FILE", |origin| &origin.file);
+            let journal = self.args.journal.as_deref().unwrap_or(Path::new("DIR")).display();
+            let help = format!(
+                "`buildit run {its} --journal {journal}` finishes it; with another --journal `{asked}` has its own"
+            );
+            let found = Diagnostics(vec![Diagnostic::error("another-run-open", message).with_help(help)]);
+            self.teller.tell(&found, &Sources::default(), &file.display().to_string());
+            return Err(Failure::Told);
+        }
+        // A file of which no plan can be made any more has been edited, and nothing else of it matters.
+        let plan = Plan::compile(pipeline.spec(), ExpandLimits::default()).ok();
+        for open in open {
+            open.is_edited = plan.as_ref().is_none_or(|plan| plan.spec() != open.plan.spec());
+        }
+        Ok(())
+    }
+
+    /// That a run goes on, and that most of what was asked for now has no part in it. On standard error in any form:
+    /// it is no result.
+    fn say_resumed(&self, open: &Open) {
+        let file = pipelines::file(self.args.file.clone()).display().to_string();
+        let file = clean(&file);
+        let edited = if open.is_edited { format!("; {file} has changed since") } else { String::new() };
+        Out::stderr().line(&format!(
+            "buildit: resuming {} as it was started: neither what {file} says now nor options such as --param apply \
+             to it{edited}",
+            open.name()
+        ));
+    }
+
     /// Sees to it that open runs can be taken up. One that is refused stays as it is: its jobs go on by themselves,
     /// and a later process can take it up.
     async fn prepare_again(
         self: Arc<Self>,
-        open: Vec<Open>,
+        mut open: Vec<Open>,
         store: MemoryStore,
     ) -> Result<(Vec<Open>, Executors, Engine), Failure> {
+        self.compare(&mut open)?;
         let mut findings = Vec::new();
-        for Open { record, plan } in &open {
+        for Open { record, plan, .. } in open.iter().filter(|open| open.is_unfinished()) {
             let spec = plan.spec();
+            findings.extend(self.answers.unknown(spec));
             if spec.stages.iter().all(|stage| stage.approval.is_none()) {
                 continue;
             }
@@ -201,7 +261,7 @@ impl Session {
 
     fn check_approvals(&self, compiled: &Compiled, context: &RunContext) -> Result<(), Failure> {
         let spec = compiled.plan.spec();
-        if spec.stages.iter().all(|stage| stage.approval.is_none()) && self.args.approve.is_empty() {
+        if spec.stages.iter().all(|stage| stage.approval.is_none()) && self.answers.is_empty() {
             return Ok(());
         }
         let may_run = may_run(&compiled.plan, context)?;

@@ -13,6 +13,7 @@ use crate::look::Look;
 use crate::out::Out;
 use crate::report::{Board, Mark};
 use crate::session::{Executors, Remains, Scene, Signal, Signals};
+use crate::text::clean;
 
 /// The workspace of a job in its container.
 const IN_CONTAINER: &str = "/buildit/workspace";
@@ -61,7 +62,7 @@ pub(crate) async fn open_shells(board: &Board, executors: &Executors, look: Look
         match opened {
             Ok(Left::ByPerson) => {}
             Ok(Left::BySignal) => return,
-            Err(error) => out.line(&format!("buildit: {error:#}")),
+            Err(error) => out.line(&format!("buildit: {}", clean(&format!("{error:#}")))),
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::look::Look;
 use crate::out::Out;
 use crate::pipelines;
 use crate::report::Mark;
+use crate::text::clean;
 
 pub(crate) fn validate(args: ValidateArgs, look: Look) -> Outcome {
     let teller = args.output.teller(look);
@@ -16,7 +17,7 @@ pub(crate) fn validate(args: ValidateArgs, look: Look) -> Outcome {
                 let stages = compiled.plan.spec().stages.len();
                 let plural = if stages == 1 { "" } else { "s" };
                 let mark = look.stdout().shape(Mark::Succeeded);
-                Out::stdout().line(&format!("{mark}{}: {stages} stage{plural}", file.display()));
+                Out::stdout().line(&format!("{mark}{}: {stages} stage{plural}", clean(&file.display().to_string())));
             }
             Ok(_) => {}
             Err(failure) => exit = exit.worst(failure.exit()),

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use buildit::graph::{GraphLayout, StageLayout};
 use indexmap::IndexSet;
 
-use crate::text::{pad, width};
+use crate::text::{clean, pad, width};
 
 /// The stages in the order in which they can run. Stages of one level wait for nothing in it.
 pub(crate) fn text(layout: &GraphLayout) -> String {
@@ -14,7 +14,7 @@ pub(crate) fn text(layout: &GraphLayout) -> String {
     let plural = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
     let mut text = format!(
         "{}: {}, {}\n",
-        layout.pipeline,
+        clean(&layout.pipeline),
         plural(layout.stages.len(), "stage"),
         plural(levels as usize, "level")
     );

@@ -5,9 +5,10 @@ use std::path::Path;
 use super::draft::{Draft, Stage};
 use super::{makefile, package};
 
-/// A pipeline for this folder. It always has a stage.
-pub(crate) fn detect(dir: &Path, name: &str, branch: &str) -> Draft {
-    let has = |file: &str| dir.join(file).is_file();
+/// A pipeline for this folder. It always has a stage. What is no part of the source is not there when stages run: a
+/// lock file that git ignores, above all.
+pub(crate) fn detect(dir: &Path, is_source: impl Fn(&str) -> bool, name: &str, branch: &str) -> Draft {
+    let has = |file: &str| dir.join(file).is_file() && is_source(file);
     let read = |file: &str| std::fs::read_to_string(dir.join(file)).unwrap_or_default();
     let mut draft = Draft { name: name.into(), branch: branch.into(), ..Draft::default() };
     if has("Cargo.toml") {
@@ -94,7 +95,7 @@ mod tests {
         for (name, text) in files {
             std::fs::write(dir.path().join(name), text).unwrap();
         }
-        detect(dir.path(), "shop", "main")
+        detect(dir.path(), |_| true, "shop", "main")
     }
 
     #[test]

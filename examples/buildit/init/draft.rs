@@ -55,7 +55,7 @@ impl Draft {
     /// The pipeline as KDL, in the form that `buildit fmt` gives it.
     pub(crate) fn text(&self) -> String {
         let mut text = format!("pipeline {}\n\n", quote(&self.name));
-        let branch = quote(&self.branch);
+        let branch = quote(&glob(&self.branch));
         // Writing into a string cannot fail.
         let _ = write!(
             text,
@@ -68,7 +68,7 @@ impl Draft {
                 let _ = writeln!(text, "    needs {}", needs.join(" "));
             }
             for command in &stage.commands {
-                let _ = writeln!(text, "    run {}", quote(command));
+                let _ = writeln!(text, "    run {}", quote(&literal(command)));
             }
             text.push_str("}\n");
         }
@@ -76,7 +76,22 @@ impl Draft {
     }
 }
 
-/// A string in KDL. `${` of a folder's or a script's name is no reference.
+/// Text in which `${` is no reference, for where there may be one. A name is not read so: it would stay doubled.
+fn literal(text: &str) -> String {
+    text.replace("${", "$${")
+}
+
+/// The glob that this branch alone matches. Git allows none of the other signs that mean something in one.
+fn glob(branch: &str) -> String {
+    let escape = |(at, letter)| match letter {
+        '{' | '}' => format!("\\{letter}"),
+        '!' if at == 0 => "\\!".to_owned(),
+        letter => letter.to_string(),
+    };
+    branch.char_indices().map(escape).collect()
+}
+
+/// A string in KDL.
 fn quote(text: &str) -> String {
     let mut quoted = String::from('"');
     for character in text.chars() {
@@ -90,7 +105,7 @@ fn quote(text: &str) -> String {
         }
     }
     quoted.push('"');
-    quoted.replace("${", "$${")
+    quoted
 }
 
 #[cfg(test)]
@@ -109,6 +124,8 @@ mod tests {
 
     #[test]
     fn strings_survive_quoting() {
-        assert_eq!(quote("a \"b\" \\ \n\u{1} ${git.sha}"), r#""a \"b\" \\ \n\u{1} $${git.sha}""#);
+        assert_eq!(quote("a \"b\" \\ \n\u{1} ${git.sha}"), r#""a \"b\" \\ \n\u{1} ${git.sha}""#);
+        assert_eq!(literal("echo ${git.sha}"), "echo $${git.sha}");
+        assert_eq!(glob("!a!${git.sha}"), r"\!a!$\{git.sha\}");
     }
 }

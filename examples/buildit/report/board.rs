@@ -10,7 +10,7 @@ use buildit::pipeline::PipelineSpec;
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
-use crate::text::since;
+use crate::text::{clean, since};
 
 /// Lines of a log that are kept to be shown when their stage fails. Enough for a compiler's errors, and a stage that
 /// prints a gigabyte costs no more than they do.
@@ -23,9 +23,9 @@ pub(crate) struct Board {
     pub(crate) run: RunId,
     /// Its number within the pipeline.
     pub(crate) number: u64,
-    /// The pipeline's name.
+    /// The pipeline's name, as the file has it.
     pub(crate) pipeline: String,
-    /// What the run is of, in a few words: `main · 3f2a1c9`. May be empty.
+    /// What the run is of, in a few words and fit to be shown: `main · 3f2a1c9`. May be empty.
     pub(crate) source: String,
     /// Its stages, in the order of the pipeline.
     pub(crate) stages: IndexMap<StageName, Shown>,
@@ -120,12 +120,17 @@ impl Board {
             run,
             number,
             pipeline: plan.name.clone(),
-            source: source.into(),
+            source: clean(&source.into()).into_owned(),
             stages: stages.collect(),
             status: RunStatus::Queued,
             started: None,
             latest: None,
         }
+    }
+
+    /// The run's name for people: `shop #12`.
+    pub(crate) fn name(&self) -> String {
+        format!("{} #{}", clean(&self.pipeline), self.number)
     }
 
     /// Takes an event in.

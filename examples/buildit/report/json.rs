@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{Attempt, Board, Reporter};
 use crate::out::Out;
-use crate::text::since;
+use crate::text::{clean, since};
 
 /// The version of the objects.
 pub(crate) const VERSION: u8 = 1;
@@ -179,7 +179,7 @@ impl Reporter for Json {
     }
 
     fn notice(&mut self, _: &Board, text: &str) {
-        Out::stderr().line(&format!("buildit: {text}"));
+        Out::stderr().line(&format!("buildit: {}", clean(text)));
     }
 }
 

@@ -5,7 +5,7 @@ use buildit::job::LogLine;
 
 use super::{Attempt, Board, Mark, Reporter, Theme, human::summary, sign};
 use crate::out::Out;
-use crate::text::{Keep, duration, sanitize};
+use crate::text::{Keep, clean, duration, sanitize};
 
 /// Prints a run as lines.
 #[derive(Debug)]
@@ -38,11 +38,11 @@ impl Reporter for Plain {
             }
             EventBody::CancelRequested { reason } => self.notice(board, &format!("cancelling: {reason}")),
             EventBody::ApprovalRequested { stage, message, .. } => {
-                self.stage(Mark::Waiting, stage, &format!("waits for approval: {message}"));
+                self.stage(Mark::Waiting, stage, &format!("waits for approval: {}", clean(message)));
             }
             EventBody::ApprovalGiven { stage, approval } => {
                 let word = if approval.approved { "approved" } else { "rejected" };
-                self.stage(Mark::Waiting, stage, &format!("{word} by {}", approval.by));
+                self.stage(Mark::Waiting, stage, &format!("{word} by {}", clean(&approval.by)));
             }
             EventBody::AttemptStarted { stage, attempt, executor } => {
                 let again = if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
@@ -76,6 +76,6 @@ impl Reporter for Plain {
     }
 
     fn notice(&mut self, _: &Board, text: &str) {
-        self.progress.line(&format!("buildit: {text}"));
+        self.progress.line(&format!("buildit: {}", clean(text)));
     }
 }

@@ -29,6 +29,11 @@ impl Answers {
         }
     }
 
+    /// Whether no stage and no field is named.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.stages.is_empty() && self.fields.is_empty()
+    }
+
     /// Who answers.
     pub(crate) fn by(&self) -> &str {
         &self.by
@@ -51,7 +56,7 @@ impl Answers {
         Some(approval)
     }
 
-    /// What is wrong before the run starts: names that are no stage that asks, and what [`needed`](Self::needed) tells.
+    /// What is wrong before the run starts: names that are no stage that asks or no field, and what [`needed`](Self::needed) tells.
     pub(crate) fn check(
         &self,
         plan: &PipelineSpec,
@@ -63,7 +68,8 @@ impl Answers {
         if findings.is_empty() { Ok(()) } else { Err(Diagnostics(findings)) }
     }
 
-    fn unknown(&self, plan: &PipelineSpec) -> Vec<Diagnostic> {
+    /// Names that are no stage that asks, or no field.
+    pub(crate) fn unknown(&self, plan: &PipelineSpec) -> Vec<Diagnostic> {
         let mut findings = Vec::new();
         for name in &self.stages {
             let meant = |stage: &&std::sync::Arc<StageSpec>| stage.name == **name || *stage.written_name() == **name;
@@ -77,6 +83,19 @@ impl Answers {
                 }
                 Some(_) => {}
             }
+        }
+        let approvals = plan.stages.iter().filter_map(|stage| stage.approval.as_ref());
+        let known: BTreeSet<&str> =
+            approvals.flat_map(|approval| &approval.fields).map(|field| field.name.as_str()).collect();
+        for name in self.fields.keys().filter(|name| !known.contains(name.as_str())) {
+            let message = format!("--approve-field: there is no field `{name}`");
+            let names: Vec<&str> = known.iter().copied().collect();
+            let help = match names.as_slice() {
+                [] => "no stage asks for a field".to_owned(),
+                [only] => format!("the only field is {only}"),
+                [names @ .., last] => format!("the fields are {} and {last}", names.join(", ")),
+            };
+            findings.push(Diagnostic::error("unknown-field", message).with_help(help));
         }
         findings
     }

@@ -1,5 +1,6 @@
 //! Asks a person at the terminal.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use buildit::event::Approval;
@@ -11,11 +12,15 @@ use tokio::task::JoinHandle;
 use super::Answers;
 use crate::out::Out;
 use crate::report::{Mark, Theme};
-use crate::text::{Keep, sanitize, width, wrap};
+use crate::text::{clean, width, wrap};
 
 /// A question that is on the terminal. Dropping it takes the question back.
 #[derive(Debug)]
-pub(crate) struct Asked(JoinHandle<Option<Approval>>);
+pub(crate) struct Asked {
+    answer: JoinHandle<Option<Approval>>,
+    /// Whether a prompt stands there whose line nobody has ended.
+    is_prompting: Arc<AtomicBool>,
+}
 
 impl Asked {
     /// The answer; `None` when the terminal is closed.
@@ -24,13 +29,17 @@ impl Asked {
     ///
     /// Dropping the future loses nothing; what was typed so far is kept.
     pub(crate) async fn answer(&mut self) -> Option<Approval> {
-        (&mut self.0).await.ok().flatten()
+        (&mut self.answer).await.ok().flatten()
     }
 }
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        self.0.abort();
+        self.answer.abort();
+        // What is printed next begins a line of its own.
+        if self.is_prompting.load(Ordering::Relaxed) {
+            Out::stderr().line("");
+        }
     }
 }
 
@@ -45,14 +54,18 @@ pub(crate) fn ask(stage: &str, message: &str, fields: &[ApprovalField], answers:
         .collect();
     // What is asked when a pipeline says nothing is said already.
     if message != format!("Approve `{stage}`?") {
-        title.extend(indented(&sanitize(message, Keep::Nothing), columns));
+        title.extend(indented(&clean(message), columns));
     }
     let title = title.join("\n");
     let (fields, answers, lines) = (fields.to_vec(), answers.clone(), typed());
-    Asked(tokio::spawn(async move {
+    let is_prompting = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&is_prompting);
+    let answer = tokio::spawn(async move {
         let mut lines = lines.lock().await;
-        converse(&title, &fields, &answers, &mut Person { lines: &mut lines, out: Out::stderr(), columns }).await
-    }))
+        let mut person = Person { lines: &mut lines, out: Out::stderr(), columns, is_prompting: seen };
+        converse(&title, &fields, &answers, &mut person).await
+    });
+    Asked { answer, is_prompting }
 }
 
 /// Text below a question.
@@ -107,12 +120,16 @@ struct Person<'a> {
     out: Out,
     /// How wide the terminal is.
     columns: usize,
+    is_prompting: Arc<AtomicBool>,
 }
 
 impl Person<'_> {
     async fn answer(&mut self, prompt: &str) -> Option<String> {
+        self.is_prompting.store(true, Ordering::Relaxed);
         self.out.text(prompt);
-        Some(self.lines.line().await?.trim().to_owned())
+        let line = self.lines.line().await?;
+        self.is_prompting.store(false, Ordering::Relaxed);
+        Some(line.trim().to_owned())
     }
 }
 
@@ -143,16 +160,17 @@ const ANSWER: usize = 20;
 
 /// Asks for a field until the answer is allowed.
 async fn fill_in(field: &ApprovalField, default: Option<&str>, person: &mut Person<'_>) -> Option<String> {
-    let described = field.description.as_ref().map(|text| sanitize(text, Keep::Nothing)).unwrap_or_default();
+    let described = field.description.as_ref().map(|text| clean(text)).unwrap_or_default();
     let mut hint = if described.is_empty() { String::new() } else { format!(", {described}") };
-    let choices = if field.choices.is_empty() { String::new() } else { format!(" ({})", field.choices.join(", ")) };
-    let shown = default.map(|default| format!(" [{default}]")).unwrap_or_default();
-    if width(&format!("  {}{hint}{choices}{shown}: ", field.name)) + ANSWER > person.columns {
+    let choices =
+        if field.choices.is_empty() { String::new() } else { format!(" ({})", clean(&field.choices.join(", "))) };
+    let preset = default.map(|default| format!(" [{}]", clean(default))).unwrap_or_default();
+    if width(&format!("  {}{hint}{choices}{preset}: ", field.name)) + ANSWER > person.columns {
         indented(&described, person.columns).for_each(|line| person.out.line(&line));
         hint.clear();
     }
     loop {
-        let answer = person.answer(&format!("  {}{hint}{choices}{shown}: ", field.name)).await?;
+        let answer = person.answer(&format!("  {}{hint}{choices}{preset}: ", field.name)).await?;
         let value = if answer.is_empty() { default.unwrap_or_default() } else { &answer };
         if field.required && value.is_empty() {
             person.out.line("  it must not be empty");
@@ -194,7 +212,7 @@ mod tests {
         drop(sender);
         let page = Page::default();
         let mut lines = Typed { wanted, lines, open: false };
-        let mut person = Person { lines: &mut lines, out: page.out(), columns: 80 };
+        let mut person = Person { lines: &mut lines, out: page.out(), columns: 80, is_prompting: Arc::default() };
         let approval = converse("ship waits for approval", &fields(), &Answers::default(), &mut person).await;
         // What a person types ends the line; here nobody types.
         (approval, page.text().replace("] ", "]\n").replace(": ", ":\n"))

@@ -95,21 +95,22 @@ impl<'a> Follower<'a> {
             }
             _ => {}
         }
+        let ended = match &event.body {
+            EventBody::ApprovalGiven { stage, .. } | EventBody::StageFinished { stage, .. } => Some(stage),
+            _ => None,
+        };
+        // Answered by somebody else, or too late: the question goes, and an answer to it is passed over. Before anything
+        // is said about it, which would stand on its line.
+        if let Some(ended) = ended {
+            self.questions.retain(|question| question.stage != *ended);
+            self.open.take_if(|(open, _)| open == ended);
+        }
         board.apply(event);
         reporter.event(board, event);
-        match &event.body {
-            EventBody::ApprovalRequested { stage, message, fields, .. } => {
-                self.asked(stage, message, fields, board, reporter).await;
-            }
-            // Answered by somebody else, or too late: the question goes, and an answer to it is passed over.
-            EventBody::ApprovalGiven { stage, .. } | EventBody::StageFinished { stage, .. } => {
-                self.questions.retain(|question| question.stage != *stage);
-                if self.open.as_ref().is_some_and(|(open, _)| open == stage) {
-                    self.open = None;
-                    self.ask_next(reporter);
-                }
-            }
-            _ => {}
+        if let EventBody::ApprovalRequested { stage, message, fields, .. } = &event.body {
+            self.asked(stage, message, fields, board, reporter).await;
+        } else if ended.is_some() {
+            self.ask_next(reporter);
         }
         Ok(())
     }
@@ -157,9 +158,14 @@ impl<'a> Follower<'a> {
         }
     }
 
-    fn pass_on(&self, signal: Signal, board: &Board, reporter: &mut dyn Reporter) {
+    fn pass_on(&mut self, signal: Signal, board: &Board, reporter: &mut dyn Reporter) {
         match signal {
-            Signal::Cancel(reason) => self.run.cancel(reason),
+            Signal::Cancel(reason) => {
+                // Nothing will come of the answers.
+                self.questions.clear();
+                self.open = None;
+                self.run.cancel(reason);
+            }
             Signal::Kill => {
                 reporter.notice(board, "killing what still runs");
                 self.run.kill("Ctrl-C, twice");

@@ -9,6 +9,8 @@ use buildit::memory::MemoryStore;
 use buildit::store::StoreError;
 use tempfile::TempDir;
 
+use crate::exit::Failure;
+
 /// What the name of a record begins with that goes with its process.
 pub(super) const PREFIX: &str = "run-";
 
@@ -26,17 +28,30 @@ pub(crate) struct Keep {
 }
 
 impl Keep {
-    /// A store in this journal, or else in a folder of its own below `state`.
-    pub(crate) fn open(journal: Option<&Path>, state: &Path) -> Result<Self, StoreError> {
-        let broken = |source: io::Error| StoreError::Backend { name: "journal", source: source.into() };
-        if let Some(journal) = journal {
-            return Ok(Self { store: MemoryStore::journaled(journal)?, _folder: None });
-        }
+    /// A store in this journal, or else in a folder of its own below `state`. Jobs are kept there in any case.
+    pub(crate) fn open(journal: Option<&Path>, state: &Path) -> Result<Self, Failure> {
+        let broken = |error: io::Error| unusable(state, &error);
         make(state).map_err(broken)?;
+        if let Some(journal) = journal {
+            let store = MemoryStore::journaled(journal).map_err(|error| match error {
+                StoreError::InUse { .. } => Failure::refused(error),
+                other => Failure::backend(other),
+            })?;
+            return Ok(Self { store, _folder: None });
+        }
         let _making = exclusively(state).map_err(broken)?;
         let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(state).map_err(broken)?;
-        Ok(Self { store: MemoryStore::journaled(folder.path())?, _folder: Some(folder) })
+        let store = MemoryStore::journaled(folder.path()).map_err(|error| unusable(state, &error))?;
+        Ok(Self { store, _folder: Some(folder) })
     }
+}
+
+/// The person named no folder: what is said has to.
+fn unusable(state: &Path, error: &dyn std::error::Error) -> Failure {
+    let place = state.display();
+    Failure::Backend(anyhow::anyhow!(
+        "cannot keep what a run needs in {place}: {error}; set XDG_STATE_HOME to a folder that can be written to"
+    ))
 }
 
 /// Makes the state folder for this user alone, with its mark.

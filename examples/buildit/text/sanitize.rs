@@ -1,5 +1,5 @@
-//! What a job prints is not to be trusted with a terminal: it could move the cursor, set the title or write to the
-//! clipboard. Colours are harmless and pass where they are wanted; all other controls go.
+//! What a job prints, a file says or git knows is not to be trusted with a terminal: it could move the cursor, set the
+//! title or write to the clipboard. Colours of a job are harmless and pass where they are wanted; all other controls go.
 
 use std::borrow::Cow;
 
@@ -30,6 +30,15 @@ pub(crate) fn sanitize(text: &str, keep: Keep) -> Cow<'_, str> {
     }
     clean.push_str(rest);
     Cow::Owned(clean)
+}
+
+/// Text that was not written here, as it stands in a line for people: a name, a branch, a message. It has no controls,
+/// and blanks for its line breaks and tabs.
+pub(crate) fn clean(text: &str) -> Cow<'_, str> {
+    match text.contains(['\n', '\r', '\t']) {
+        true => sanitize(&text.replace(['\n', '\r', '\t'], " "), Keep::Nothing).into_owned().into(),
+        false => sanitize(text, Keep::Nothing),
+    }
 }
 
 /// What is to be seen of a line on which a progress bar was redrawn: what was drawn last.
@@ -79,6 +88,12 @@ mod tests {
         for text in ["x\u{1b}", "x\u{1b}[", "x\u{1b}[31", "x\u{1b}]0;t", "x\u{1b}ü"] {
             assert!(!sanitize(text, Keep::Colours).contains('\u{1b}'), "{text:?}");
         }
+    }
+
+    #[test]
+    fn text_from_elsewhere_is_one_line_without_controls() {
+        assert_eq!(clean("evil\u{1b}]0;PWNED\u{7}\u{1b}[2J\u{1b}[31m\u{9b}2J one\ntwo\tthree"), "evil2J one two three");
+        assert!(matches!(clean("plain"), Cow::Borrowed("plain")));
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub struct Terminal {
     child: Child,
     side: File,
     parser: vt100::Parser,
+    printed: Vec<u8>,
     /// Lines on the way to which a row was wrapped.
     pub wrapped: Vec<String>,
 }
@@ -34,12 +35,23 @@ impl Terminal {
         let far = File::from(pair.slave);
         command.stdin(far.try_clone().unwrap()).stdout(far.try_clone().unwrap()).stderr(far);
         let child = command.spawn().unwrap();
-        Self { child, side: pair.master.into(), parser: vt100::Parser::new(rows, columns, 1000), wrapped: Vec::new() }
+        Self {
+            child,
+            side: pair.master.into(),
+            parser: vt100::Parser::new(rows, columns, 1000),
+            printed: Vec::new(),
+            wrapped: Vec::new(),
+        }
     }
 
     /// What stands on the screen.
     pub fn screen(&self) -> String {
         self.parser.screen().contents()
+    }
+
+    /// All that was printed, controls included.
+    pub fn printed(&self) -> String {
+        String::from_utf8_lossy(&self.printed).into_owned()
     }
 
     /// Types this.
@@ -67,6 +79,7 @@ impl Terminal {
         // An error is how a terminal says that nobody has it open any more.
         let count = self.side.read(&mut bytes).unwrap_or(0);
         self.parser.process(&bytes[..count]);
+        self.printed.extend(&bytes[..count]);
         let screen = self.parser.screen();
         let (rows, columns) = screen.size();
         self.wrapped.extend(

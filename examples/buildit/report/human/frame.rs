@@ -69,8 +69,7 @@ struct Line {
 impl Line {
     fn title(&self, board: &Board) -> String {
         let elapsed = running(board.elapsed(self.now));
-        let name = format!("{} #{}", board.pipeline, board.number);
-        let name = fit_middle(&name, self.columns.saturating_sub(TIME + 1));
+        let name = fit_middle(&board.name(), self.columns.saturating_sub(TIME + 1));
         let room = self.columns.saturating_sub(width(&name) + TIME + 3);
         let source = if board.source.is_empty() || room < 8 {
             String::new()

@@ -16,6 +16,7 @@ pub(crate) use live::Live;
 
 use super::{Attempt, Board, Reporter, Theme};
 use crate::out::Out;
+use crate::text::clean;
 
 /// How many lines of a log are shown at once when its stage fails; the end of the run shows the rest.
 const FIRST_LOOK: usize = 5;
@@ -92,7 +93,7 @@ impl Reporter for Human {
     }
 
     fn notice(&mut self, board: &Board, text: &str) {
-        let line = self.theme.faint(&format!("buildit: {text}"));
+        let line = self.theme.faint(&format!("buildit: {}", clean(text)));
         let now = board.latest.unwrap_or_default();
         self.say(board, now, &[line]);
     }

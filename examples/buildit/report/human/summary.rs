@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::super::style::word;
 use super::super::{Board, Mark, Shown, Theme, keep, sign};
-use crate::text::{Keep, duration, fit_end, fit_middle, pad, sanitize, visible_line, width, wrap};
+use crate::text::{clean, duration, fit_end, fit_middle, pad, sanitize, visible_line, width, wrap};
 
 /// Stages that did what they were to do are listed one by one up to this many; more of them are only counted.
 const LISTED: usize = 30;
@@ -19,7 +19,7 @@ pub(crate) fn title(board: &Board, now: Timestamp, theme: Theme) -> String {
         RunStatus::Running => "started".to_owned(),
         status => format!("{} in {}", status.as_str(), duration(board.elapsed(now))),
     };
-    let name = theme.strong(&format!("{} #{}", board.pipeline, board.number));
+    let name = theme.strong(&board.name());
     format!("{}{name}{source}  {}", theme.shape(mark), theme.mark(mark, &status))
 }
 
@@ -30,7 +30,7 @@ fn heading(board: &Board, columns: usize, now: Timestamp, theme: Theme) -> Vec<S
         return vec![line];
     }
     let mark = Mark::of_run(board.status);
-    let name = fit_middle(&format!("{} #{}", board.pipeline, board.number), columns.saturating_sub(3));
+    let name = fit_middle(&board.name(), columns.saturating_sub(3));
     let how = format!("{} in {}", board.status.as_str(), duration(board.elapsed(now)));
     let room = columns.saturating_sub(width(&how) + 5);
     let source = if room < 6 { String::new() } else { format!("  {}", theme.faint(&fit_end(&board.source, room))) };
@@ -85,8 +85,8 @@ pub(crate) fn what(shown: &Shown) -> String {
             }
         }
         Some(StageReason::Attempt { cause: Cause::Timeout | Cause::Lost, message: None }) => String::new(),
-        Some(StageReason::Attempt { message: Some(message), .. }) => sanitize(message, Keep::Nothing).into_owned(),
-        Some(reason) => sanitize(&reason.to_string(), Keep::Nothing).into_owned(),
+        Some(StageReason::Attempt { message: Some(message), .. }) => clean(message).into_owned(),
+        Some(reason) => clean(&reason.to_string()).into_owned(),
     };
     let mut add = |text: String| {
         if !what.is_empty() {
