@@ -57,8 +57,10 @@ mod launch;
 mod lease;
 mod message;
 mod missing;
+mod notices;
 mod options;
 mod params;
+mod patience;
 mod place;
 mod placement;
 mod plans;
@@ -85,7 +87,6 @@ pub use options::StartOptions;
 pub use report::RunReport;
 
 use self::core::Core;
-use self::message::Message;
 use crate::id::RunId;
 use crate::pipeline::Pipeline;
 use crate::store::{Store, StoreError};
@@ -169,7 +170,7 @@ impl Engine {
         self.core.closing.store(true, Ordering::Release);
         let runs: Vec<_> = self.core.runs().values().cloned().collect();
         for bus in &runs {
-            let _ = bus.sender.send(Message::HandOver);
+            bus.hand_over();
         }
         for bus in runs {
             let _ = bus.ended.subscribe().wait_for(Option::is_some).await;

@@ -18,6 +18,8 @@ use crate::secret::MemorySecrets;
 use crate::store::RunStore;
 use crate::testing::{Act, Death, KillAt, Script, ScriptedExecutor, SimulatedClock};
 
+mod failing;
+mod storing;
 mod turns;
 
 fn clock() -> Arc<SimulatedClock> {
