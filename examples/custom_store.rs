@@ -141,6 +141,14 @@ where
         self.inner.give_back(run, token, at).await
     }
 
+    async fn hand_over(&self, run: RunId, token: FencingToken) -> Result<(), StoreError> {
+        self.inner.hand_over(run, token).await
+    }
+
+    async fn queue_changed(&self) {
+        self.inner.queue_changed().await;
+    }
+
     async fn dead_letters(&self) -> Result<Vec<RunId>, StoreError> {
         self.inner.dead_letters().await
     }

@@ -5,7 +5,7 @@ use buildit::pipeline::{ExpandLimits, PipelineBuilder, StageBuilder};
 use buildit::plan::Plan;
 
 libfuzzer_sys::fuzz_target!(|text: &str| {
-    buildit::variables::pieces(text);
+    drop(buildit::variables::pieces(text));
     let spec = PipelineBuilder::new("fuzz").stage(StageBuilder::run("a", text)).build();
     drop(Plan::compile(&spec, ExpandLimits::default()));
 });

@@ -10,8 +10,11 @@ use futures_util::FutureExt;
 
 use super::clock::later;
 use super::core::{Core, Registered};
+use super::error::RunError;
 use super::host::RunHost;
 use super::lease;
+use super::notices::{Waiting, described};
+use super::patience::Patience;
 use super::prepare::{WantedCache, find};
 use crate::backoff::Backoff;
 use crate::cancel::Stop;
@@ -24,9 +27,9 @@ use crate::secret::Masker;
 /// never looks at its signal must not hold the run for ever.
 const ABANDON_AFTER: Duration = Duration::from_secs(10);
 
-/// A backend that is gone is asked again for about three minutes, which is what a daemon takes to restart.
-fn patient(job: &JobId) -> Backoff {
-    Backoff::new(12, Duration::from_millis(200), Duration::from_secs(30), job)
+/// A backend that is gone is asked again for about two minutes, which is what a daemon takes to restart.
+fn patient(job: &JobId) -> Patience {
+    Patience::new(Backoff::new(12, Duration::from_millis(200), Duration::from_secs(30), job))
 }
 
 /// One attempt of a stage.
@@ -42,56 +45,75 @@ pub(super) struct Attempt {
     pub(super) adopted: bool,
 }
 
+/// What an attempt has once a call has failed.
+#[derive(Debug)]
+struct Trouble {
+    patience: Patience,
+    _told: Waiting,
+}
+
 impl Attempt {
-    /// The job and its outcome; no outcome when the run is in other hands, and nothing may be written about the
-    /// attempt.
+    /// The job and its outcome; no outcome when the run goes out of this engine's hands, and nothing may be written
+    /// about the attempt.
     #[expect(
         clippy::manual_async_fn,
         reason = "an `async fn` holds its `self` twice, and the future is moved for every job"
     )]
-    pub(super) fn run(mut self) -> impl Future<Output = (JobId, Option<JobOutcome>)> + Send {
+    pub(super) fn run(mut self) -> impl Future<Output = (JobId, Result<JobOutcome, RunError>)> + Send {
         async move {
             let outcome = match AssertUnwindSafe(self.outcome()).catch_unwind().await {
                 Ok(outcome) => outcome,
-                Err(_) => Some(Box::pin(self.panicked()).await),
+                Err(_) => Ok(Box::pin(self.panicked()).await),
             };
             (self.job.id, outcome)
         }
     }
 
-    async fn outcome(&mut self) -> Option<JobOutcome> {
+    async fn outcome(&mut self) -> Result<JobOutcome, RunError> {
         if self.ctx.cancel().is_raised() && !self.adopted {
-            return Some(JobOutcome::cancelled());
+            return Ok(JobOutcome::cancelled());
         }
         // What few attempts come to has a box of its own: the future of all others stays small, and cheap to make.
         if !self.caches.is_empty() {
             let found = Box::pin(find(&self.host, self.ctx.inputs(), std::mem::take(&mut self.caches))).await;
             self.ctx = self.ctx.clone().rebuild().inputs(found).build();
         }
-        if self.adopted && !Box::pin(self.go_on_with_log()).await {
-            return None;
+        let mut trouble = None;
+        if self.adopted {
+            Box::pin(self.go_on_with_log(&mut trouble)).await?;
         }
-        let mut waits = patient(&self.job.id);
         loop {
             let held = self.host.bus.token();
             let error = match self.call().await {
                 Ok(outcome) => match self.close().await {
-                    Ok(()) => return Some(self.finish(outcome).await),
+                    Ok(()) => return Ok(self.finish(outcome).await),
                     Err(error) => ExecutorError::from(error),
                 },
                 Err(error) => error,
             };
-            if !Box::pin(self.may_go_on(&error, held, &mut waits)).await? {
-                let message = self.host.masker().mask(&described(&error));
-                tracing::warn!(job = %self.job.id, %message, "the backend broke");
-                // What was written of the log is kept; its end is lost with the backend.
-                let _ = Box::pin(self.host.close(&self.job.id)).await;
-                return Some(JobOutcome::failed_because(Cause::Infrastructure, message));
+            if !Box::pin(self.may_go_on(&error, held, &mut trouble)).await? {
+                return Box::pin(self.given_up(error)).await;
             }
-            if !Box::pin(self.go_on_with_log()).await {
-                return None;
-            }
+            Box::pin(self.go_on_with_log(&mut trouble)).await?;
         }
+    }
+
+    /// The outcome after an error that did not go away. Where the job is still there to be taken over, an end without
+    /// all of its log is not recorded: the log would be lost for good.
+    async fn given_up(&self, error: ExecutorError) -> Result<JobOutcome, RunError> {
+        let error = match error {
+            ExecutorError::Log(source) if self.adopts() => return Err(self.without_log(source)),
+            error => error,
+        };
+        let message = self.host.masker().mask(&described(&error));
+        tracing::warn!(job = %self.job.id, %message, "the backend broke");
+        // What was written of the log is kept; its end is lost with the backend.
+        let _ = self.host.close(&self.job.id).await;
+        Ok(JobOutcome::failed_because(Cause::Infrastructure, message))
+    }
+
+    fn without_log(&self, source: LogError) -> RunError {
+        RunError::Log { stage: self.job.id.stage.clone(), source: Arc::new(source) }
     }
 
     /// The executor panicked, or the store did for it. What was written of the log is stored before the outcome is.
@@ -148,50 +170,63 @@ impl Attempt {
         }
     }
 
-    /// Whether the same call is to be made again, after a wait; `None` when the run is in other hands.
-    async fn may_go_on(&self, error: &ExecutorError, held: FencingToken, waits: &mut Backoff) -> Option<bool> {
-        let adopts = self.registered().adoption == Adoption::ByJobId;
-        if let ExecutorError::LeaseLost(LeaseLost) | ExecutorError::Log(LogError::LeaseLost(LeaseLost)) = error {
-            match lease::renew(self.core(), &self.host.bus).await {
-                Ok(false) => return None,
-                // It had ended and is ours again: the job is taken over under the new token.
-                Ok(true) if self.host.bus.token() != held => return Some(adopts),
-                // It is ours, or may be: the store did not answer, which is nobody's taking over.
-                Ok(true) | Err(_) => {
-                    let wait = waits.next()?;
-                    self.core().clock.sleep_until(later(self.core().clock.now(), wait)).await;
-                    return Some(adopts);
-                }
-            }
-        }
-        let again = match error.retry_class() {
-            RetryClass::Adopt => adopts,
-            RetryClass::Safe | RetryClass::Never => false,
-        };
-        let wait = if again { waits.next() } else { None };
-        let Some(wait) = wait else { return Some(false) };
-        tracing::warn!(job = %self.job.id, %error, ?wait, "the backend broke; the job is taken over again");
-        self.core().clock.sleep_until(later(self.core().clock.now(), wait)).await;
-        Some(true)
+    fn adopts(&self) -> bool {
+        self.registered().adoption == Adoption::ByJobId
     }
 
-    /// Begins with the log where the store has it; whether the run is still ours.
-    async fn go_on_with_log(&self) -> bool {
-        let job = &self.job.id;
-        let mut waits = patient(job);
+    /// Whether the same call is to be made again, after a wait.
+    async fn may_go_on(
+        &self,
+        error: &ExecutorError,
+        held: FencingToken,
+        trouble: &mut Option<Box<Trouble>>,
+    ) -> Result<bool, RunError> {
+        if let ExecutorError::LeaseLost(LeaseLost) | ExecutorError::Log(LogError::LeaseLost(LeaseLost)) = error {
+            return match lease::renew(self.core(), &self.host.bus).await {
+                Ok(false) => Err(RunError::LeaseLost),
+                // It had ended and is ours again: the job is taken over under the new token.
+                Ok(true) if self.host.bus.token() != held => Ok(self.adopts()),
+                // It is ours, or may be: the store did not answer, which is nobody's taking over.
+                Ok(true) | Err(_) if self.wait(error, trouble).await => Ok(self.adopts()),
+                Ok(true) | Err(_) => Err(RunError::LeaseLost),
+            };
+        }
+        match error.retry_class() {
+            RetryClass::Adopt if self.adopts() => Ok(self.wait(error, trouble).await),
+            RetryClass::Adopt | RetryClass::Safe | RetryClass::Never => Ok(false),
+        }
+    }
+
+    /// Begins with the log where the store has it.
+    async fn go_on_with_log(&self, trouble: &mut Option<Box<Trouble>>) -> Result<(), RunError> {
         loop {
-            match self.core().store.log_cursor(job).await {
+            match self.core().store.log_cursor(&self.job.id).await {
                 Ok(cursor) => {
-                    self.host.go_on(job, cursor);
-                    return true;
+                    self.host.go_on(&self.job.id, cursor);
+                    return Ok(());
                 }
                 Err(error) => {
-                    let Some(wait) = waits.next() else { return false };
-                    tracing::warn!(%job, %error, "the end of a log cannot be found; trying again");
-                    self.core().clock.sleep_until(later(self.core().clock.now(), wait)).await;
+                    if !self.wait(&error, trouble).await {
+                        return Err(self.without_log(LogError::Store(Box::new(error))));
+                    }
                 }
             }
         }
+    }
+
+    /// Waits before a call that failed like this is made again; whether it is to be made.
+    async fn wait(&self, error: &(impl Error + Sync), trouble: &mut Option<Box<Trouble>>) -> bool {
+        let bus = &self.host.bus;
+        tracing::warn!(job = %self.job.id, %error, "a job is not followed for a while");
+        let trouble = trouble.get_or_insert_with(|| {
+            let text = || {
+                let text = format!("{}: {}; trying again", self.job.id.stage, described(error));
+                self.host.masker().mask(&text)
+            };
+            Box::new(Trouble { patience: patient(&self.job.id), _told: Waiting::tell(bus, text) })
+        });
+        // A stop of this job alone is no reason to give up what it said.
+        trouble.patience.wait(self.core(), &[&bus.stop, self.ctx.cancel()]).await
     }
 
     /// The outcome as it may be recorded: with no secret in it, and its caches saved if it succeeded.
@@ -251,19 +286,4 @@ fn refused(outcome: JobOutcome, message: String) -> JobOutcome {
         }
         _ => outcome,
     }
-}
-
-/// An error with all that it goes back to.
-fn described(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let cause = error.to_string();
-        if !text.contains(&cause) {
-            text.push_str(": ");
-            text.push_str(&cause);
-        }
-        source = error.source();
-    }
-    text
 }

@@ -7,6 +7,8 @@ use tokio::sync::{mpsc, watch};
 
 use super::error::RunError;
 use super::message::Message;
+use super::notices::Trouble;
+use crate::cancel::{CancelSignal, Stop};
 use crate::fault::{CrashPoint, FaultPlan};
 use crate::id::{FencingToken, JobId};
 use crate::log::LogObserver;
@@ -25,6 +27,10 @@ pub(super) struct RunBus {
     pub(super) seq: watch::Sender<u64>,
     /// Changes whenever some of the log of any job is stored.
     pub(super) logs: watch::Sender<u64>,
+    /// How urgently the run is to end: whoever waits within the driver, which hears no messages then, hears of it here.
+    pub(super) stop: CancelSignal,
+    /// What keeps the run waiting.
+    pub(super) trouble: watch::Sender<Trouble>,
     /// How the driver ended, once it has.
     pub(super) ended: watch::Sender<Option<Result<Arc<Run>, RunError>>>,
     /// The token of the lease as it is now.
@@ -47,6 +53,8 @@ impl RunBus {
             sender,
             seq: watch::Sender::new(seq),
             logs: watch::Sender::new(0),
+            stop: CancelSignal::new(),
+            trouble: watch::Sender::default(),
             ended: watch::Sender::new(None),
             token: AtomicU64::new(token.0),
             faults,
@@ -62,6 +70,24 @@ impl RunBus {
             // Whoever begins to read now sees the number: it is behind the lock that is held here.
             self.seq.receiver_count() > 0
         });
+    }
+
+    /// The run is to end in good order.
+    pub(super) fn cancel(&self, reason: String) {
+        self.stop.raise(Stop::Gracefully);
+        let _ = self.sender.send(Message::Cancel { reason });
+    }
+
+    /// The run is to end at once.
+    pub(super) fn kill(&self, reason: String) {
+        self.stop.raise(Stop::Now);
+        let _ = self.sender.send(Message::Kill { reason });
+    }
+
+    /// This engine is to let go of the run.
+    pub(super) fn hand_over(&self) {
+        self.stop.raise(Stop::Now);
+        let _ = self.sender.send(Message::HandOver);
     }
 
     pub(super) fn token(&self) -> FencingToken {

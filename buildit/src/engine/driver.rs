@@ -171,7 +171,11 @@ impl Driver {
             }
             Message::Slot(slot) => self.work.granted.push(slot),
             Message::Turn => self.work.turn = true,
-            Message::Cancel { reason } => self.tell(Input::Cancel { reason: &reason }, now),
+            Message::Cancel { reason } => {
+                // Not every cancel comes from a handle.
+                self.bus.stop.raise(Stop::Gracefully);
+                self.tell(Input::Cancel { reason: &reason }, now);
+            }
             Message::Kill { reason } => {
                 self.work.killed = true;
                 self.tell(Input::Cancel { reason: &reason }, now);
@@ -207,7 +211,7 @@ impl Driver {
 
     fn ended(&mut self, ended: Ended, executor: usize, slot: Option<Slot>, now: Timestamp) -> Result<(), RunError> {
         let Ended { stage, job, outcome } = ended;
-        let Some(outcome) = outcome else { return Err(RunError::LeaseLost) };
+        let outcome = outcome?;
         let attempt = job.attempt;
         if self.core.slots.is_quiet() {
             self.work.granted.extend(slot);
@@ -374,7 +378,7 @@ impl Driver {
             Ok(prepared) => prepared,
             Err(error) => {
                 let message = self.host.masker().mask(&error.to_string());
-                let outcome = Some(JobOutcome::failed_because(Cause::Start, message));
+                let outcome = Ok(JobOutcome::failed_because(Cause::Start, message));
                 let job = self.job(stage, attempt);
                 return self.work.ended.push((Ended { stage, job, outcome }, executor, Some(slot)));
             }
@@ -437,7 +441,7 @@ impl Driver {
                 Adoption::None => {
                     let outcome = JobOutcome::lost().with_message("it ended with the engine that ran it");
                     let job = self.job(stage, attempt);
-                    self.work.ended.push((Ended { stage, job, outcome: Some(outcome) }, executor, None));
+                    self.work.ended.push((Ended { stage, job, outcome: Ok(outcome) }, executor, None));
                 }
             }
         }

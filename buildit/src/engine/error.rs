@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::diagnostic::Diagnostics;
-use crate::id::{ExecutorName, RunId};
+use crate::executor::LogError;
+use crate::id::{ExecutorName, RunId, StageName};
 use crate::pipeline::PipelineError;
 use crate::run::{InputError, ReplayError};
 use crate::secret::SecretError;
@@ -103,6 +104,16 @@ pub enum RunError {
     /// The store failed, and went on failing.
     #[error("the run's events cannot be stored")]
     Store(#[source] Arc<StoreError>),
+    /// The log of a job cannot be stored. Its end is not recorded: whoever takes the run up takes the job over, and
+    /// stores what is missing of its log.
+    #[error("the run breaks off at `{stage}`")]
+    Log {
+        /// The job's stage.
+        stage: StageName,
+        /// Why it cannot be stored.
+        #[source]
+        source: Arc<LogError>,
+    },
     /// The driver of the run broke: a defect of the engine.
     #[error("the driver of the run broke")]
     Broken,

@@ -11,6 +11,7 @@ use super::core::Core;
 use super::error::{ApproveError, RunError};
 use super::feed::{self, StageLog};
 use super::message::Message;
+use super::notices;
 use super::report::RunReport;
 use crate::event::{Approval, Event};
 use crate::id::{FencingToken, RunId, StageName};
@@ -94,6 +95,14 @@ impl RunHandle {
         feed::logs(Arc::clone(&self.core), Arc::clone(&self.bus), stage.into(), Some(attempt), started)
     }
 
+    /// What people should hear of while the run goes and its record cannot tell: that it cannot be stored, or that a
+    /// backend is gone, and that it is tried again. Each trouble is told once, when it begins; there is no secret in
+    /// it. The stream ends when this engine drives the run no more.
+    #[must_use]
+    pub fn notices(&self) -> BoxStream<'static, Arc<str>> {
+        notices::notices(&self.bus)
+    }
+
     /// Answers a stage that waits for a person. When it returns, the answer is durable.
     ///
     /// Whether this person may answer is for the caller to know: the stage's `approval` says who may.
@@ -112,12 +121,13 @@ impl RunHandle {
 
     /// Asks the run to end in good order: what runs gets the grace period, what waits does not start.
     pub fn cancel(&self, reason: impl Into<String>) {
-        let _ = self.bus.sender.send(Message::Cancel { reason: reason.into() });
+        self.bus.cancel(reason.into());
     }
 
-    /// Ends the run at once: what runs is killed.
+    /// Ends the run at once: what runs is killed. A run whose record cannot be stored meanwhile is left as it is, open
+    /// in the store and with its jobs: [`wait`](Self::wait) tells.
     pub fn kill(&self, reason: impl Into<String>) {
-        let _ = self.bus.sender.send(Message::Kill { reason: reason.into() });
+        self.bus.kill(reason.into());
     }
 
     /// Proof of the lease under which it is driven.

@@ -9,6 +9,7 @@ use tokio_util::sync::ReusableBoxFuture;
 use super::attempt::Attempt;
 use super::boxed::reuse;
 use super::bus::RunBus;
+use super::error::RunError;
 use super::message::{Ended, Message};
 use super::slots::Slot;
 use crate::cancel::CancelSignal;
@@ -68,7 +69,7 @@ pub(super) struct Inline {
     was_slow: bool,
     penalty: u32,
     /// The memory of the last job that ended at once, for the next one.
-    spare: Option<ReusableBoxFuture<'static, (JobId, Option<JobOutcome>)>>,
+    spare: Option<ReusableBoxFuture<'static, (JobId, Result<JobOutcome, RunError>)>>,
     /// Its signal, likewise.
     signal: Option<CancelSignal>,
 }

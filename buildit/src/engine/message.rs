@@ -14,8 +14,8 @@ use crate::job::JobOutcome;
 pub(super) struct Ended {
     pub(super) stage: StageIndex,
     pub(super) job: JobId,
-    /// `None` when the run is in other hands: nothing may be written about the attempt.
-    pub(super) outcome: Option<JobOutcome>,
+    /// No outcome when the run goes out of this engine's hands: nothing may be written about the attempt.
+    pub(super) outcome: Result<JobOutcome, RunError>,
 }
 
 /// What the driver of a run is told.

@@ -57,8 +57,10 @@ mod launch;
 mod lease;
 mod message;
 mod missing;
+mod notices;
 mod options;
 mod params;
+mod patience;
 mod place;
 mod placement;
 mod plans;
@@ -86,7 +88,6 @@ pub use options::{QueueOptions, StartOptions, WorkOptions};
 pub use report::RunReport;
 
 use self::core::Core;
-use self::message::Message;
 use crate::id::RunId;
 use crate::pipeline::Pipeline;
 use crate::store::{Enqueue, RunRecord, Store, StoreError};
@@ -206,7 +207,7 @@ impl Engine {
         self.core.stopping.notify_waiters();
         let runs: Vec<_> = self.core.runs().values().cloned().collect();
         for bus in &runs {
-            let _ = bus.sender.send(Message::HandOver);
+            bus.hand_over();
         }
         for bus in runs {
             let _ = bus.ended.subscribe().wait_for(Option::is_some).await;

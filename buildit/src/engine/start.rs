@@ -216,7 +216,7 @@ impl Ready {
         core.runs().insert(bus.info.id, Arc::clone(&bus));
         if core.is_closing() {
             // A shutdown that began meanwhile may have missed it; one that begins now sees it.
-            let _ = bus.sender.send(Message::HandOver);
+            bus.hand_over();
         }
         let context = JobContext::builder(Arc::clone(&host) as _, Arc::clone(&core.blobs))
             .inputs(Arc::clone(preparer.inputs()))

@@ -54,6 +54,7 @@ impl<'a> Follower<'a> {
     ) -> Result<(), Failure> {
         let mut events = self.run.events();
         let mut logs = Logs::new(self.run);
+        let mut notices = self.run.notices();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -61,6 +62,7 @@ impl<'a> Follower<'a> {
                 biased;
                 signal = signals.next() => self.pass_on(signal, board, reporter),
                 answer = given(&mut self.open) => self.take(answer, board, reporter).await,
+                Some(text) = notices.next() => reporter.notice(board, &text),
                 event = events.next() => match event.transpose().map_err(Failure::backend)? {
                     Some(event) => {
                         self.happened(&event, &mut logs, board, reporter).await.map_err(Failure::backend)?;

@@ -1,0 +1,64 @@
+//! A store with one fault.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex};
+
+use super::faults::Fault;
+use crate::event::RunStatus;
+use crate::id::{Digest, FencingToken, RunId};
+use crate::memory::MemoryStore;
+use crate::store::RunRecord;
+
+/// A memory store with a fault.
+#[derive(Debug)]
+pub(super) struct Broken {
+    pub(super) inner: MemoryStore,
+    pub(super) fault: Fault,
+    pub(super) created: Mutex<Vec<RunId>>,
+    pub(super) numbers: Mutex<HashMap<RunId, u64>>,
+    pub(super) queued: Mutex<HashMap<RunId, usize>>,
+    pub(super) taken: Mutex<BTreeSet<RunId>>,
+    pub(super) put: Mutex<BTreeSet<Digest>>,
+    pub(super) saved: Mutex<HashMap<String, Digest>>,
+    pub(super) leases: Mutex<u64>,
+}
+
+impl Broken {
+    pub(super) fn new(fault: Fault) -> Self {
+        Self {
+            inner: MemoryStore::new(),
+            fault,
+            created: Mutex::default(),
+            numbers: Mutex::default(),
+            queued: Mutex::default(),
+            taken: Mutex::default(),
+            put: Mutex::default(),
+            saved: Mutex::default(),
+            leases: Mutex::default(),
+        }
+    }
+
+    pub(super) fn has(&self, fault: Fault) -> bool {
+        self.fault == fault
+    }
+
+    /// A token that nobody can fence.
+    pub(super) fn token(&self, token: FencingToken) -> FencingToken {
+        if self.has(Fault::IgnoresTokens) { FencingToken(1 << 40) } else { token }
+    }
+
+    pub(super) fn spoil(&self, mut record: RunRecord) -> RunRecord {
+        let id = record.run.id;
+        match self.fault {
+            Fault::ForgetsContext => record.run.context = Arc::default(),
+            Fault::CountsAllPipelines => {
+                let place = self.created.lock().unwrap().iter().position(|created| *created == id);
+                record.number = place.unwrap_or(0) as u64 + 1;
+            }
+            Fault::CountsTwice => record.number = self.numbers.lock().unwrap().get(&id).copied().unwrap_or(1),
+            Fault::AlwaysRunning => record.status = RunStatus::Running,
+            _ => {}
+        }
+        record
+    }
+}

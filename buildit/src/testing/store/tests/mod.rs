@@ -1,0 +1,65 @@
+//! The tests of the tests: stores that are broken on purpose, each of which some clause rejects.
+
+mod artifact;
+mod broken;
+mod faults;
+mod log;
+mod queue;
+mod run;
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+use self::broken::Broken;
+use self::faults::REJECTED;
+use super::{assert_blobs, assert_durable, assert_store, check_blobs, check_durable, check_store};
+use crate::memory::MemoryStore;
+
+#[tokio::test]
+async fn the_memory_store_conforms() {
+    assert_store(async || MemoryStore::new()).await;
+    assert_blobs(async || MemoryStore::new()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_journaled_store_conforms() {
+    let folders = Mutex::new(Vec::new());
+    let make = async || {
+        let folder = tempfile::tempdir().unwrap();
+        let store = MemoryStore::journaled(folder.path()).unwrap();
+        folders.lock().unwrap().push(folder);
+        store
+    };
+    assert_store(make).await;
+    assert_blobs(make).await;
+    let folder = tempfile::tempdir().unwrap();
+    assert_durable(async || MemoryStore::journaled(folder.path()).unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_store_that_forgets_is_not_durable() {
+    let violations = check_durable(async || MemoryStore::new()).await;
+    assert_eq!(violations.iter().map(|violation| violation.clause).collect::<Vec<_>>(), [super::durable::CLAUSE]);
+}
+
+#[tokio::test]
+async fn every_fault_is_found() {
+    for (fault, clauses) in REJECTED {
+        let make = async || Broken::new(*fault);
+        let mut violations = check_store(make).await;
+        violations.extend(check_blobs(make).await);
+        let violated: BTreeSet<&str> = violations.iter().map(|violation| violation.clause).collect();
+        for clause in *clauses {
+            assert!(violated.contains(clause), "{fault:?} passes {clause}; it violates {violated:?}");
+        }
+    }
+}
+
+#[test]
+fn every_clause_rejects_a_fault() {
+    let rejecting: BTreeSet<&str> = REJECTED.iter().flat_map(|(_, clauses)| clauses.iter().copied()).collect();
+    let all = super::store_clauses().iter().map(|clause| clause.name()).collect::<BTreeSet<_>>();
+    let blobs = super::blob_clauses().iter().map(|clause| clause.name()).collect::<BTreeSet<_>>();
+    let caches = super::cache_clauses().iter().map(|clause| clause.name()).collect::<BTreeSet<_>>();
+    assert_eq!(rejecting, &(&all | &blobs) | &caches);
+}
