@@ -44,6 +44,14 @@ pub(crate) enum Command {
     Fmt(FmtArgs),
     /// Look at this folder and write a first pipeline for it
     Init(InitArgs),
+    /// List the runs of a store, the latest first
+    Runs(RunsArgs),
+    /// Print what the stages of a run have printed
+    Logs(LogsArgs),
+    /// List what a run has left, or fetch it
+    Artifacts(ArtifactsArgs),
+    /// Take up all runs of a store that were broken off
+    Resume(Box<ResumeArgs>),
     /// Print completions for a shell
     Completions(CompletionsArgs),
 }
@@ -98,6 +106,85 @@ pub(crate) struct InitArgs {
     /// Replace a pipeline that is there
     #[arg(long)]
     pub(crate) force: bool,
+}
+
+/// Where runs are kept.
+#[derive(Debug, Args)]
+pub(crate) struct StoreArgs {
+    /// The store: `sqlite:FILE` [default: runs.db in the state folder]
+    #[arg(long, value_name = "URL", env = "BUILDIT_STORE")]
+    pub(crate) store: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunsArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// Only those of this pipeline
+    #[arg(long, value_name = "NAME")]
+    pub(crate) pipeline: Option<String>,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) limit: usize,
+    /// How to print
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub(crate) output: DataOutput,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    /// The run: its id, the beginning of it, or @N for the N-th latest
+    pub(crate) run: String,
+    /// The stage; all of them without
+    pub(crate) stage: Option<String>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// Go on until the run has ended
+    #[arg(long)]
+    pub(crate) follow: bool,
+    /// How to print
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub(crate) output: DataOutput,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ArtifactsArgs {
+    /// The run: its id, the beginning of it, or @N for the N-th latest
+    pub(crate) run: String,
+    /// The artifact; all of them without
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// Lay what is in it out in this folder
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) out: Option<PathBuf>,
+    /// How to print
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub(crate) output: DataOutput,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// Give the runs a secret: the value of the environment variable of this name
+    #[arg(long = "secret", value_name = "NAME")]
+    pub(crate) secrets: Vec<String>,
+    /// Give the runs a secret: the content of a file
+    #[arg(long = "secret-file", value_name = "NAME=PATH")]
+    pub(crate) secret_files: Vec<Pair>,
+    /// Approve this stage
+    #[arg(long, value_name = "STAGE")]
+    pub(crate) approve: Vec<String>,
+    /// Approve every stage that asks
+    #[arg(long)]
+    pub(crate) approve_all: bool,
+    /// Fill in a field of the stages that are approved in advance
+    #[arg(long = "approve-field", value_name = "NAME=VALUE")]
+    pub(crate) approve_fields: Vec<Pair>,
+    /// How to print [default: human on a terminal, plain elsewhere]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) output: Option<RunOutput>,
 }
 
 #[derive(Debug, Args)]

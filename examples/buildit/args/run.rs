@@ -45,7 +45,7 @@ pub(crate) struct ContextArgs {
     pub(crate) source: Option<PathBuf>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct RunArgs {
     /// The pipeline [default: .buildit.kdl]
     #[arg(value_hint = ValueHint::FilePath)]
@@ -55,6 +55,9 @@ pub(crate) struct RunArgs {
     /// Keep the run's record in this folder; run again with the same folder to resume a run that was broken off
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) journal: Option<PathBuf>,
+    /// Keep the run in this store: `sqlite:FILE`; `runs`, `logs` and `resume` find it there
+    #[arg(long, value_name = "URL", env = "BUILDIT_STORE", conflicts_with = "journal")]
+    pub(crate) store: Option<String>,
     /// Send every stage to this executor
     #[arg(long, value_name = "NAME")]
     pub(crate) executor: Option<String>,

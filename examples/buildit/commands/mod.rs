@@ -1,11 +1,15 @@
 //! One file for each command.
 
+mod artifacts;
 mod completions;
 mod fmt;
 mod graph;
 mod init;
+mod kept;
+mod logs;
 mod plan;
 mod run;
+mod runs;
 mod shell;
 mod validate;
 
@@ -22,14 +26,21 @@ pub(crate) fn dispatch(command: Command, look: Look) -> Outcome {
         Command::Init(args) => runtime()?.block_on(init::init(&args, look)),
         Command::Completions(args) => completions::completions(&args),
         Command::Plan(args) => runtime()?.block_on(plan::plan(*args, look)),
-        Command::Run(args) => {
-            let runtime = runtime()?;
-            let outcome = runtime.block_on(run::run(*args, look));
-            // Nobody waits for a thread that reads a terminal.
-            runtime.shutdown_background();
-            outcome
-        }
+        Command::Runs(args) => runtime()?.block_on(runs::runs(args, look)),
+        Command::Logs(args) => runtime()?.block_on(logs::logs(args, look)),
+        Command::Artifacts(args) => runtime()?.block_on(artifacts::artifacts(args, look)),
+        Command::Run(args) => driven(run::run(*args, look)),
+        Command::Resume(args) => driven(run::resume(*args, look)),
     }
+}
+
+/// A command that drives runs.
+fn driven(command: impl Future<Output = Outcome>) -> Outcome {
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(command);
+    // Nobody waits for a thread that reads a terminal.
+    runtime.shutdown_background();
+    outcome
 }
 
 /// Where asynchronous work is done. Few threads: the work itself is done by other processes.

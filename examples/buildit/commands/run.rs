@@ -5,29 +5,24 @@ use std::sync::Arc;
 
 use buildit::config::Sources;
 use buildit::diagnostic::{Diagnostic, Diagnostics};
-use buildit::engine::{Engine, RunHandle, StartError, StartOptions};
-use buildit::memory::MemoryStore;
+use buildit::engine::{Engine, ResumeError, RunHandle, StartError, StartOptions};
 use buildit::pipeline::{ExpandLimits, PipelineError, RunContext};
 use buildit::plan::Plan;
 use buildit::run::forecast;
-use buildit::store::{RunRecord, RunStore};
+use buildit::store::RunRecord;
 use buildit_executors::source::Source;
 
 use super::shell::open_shells;
-use crate::args::{RunArgs, RunOutput};
+use crate::args::{ResumeArgs, RunArgs, RunOutput};
 use crate::diagnostics::Teller;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::look::Look;
 use crate::out::Out;
 use crate::pipelines::{self, Compiled};
 use crate::report::{self, Board, Human, Json, Live, Plain, Reporter};
-use crate::session::{self, Answers, Executors, Follower, Keep, Signals, state, unless_signalled};
+use crate::session::{self, Answers, Executors, Follower, Keep, Signals, Stores, state, unless_signalled};
 use crate::source;
 use crate::text::clean;
-
-/// The name under which this program holds the lease on its runs. A journal is locked, so that there is never a
-/// second one: the next process takes the run over at once.
-const WORKER: &str = "buildit";
 
 pub(crate) async fn run(args: RunArgs, look: Look) -> Outcome {
     // Before anything is begun: from here on a signal ends nothing without tidying up.
@@ -42,13 +37,49 @@ pub(crate) async fn run(args: RunArgs, look: Look) -> Outcome {
         look,
         output,
     });
-    let keep = Keep::open(session.args.journal.as_deref(), &session.state)?;
-    let begun = Arc::clone(&session).begin(keep.store.clone());
+    let keep = Keep::open(session.args.store.as_deref(), session.args.journal.as_deref(), &session.state).await?;
+    let begun = Arc::clone(&session).begin(keep.stores.clone());
     match unless_signalled(&mut signals, begun).await? {
         None => Ok(session.broken_off()),
-        Some(open) if open.is_empty() => session.start(&keep, &mut signals).await,
-        Some(open) => session.resume(open, &keep, &mut signals).await,
+        // A journal is of one run after the other; in a store there are many, and `resume` takes them up.
+        Some(open) if open.is_empty() || session.args.store.is_some() => session.start(&keep, &mut signals).await,
+        Some(open) => match session.resume(open, true, &keep, &mut signals).await? {
+            Some(exit) => Ok(exit),
+            None => session.start(&keep, &mut signals).await,
+        },
     }
+}
+
+/// `buildit resume`: all runs of a store that nobody drives.
+pub(crate) async fn resume(args: ResumeArgs, look: Look) -> Outcome {
+    let mut signals = Signals::open().map_err(Failure::backend)?;
+    let output = args.output.unwrap_or_else(|| look.run_output());
+    let keep = Keep::kept(args.store.store.as_deref()).await?;
+    let args = RunArgs {
+        store: args.store.store,
+        secrets: args.secrets,
+        secret_files: args.secret_files,
+        approve: args.approve,
+        approve_all: args.approve_all,
+        approve_fields: args.approve_fields,
+        ..RunArgs::default()
+    };
+    let session = Arc::new(Session {
+        answers: Answers::new(&args, state::person()),
+        folder: source::folder(None)?,
+        state: state::folder()?,
+        teller: if output == RunOutput::Json { Teller::Json } else { Teller::Human(look.stderr()) },
+        args,
+        look,
+        output,
+    });
+    let begun = Arc::clone(&session).begin(keep.stores.clone());
+    let Some(open) = unless_signalled(&mut signals, begun).await? else { return Ok(session.broken_off()) };
+    let exit = session.resume(open, false, &keep, &mut signals).await?;
+    if exit.is_none() {
+        Out::stderr().line("no run was broken off");
+    }
+    Ok(exit.unwrap_or(Exit::Succeeded))
 }
 
 /// What does not change while runs are driven.
@@ -93,7 +124,7 @@ impl Open {
 
 impl Session {
     /// Tidies up after processes that were killed, and finds the runs that are open in the journal.
-    async fn begin(self: Arc<Self>, store: MemoryStore) -> Result<Vec<Open>, Failure> {
+    async fn begin(self: Arc<Self>, Stores { store, .. }: Stores) -> Result<Vec<Open>, Failure> {
         session::sweep(&self.state).await;
         let mut open = Vec::new();
         for run in store.open_runs().await.map_err(Failure::backend)? {
@@ -112,7 +143,7 @@ impl Session {
 
     /// Starts a run of the pipeline that was asked for.
     async fn start(self: &Arc<Self>, keep: &Keep, signals: &mut Signals) -> Outcome {
-        let prepared = Arc::clone(self).prepare(keep.store.clone());
+        let prepared = Arc::clone(self).prepare(keep.stores.clone(), keep.places.clone());
         let Some(prepared) = unless_signalled(signals, prepared).await? else { return Ok(self.broken_off()) };
         let Prepared { compiled, context, executors, engine, options } = prepared;
         // A signal that comes from here on finds a run to cancel.
@@ -121,19 +152,18 @@ impl Session {
     }
 
     /// Reads the pipeline, the source and what surrounds them.
-    async fn prepare(self: Arc<Self>, store: MemoryStore) -> Result<Prepared, Failure> {
+    async fn prepare(self: Arc<Self>, stores: Stores, kept: Vec<PathBuf>) -> Result<Prepared, Failure> {
         let compiled = pipelines::compile(&pipelines::file(self.args.file.clone()), self.teller)?;
-        let excluded: Vec<PathBuf> =
-            [Some(self.state.clone()), self.args.journal.clone()].into_iter().flatten().collect();
+        let excluded: Vec<PathBuf> = std::iter::once(self.state.clone()).chain(kept).collect();
         let source = Source::open(&self.folder, &excluded).await.map_err(Failure::refused)?;
         let context = session::context(&self.args.context, &source, &compiled.plan).await?;
         self.check_approvals(&compiled, &context)?;
         let mut executors = Executors::new(&self.args, &self.state, &self.folder);
-        let engine = self.engine(&store, &mut executors, &[(&compiled.plan, &*context.only)]).await?;
+        let engine = self.engine(&stores, &mut executors, &[(&compiled.plan, &*context.only)]).await?;
         let mut options = StartOptions::new(context.clone());
         if !self.args.in_place {
-            let blobs: Arc<dyn buildit::artifact::BlobStore> = Arc::new(store);
-            let (digest, _) = source.store(&blobs, &compiled.plan.spec().checkout).await.map_err(Failure::backend)?;
+            let (digest, _) =
+                source.store(&stores.blobs, &compiled.plan.spec().checkout).await.map_err(Failure::backend)?;
             options = options.source(digest);
         }
         if let Some(executor) = &self.args.executor {
@@ -145,26 +175,43 @@ impl Session {
         Ok(Prepared { compiled, context, executors, engine, options })
     }
 
-    /// Takes up what an earlier process left open, one run after another.
-    async fn resume(self: &Arc<Self>, open: Vec<Open>, keep: &Keep, signals: &mut Signals) -> Outcome {
-        let prepared = Arc::clone(self).prepare_again(open, keep.store.clone());
+    /// Takes up what an earlier process left open, one run after another; `None` when all had ended already. `for_file`
+    /// tells that somebody asked for a run of a file.
+    async fn resume(
+        self: &Arc<Self>,
+        open: Vec<Open>,
+        for_file: bool,
+        keep: &Keep,
+        signals: &mut Signals,
+    ) -> Result<Option<Exit>, Failure> {
+        let prepared = Arc::clone(self).prepare_again(open, for_file, keep.stores.clone());
         let Some((open, executors, engine)) = unless_signalled(signals, prepared).await? else {
-            return Ok(self.broken_off());
+            return Ok(Some(self.broken_off()));
         };
         let mut exit = Exit::Succeeded;
         let mut ended = 0;
         for open in &open {
             let started = &open.record.run;
-            match engine.resume_run(started.id).await.map_err(Failure::backend)? {
+            let resumed = match engine.resume_run(started.id).await {
+                // In a store there are runs of other processes, too.
+                Err(ResumeError::Elsewhere(_)) if !for_file => {
+                    ended += 1;
+                    continue;
+                }
+                resumed => resumed.map_err(Failure::backend)?,
+            };
+            match resumed {
                 Some(run) => {
-                    self.say_resumed(open);
+                    if for_file {
+                        self.say_resumed(open);
+                    }
                     exit = exit.worst(self.drive(&run, &started.context, &executors, signals).await?);
                 }
                 // It had ended, and only its remains were there: no answer to what was asked for now.
                 None => ended += 1,
             }
         }
-        if ended == open.len() { self.start(keep, signals).await } else { Ok(exit) }
+        Ok((ended < open.len()).then_some(exit))
     }
 
     /// Looks at what the file says now: it has to be the pipeline of a run that is open, or who asks for another one
@@ -214,9 +261,12 @@ impl Session {
     async fn prepare_again(
         self: Arc<Self>,
         mut open: Vec<Open>,
-        store: MemoryStore,
+        for_file: bool,
+        stores: Stores,
     ) -> Result<(Vec<Open>, Executors, Engine), Failure> {
-        self.compare(&mut open)?;
+        if for_file {
+            self.compare(&mut open)?;
+        }
         let mut findings = Vec::new();
         for Open { record, plan, .. } in open.iter().filter(|open| open.is_unfinished()) {
             let spec = plan.spec();
@@ -224,7 +274,7 @@ impl Session {
             if spec.stages.iter().all(|stage| stage.approval.is_none()) {
                 continue;
             }
-            let decided = session::decided(&store, record.run.id).await.map_err(Failure::backend)?;
+            let decided = session::decided(&*stores.store, record.run.id).await.map_err(Failure::backend)?;
             let Some(decided) = decided else { continue };
             let may_run = may_run(plan, &record.run.context)?;
             let may_ask = |name: &str| !decided.contains(name) && may_run(name);
@@ -237,20 +287,19 @@ impl Session {
         }
         let mut executors = Executors::new(&self.args, &self.state, &self.folder);
         let kept: Vec<_> = open.iter().map(|open| (&open.plan, &*open.record.run.context.only)).collect();
-        let engine = self.engine(&store, &mut executors, &kept).await?;
+        let engine = self.engine(&stores, &mut executors, &kept).await?;
         Ok((open, executors, engine))
     }
 
     async fn engine(
         &self,
-        store: &MemoryStore,
+        stores: &Stores,
         executors: &mut Executors,
         pipelines: &[(&Plan, &[String])],
     ) -> Result<Engine, Failure> {
         let secrets = session::secrets(&self.args.secrets, &self.args.secret_files)?;
-        let store = Arc::new(store.clone());
-        let engine = Engine::builder().worker(WORKER).secrets(secrets);
-        let mut engine = engine.store(Arc::clone(&store) as _).blobs(Arc::clone(&store) as _).caches(store);
+        let Stores { store, blobs, caches } = stores.clone();
+        let mut engine = Engine::builder().secrets(secrets).store(store).blobs(blobs).caches(caches);
         engine =
             executors.register(engine, pipelines, self.args.executor.as_deref()).await.map_err(Failure::backend)?;
         if self.args.in_place {

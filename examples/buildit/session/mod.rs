@@ -22,7 +22,7 @@ pub(crate) use context::context;
 pub(crate) use executors::{Executors, Remains};
 pub(crate) use follow::Follower;
 pub(crate) use interrupt::unless_signalled;
-pub(crate) use keep::Keep;
+pub(crate) use keep::{Keep, Stores};
 pub(crate) use open::decided;
 pub(crate) use scene::Scene;
 pub(crate) use secrets::secrets;

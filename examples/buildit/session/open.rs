@@ -11,7 +11,10 @@ const PAGE: usize = 4096;
 
 /// The stages of a kept run whose approval is not to be waited for any more: it was given, or the stage has ended.
 /// `None` when nothing is: the run is being cancelled.
-pub(crate) async fn decided(store: &impl RunStore, run: RunId) -> Result<Option<HashSet<StageName>>, StoreError> {
+pub(crate) async fn decided(
+    store: &(impl RunStore + ?Sized),
+    run: RunId,
+) -> Result<Option<HashSet<StageName>>, StoreError> {
     let mut decided = HashSet::new();
     let mut seen = 0;
     loop {

@@ -1,0 +1,120 @@
+//! `buildit logs`.
+
+use std::time::Duration;
+
+use buildit::id::JobId;
+use buildit::store::{LogChunk, Store};
+
+use super::kept::find;
+use crate::args::{DataOutput, LogsArgs};
+use crate::exit::{Exit, Failure, Outcome};
+use crate::look::Look;
+use crate::out::Out;
+use crate::report::{self, Attempt, Board, Json, Reporter, sign};
+use crate::session::Keep;
+use crate::text::{Keep as Controls, sanitize};
+
+/// How much of one log is held at a time, in bytes.
+const PAGE: usize = 256 * 1024;
+
+/// How often the store is asked for more.
+const LOOK: Duration = Duration::from_millis(200);
+
+pub(crate) async fn logs(args: LogsArgs, look: Look) -> Outcome {
+    let keep = Keep::kept(args.store.store.as_deref()).await?;
+    let store = &*keep.stores.store;
+    let run = find(store, &args.run).await?;
+    let record = store.run(run).await.map_err(Failure::backend)?;
+    if let Some(stage) = &args.stage
+        && record.run.plan.stages.iter().all(|known| *known.name != **stage)
+    {
+        return Err(Failure::usage(format!("the run has no stage `{stage}`")));
+    }
+    let board = Board::new(run, record.number, &record.run.plan, "");
+    let controls = look.is_terminal().then(|| report::keep(look.stdout()));
+    let mut printer = Printer { board, json: None, out: Out::stdout(), with_stage: args.stage.is_none(), controls };
+    if args.output == DataOutput::Json {
+        printer.json = Some(Json::new(Out::stdout()));
+    }
+    let mut readers: Vec<Reader> = Vec::new();
+    loop {
+        // Asked first: what is stored before the run has ended is read after this.
+        let status = store.run(run).await.map_err(Failure::backend)?.status;
+        for job in store.logs_of_run(run).await.map_err(Failure::backend)? {
+            let is_wanted = args.stage.as_ref().is_none_or(|stage| *job.stage == **stage);
+            if is_wanted && readers.iter().all(|reader| reader.job != job) {
+                readers.push(Reader { job, after: 0, chunks: Vec::new().into_iter().peekable() });
+            }
+        }
+        print_all(store, &mut readers, &mut printer).await?;
+        if !args.follow || status.is_final() {
+            return Ok(Exit::Succeeded);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Prints what is stored, in the order of its times.
+async fn print_all(store: &dyn Store, readers: &mut [Reader], printer: &mut Printer) -> Result<(), Failure> {
+    loop {
+        let mut first = None;
+        for (place, reader) in readers.iter_mut().enumerate() {
+            let Some(chunk) = reader.peek(store).await? else { continue };
+            if first.is_none_or(|(time, _)| chunk.time < time) {
+                first = Some((chunk.time, place));
+            }
+        }
+        let Some((_, place)) = first else { return Ok(()) };
+        let reader = &mut readers[place];
+        if let Some(chunk) = reader.chunks.next() {
+            reader.after = chunk.last_line();
+            printer.print(&reader.job, &chunk);
+        }
+    }
+}
+
+/// The log of one job, page by page.
+struct Reader {
+    job: JobId,
+    /// The last line that was printed.
+    after: u64,
+    chunks: std::iter::Peekable<std::vec::IntoIter<LogChunk>>,
+}
+
+impl Reader {
+    async fn peek(&mut self, store: &dyn Store) -> Result<Option<&LogChunk>, Failure> {
+        if self.chunks.peek().is_none() {
+            let page = store.read_log(&self.job, self.after, PAGE).await.map_err(Failure::backend)?;
+            self.chunks = page.chunks.into_iter().peekable();
+        }
+        Ok(self.chunks.peek())
+    }
+}
+
+struct Printer {
+    board: Board,
+    json: Option<Json>,
+    out: Out,
+    with_stage: bool,
+    /// What passes of a job's controls: all of them into a file, colours onto a terminal.
+    controls: Option<Controls>,
+}
+
+impl Printer {
+    fn print(&mut self, job: &JobId, chunk: &LogChunk) {
+        for line in chunk.iter() {
+            if let Some(json) = &mut self.json {
+                json.log(&self.board, Attempt { stage: &job.stage, number: job.attempt }, &line);
+                continue;
+            }
+            let text = match self.controls {
+                Some(keep) => sanitize(&line.text, keep),
+                None => line.text.as_str().into(),
+            };
+            match self.with_stage {
+                true => self.out.line(&format!("{} | {}{text}", job.stage, sign(&line))),
+                false => self.out.line(&format!("{}{text}", sign(&line))),
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Runs that a store keeps, and the commands that find them there.
+#![expect(clippy::unwrap_used, reason = "what fails in a test fails it")]
+
+mod common;
+
+use std::fs;
+use std::process::Stdio;
+
+use common::{Done, Project};
+
+const SHOP: &str = r##"
+    pipeline "shop"
+    stage "build" { run "echo building; echo hello >app.txt"; artifacts "app.txt" }
+    stage "test" { needs "build"; run "cat app.txt; echo late >&2" }
+"##;
+
+/// The command, with its store beside the state.
+fn in_store(project: &Project, args: &[&str]) -> Done {
+    let store = format!("sqlite:{}", project.state().join("runs.db").display());
+    Done::of(project.command(&[args, &["--store", &store]].concat()).output().unwrap())
+}
+
+fn lines(done: &Done) -> Vec<&str> {
+    done.stdout.lines().collect()
+}
+
+#[test]
+fn a_kept_run_is_listed_with_its_logs_and_artifacts() {
+    let project = Project::new(SHOP);
+    in_store(&project, &["run"]).exits(0);
+    in_store(&project, &["run", "--stage", "build"]).exits(0);
+
+    let runs = in_store(&project, &["runs", "--output", "json"]).exits(0);
+    let numbers: Vec<_> = runs.objects().iter().map(|run| run["number"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, [2, 1]);
+    let first = &runs.objects()[1];
+    assert_eq!((&first["pipeline"], &first["status"]), (&"shop".into(), &"succeeded".into()));
+    assert!(first["duration_ms"].is_u64() && first["created_at"].is_string(), "{first}");
+
+    let logs = in_store(&project, &["logs", "@2"]).exits(0);
+    assert_eq!(
+        lines(&logs),
+        [
+            "build | + echo building; echo hello >app.txt",
+            "build | building",
+            "test | + cat app.txt; echo late >&2",
+            "test | hello",
+            "test | late"
+        ]
+    );
+    let id = first["id"].as_str().unwrap();
+    let of_stage = in_store(&project, &["logs", id, "test"]).exits(0);
+    assert_eq!(lines(&of_stage), ["+ cat app.txt; echo late >&2", "hello", "late"]);
+    let as_json = in_store(&project, &["logs", "@2", "test", "--output", "json", "--follow"]).exits(0);
+    let last = as_json.objects().pop().unwrap();
+    assert_eq!((&last["type"], &last["stream"], &last["line"]), (&"log".into(), &"stderr".into(), &3.into()));
+
+    let out = project.state().join("out");
+    in_store(&project, &["artifacts", "@2", "app.txt", "--out", out.to_str().unwrap()]).exits(0);
+    assert_eq!(fs::read_to_string(out.join("app.txt")).unwrap(), "hello\n");
+}
+
+#[test]
+fn what_is_not_there_is_said_to_be_not_there() {
+    let project = Project::new(SHOP);
+    assert!(in_store(&project, &["runs"]).exits(0).stderr.contains("no runs"));
+    assert!(in_store(&project, &["logs", "@1"]).exits(2).stderr.contains("only 0 runs"));
+    in_store(&project, &["run"]).exits(0);
+    assert!(in_store(&project, &["logs", "zzz"]).exits(2).stderr.contains("no run `zzz`"));
+    assert!(in_store(&project, &["logs", "@1", "nope"]).exits(2).stderr.contains("no stage `nope`"));
+    assert!(in_store(&project, &["artifacts", "@1", "nope"]).exits(2).stderr.contains("no artifact `nope`"));
+    assert!(in_store(&project, &["resume"]).exits(0).stderr.contains("no run was broken off"));
+    let other = project.command(&["runs", "--store", "mysql://host/db"]).output().unwrap();
+    assert!(Done::of(other).exits(2).stderr.contains("mysql"));
+}
+
+#[test]
+fn g2_resume_takes_up_what_was_killed() {
+    let project = Project::new(
+        r##"
+        pipeline "p"
+        stage "during" {
+            run #"echo once >> "$EFFECTS"; echo go > "$STARTED""#
+            run #"read -r answer < "$GO"; echo "got $answer""#
+        }
+        stage "after" { needs "during"; run #"echo after >> "$EFFECTS""# }
+        "##,
+    );
+    let (begun, go) = (project.pipe("started"), project.pipe("go"));
+    let effects = project.state().join("effects");
+    let store = format!("sqlite:{}", project.state().join("runs.db").display());
+    let mut args = vec!["run".to_owned(), "--store".into(), store.clone()];
+    for (name, path) in [("STARTED", &begun), ("GO", &go), ("EFFECTS", &effects)] {
+        args.extend(["--env".into(), format!("{name}={}", path.display())]);
+    }
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let mut child = project.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    assert_eq!(fs::read_to_string(&begun).unwrap(), "go\n");
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    let resume = ["resume", "--store", &store, "--output", "json"];
+    let child = project.command(&resume).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    fs::write(&go, "42\n").unwrap();
+    let done = Done::of(child.wait_with_output().unwrap()).exits(0);
+    assert_eq!(fs::read_to_string(&effects).unwrap(), "once\nafter\n", "each happened once (G1)");
+    assert_eq!(done.log("during"), ["got 42"], "the log is whole (G3)");
+    assert_eq!(done.of_type("run_finished")[0]["status"], "succeeded");
+}
