@@ -1,7 +1,6 @@
 //! The queue of runs. A claim is the lease on the run, which `pipeline_runs` holds; `job_queue` says who may be taken.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use buildit::id::{FencingToken, RunId, TenantId};
@@ -14,10 +13,7 @@ use super::error::failed;
 use super::run::{fence, run_id};
 use super::session::Session;
 use super::writer::Write;
-use crate::sql::{count, number, to_text};
-
-/// Longer leases are cut: a run whose engine died would wait so long for the next one.
-const MAX_LEASE: Duration = Duration::from_secs(60);
+use crate::sql::{claimed_until, count, number, to_text};
 
 #[async_trait]
 impl QueueStore for SqliteStore {
@@ -98,8 +94,7 @@ impl Write for Take {
     type Answer = Vec<QueuedJob>;
 
     async fn write(&self, to: &mut SqliteConnection) -> Result<Vec<QueuedJob>, StoreError> {
-        let until = self.now.saturating_add(self.claim.lease.min(MAX_LEASE)).unwrap_or(Timestamp::MAX);
-        let (now, until) = (to_text(self.now), to_text(until));
+        let (now, until) = (to_text(self.now), to_text(claimed_until(self.now, self.claim.lease)));
         let mut taken = Vec::new();
         while taken.len() < self.claim.limit {
             let due = "SELECT q.place, q.subject, q.tenant_id, q.attempts, q.max_attempts, r.fencing_token

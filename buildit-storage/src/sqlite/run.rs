@@ -14,7 +14,8 @@ use super::bulk::Bulk;
 use super::error::failed;
 use super::session::Session;
 use super::writer::Write;
-use crate::sql::{count, from_json, from_text, number, products, run_status, stage_rows, to_json, to_text};
+use crate::sql::{check_events, count, from_json, from_text, is_larger, number, products, run_status};
+use crate::sql::{stage_rows, to_json, to_text, token_of};
 
 #[async_trait]
 impl RunStore for SqliteStore {
@@ -146,20 +147,12 @@ impl SummaryRow {
 pub(super) async fn fence(to: &mut SqliteConnection, run: RunId, token: FencingToken) -> Result<(), StoreError> {
     let query = sqlx::query_scalar("SELECT fencing_token FROM pipeline_runs WHERE id = ?").bind(run.to_string());
     let seen: Option<i64> = query.fetch_optional(&mut *to).await.map_err(failed)?;
-    raise(to, run, FencingToken(count(seen.ok_or(StoreError::NoRun(run))?)?), token).await
+    raise(to, run, seen.ok_or(StoreError::NoRun(run))?, token).await
 }
 
 /// The same, when `seen` is the largest so far.
-async fn raise(
-    to: &mut SqliteConnection,
-    run: RunId,
-    seen: FencingToken,
-    token: FencingToken,
-) -> Result<(), StoreError> {
-    if token < seen {
-        return Err(StoreError::Fenced);
-    }
-    if token > seen {
+async fn raise(to: &mut SqliteConnection, run: RunId, seen: i64, token: FencingToken) -> Result<(), StoreError> {
+    if is_larger(token, seen)? {
         let query = sqlx::query("UPDATE pipeline_runs SET fencing_token = ? WHERE id = ?");
         query.bind(number(token.0)).bind(run.to_string()).execute(to).await.map_err(failed)?;
     }
@@ -243,14 +236,8 @@ impl Write for Append {
         let head: Option<(String, i64, i64)> =
             sqlx::query_as(head).bind(&id).fetch_optional(&mut *to).await.map_err(failed)?;
         let (progress, last_seq, seen) = head.ok_or(StoreError::NoRun(self.run))?;
-        raise(to, self.run, FencingToken(count(seen)?), self.token).await?;
-        let actual = count(last_seq)?;
-        if self.expected_seq != actual {
-            return Err(StoreError::Conflict { expected: self.expected_seq, actual });
-        }
-        if let Some((event, _)) = self.events.iter().zip(actual + 1..).find(|(event, seq)| event.seq != *seq) {
-            return Err(StoreError::Conflict { expected: event.seq.saturating_sub(1), actual });
-        }
+        raise(to, self.run, seen, self.token).await?;
+        check_events(self.expected_seq, &self.events, count(last_seq)?)?;
         let Some(last) = self.events.last() else { return Ok(()) };
         let mut progress: RunProgress = from_json(&progress)?;
         self.events.iter().for_each(|event| progress.apply(event));
@@ -375,11 +362,7 @@ impl Write for TakeLease {
             held.ok_or(StoreError::NoRun(self.run))?;
         let is_over = || session.as_deref().is_none_or(|session| self.session.is_over(session));
         let is_held = until.is_some_and(|until| until > to_text(self.now)) && !is_over();
-        let token = match holder {
-            Some(holder) if is_held && holder == self.lease.worker.as_str() => seen,
-            Some(_) if is_held => return Err(StoreError::Fenced),
-            _ => seen + 1,
-        };
+        let token = token_of(&self.lease.worker, holder.as_deref().filter(|_| is_held), seen)?;
         let take = "UPDATE pipeline_runs SET fencing_token = ?, locked_by = ?, locked_until = ?, locked_session = ?
              WHERE id = ?";
         let take = sqlx::query(take).bind(token).bind(self.lease.worker.as_str()).bind(to_text(self.lease.until));
