@@ -20,8 +20,8 @@ static SCHEMA: Migrator = sqlx::migrate!("migrations/postgres");
 /// few enough for a dozen engines under the server's usual limit of 100.
 pub(super) const CONNECTIONS: u32 = 8;
 
-/// How long a connection is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a connection is waited for: a server is restarted in less.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What each connection asks of its server: an engine that stops in the middle of a transaction must not hold its locks
 /// for longer than a lease, and nobody waits for a lock for longer than that.

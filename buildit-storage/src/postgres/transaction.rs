@@ -1,7 +1,7 @@
 //! Reads and writes on a connection that works.
 
 use std::fmt::Debug;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use buildit::store::StoreError;
@@ -10,7 +10,7 @@ use sqlx::{Connection, PgConnection, Postgres};
 
 use super::PostgresStore;
 use super::error::{Again, backend, failed, is_cut, is_undone};
-use super::store::CONNECTIONS;
+use super::store::{CONNECTIONS, PATIENCE};
 
 /// How often a write is tried: more often than there are connections that a restart of the server may have cut.
 const TRIES: u32 = 2 * CONNECTIONS;
@@ -20,6 +20,9 @@ const LONGEST: Duration = Duration::from_secs(120);
 
 /// How long a connection may take to show that it works.
 const ANSWER: Duration = Duration::from_secs(10);
+
+/// How long after it cut a new connection the server is tried again.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Whatever the server's default is: each statement sees what was committed before it, locks included.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
@@ -38,7 +41,7 @@ impl PostgresStore {
     /// A connection that has just answered.
     pub(super) async fn reads(&self) -> Result<PoolConnection<Postgres>, StoreError> {
         for _ in 0..TRIES {
-            let mut connection = self.pool().acquire().await.map_err(failed)?;
+            let mut connection = self.acquire().await?;
             match tokio::time::timeout(ANSWER, connection.ping()).await {
                 Ok(Ok(())) => return Ok(connection),
                 Ok(Err(error)) => tracing::debug!(%error, "a connection was lost"),
@@ -47,6 +50,18 @@ impl PostgresStore {
             connection.close_on_drop();
         }
         Err(backend(sqlx::Error::PoolTimedOut))
+    }
+
+    /// A connection out of the pool, which waits for a server that does not listen yet. One that is just stopping or
+    /// starting takes connections and cuts them; it is waited for too.
+    async fn acquire(&self) -> Result<PoolConnection<Postgres>, StoreError> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match self.pool().acquire().await {
+                Err(error) if is_cut(&error) && Instant::now() < until => tokio::time::sleep(PAUSE).await,
+                acquired => return acquired.map_err(failed),
+            }
+        }
     }
 
     /// Makes the change; it is committed when this returns.
@@ -65,7 +80,7 @@ impl PostgresStore {
     }
 
     async fn attempt<W: Write>(&self, change: &W) -> Result<W::Answer, StoreError> {
-        let mut connection = self.pool().acquire().await.map_err(failed)?;
+        let mut connection = self.acquire().await?;
         let made = tokio::time::timeout(LONGEST, transact(&mut connection, change)).await;
         let made = made.unwrap_or_else(|elapsed| Err(backend(elapsed)));
         if matches!(made, Err(StoreError::Backend { .. })) {

@@ -130,6 +130,32 @@ async fn a_claim_waits_for_nobody() {
     assert_eq!(store.claim(claim, at(1)).await.unwrap().len(), 2);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs postgres"]
+async fn one_of_many_who_ask_at_once_gets_the_lease() {
+    let scratch = Scratch::new().await;
+    let stores = [scratch.store().await, scratch.store().await];
+    let run = new_run("sample");
+    let id = run.id;
+    stores[0].create_run(run).await.unwrap();
+    for turn in 0..20 {
+        let asking: Vec<_> = (0..8)
+            .map(|task: usize| {
+                let (store, worker) = (stores[task % 2].clone(), format!("worker {task} in turn {turn}"));
+                tokio::spawn(async move { store.lease_run(id, lease(&worker, turn * 60 + 60), at(turn * 60)).await })
+            })
+            .collect();
+        let mut given = 0;
+        for asked in asking {
+            match asked.await.unwrap() {
+                Ok(_) => given += 1,
+                Err(refused) => assert!(matches!(refused, StoreError::Fenced), "{refused:?}"),
+            }
+        }
+        assert_eq!(given, 1, "turn {turn}");
+    }
+}
+
 /// Appends until it is fenced; how many events it stored.
 async fn append_until_fenced(store: PostgresStore, run: buildit::id::RunId, token: FencingToken) -> u64 {
     let mut stored = 0;
