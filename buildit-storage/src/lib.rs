@@ -2,13 +2,17 @@
 //!
 //! - [`SqliteStore`](sqlite::SqliteStore) (feature `sqlite`, on by default) keeps runs, logs, the queue and the index
 //!   of caches in one file.
+//! - [`PostgresStore`](postgres::PostgresStore) (feature `postgres`) keeps the same in a PostgreSQL database, which
+//!   several engines share.
 //! - [`ObjectBlobs`] keeps blobs (artifacts, caches, source snapshots) in anything that `object_store` speaks to; a
 //!   folder is the default.
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod blobs;
-#[cfg(feature = "sql")]
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;

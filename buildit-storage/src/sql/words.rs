@@ -1,7 +1,6 @@
 //! Single values.
 
 use buildit::event::RunStatus;
-use buildit::executor::LogCursor;
 use buildit::store::StoreError;
 #[cfg(feature = "sqlite")]
 use jiff::Timestamp;
@@ -20,27 +19,6 @@ pub(crate) fn number(count: u64) -> i64 {
 /// A number out of a column.
 pub(crate) fn count(number: i64) -> Result<u64, StoreError> {
     u64::try_from(number).map_err(|_| corrupt(format!("{number} where no number may be negative")))
-}
-
-/// Whether lines are the next ones of a log that ends at line `actual`: each chunk's first line and how many it has.
-pub(crate) fn check_append(
-    expected: u64,
-    chunks: &[(u64, u32)],
-    cursor: LogCursor,
-    actual: u64,
-) -> Result<(), StoreError> {
-    let conflict = |expected, actual| Err(StoreError::Conflict { expected, actual });
-    if expected != actual {
-        return conflict(expected, actual);
-    }
-    let mut line = actual;
-    for &(first, lines) in chunks {
-        if first != line + 1 {
-            return conflict(first.saturating_sub(1), line);
-        }
-        line += u64::from(lines);
-    }
-    if cursor.line == line { Ok(()) } else { conflict(cursor.line, line) }
 }
 
 /// JSON for a column.

@@ -1,7 +1,6 @@
 //! What the database says, as what a store says.
 
 use buildit::store::StoreError;
-use sqlx::migrate::MigrateError;
 
 /// `SQLITE_CORRUPT` and `SQLITE_NOTADB`.
 const DAMAGED: [&str; 2] = ["11", "26"];
@@ -20,17 +19,4 @@ pub(super) fn failed(error: sqlx::Error) -> StoreError {
 /// Codes have a detail in their upper bits: `267` is a kind of `11`.
 fn is_damage(code: &str) -> bool {
     DAMAGED.contains(&code) || code.parse::<u32>().is_ok_and(|code| code & 0xff == 11)
-}
-
-/// That the schema could not be brought up to date.
-pub(super) fn migration_failed(error: MigrateError, supported: i64) -> StoreError {
-    let number = |version: i64| u32::try_from(version).unwrap_or(u32::MAX);
-    match error {
-        MigrateError::VersionMissing(found) => StoreError::Newer { found: number(found), supported: number(supported) },
-        MigrateError::VersionMismatch(version) | MigrateError::Dirty(version) => {
-            StoreError::Corrupt(format!("its schema {version} is not the one of that number"))
-        }
-        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => failed(error),
-        error => StoreError::backend("sqlite", error),
-    }
 }

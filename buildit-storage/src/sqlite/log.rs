@@ -10,10 +10,7 @@ use super::SqliteStore;
 use super::error::failed;
 use super::transaction::Transaction;
 use super::writer::Write;
-use crate::sql::{check_append, count, decode, encode, number, to_text};
-
-/// From this many bytes on lines are compressed on a thread of their own.
-const LARGE: usize = 32 * 1024;
+use crate::sql::{PageReader, check_lines, count, encode_aside, number, text_bytes, to_text};
 
 /// How many rows are read at a time.
 const PAGE: i64 = 16;
@@ -21,17 +18,10 @@ const PAGE: i64 = 16;
 #[async_trait]
 impl LogStore for SqliteStore {
     async fn append_log(&self, append: LogAppend<'_>) -> Result<(), StoreError> {
-        let bytes: usize = append.chunks.iter().map(|chunk| chunk.text.len()).sum();
-        let data = if bytes < LARGE {
-            encode(append.chunks)?
-        } else {
-            let chunks = append.chunks.to_vec();
-            let encoded = tokio::task::spawn_blocking(move || encode(&chunks)).await;
-            encoded.map_err(|error| StoreError::backend("sqlite", error))??
-        };
+        let data = encode_aside(append.chunks).await?;
         let lines = append.chunks.iter().map(|chunk| (chunk.first_line, chunk.lines)).collect();
         let time = append.chunks.first().map(|chunk| to_text(chunk.time)).unwrap_or_default();
-        let (job, bytes) = (append.job.clone(), bytes as u64);
+        let (job, bytes) = (append.job.clone(), text_bytes(append.chunks) as u64);
         let LogAppend { token, expected_line, cursor, .. } = append;
         self.write(Append { job, token, expected_line, cursor, lines, time, bytes, data }).await
     }
@@ -47,8 +37,8 @@ impl LogStore for SqliteStore {
         let head = head_of(job);
         let head: Option<Head> = head.fetch_optional(&mut *reads).await.map_err(failed)?;
         let Some(head) = head else { return Ok(LogPage::default()) };
-        let mut page = LogPage { chunks: Vec::new(), last_line: count(head.last_line)? };
-        let (mut bytes, mut last) = (0, number(after));
+        let mut page = PageReader::new(count(head.last_line)?, after, max_bytes);
+        let mut last = number(after);
         loop {
             let query = "SELECT last_line, data FROM log_chunks WHERE job_log = ? AND last_line > ?
                  ORDER BY last_line LIMIT ?";
@@ -57,16 +47,10 @@ impl LogStore for SqliteStore {
             let is_last = (rows.len() as i64) < PAGE;
             for (last_line, data) in rows {
                 last = last_line;
-                for chunk in decode(&data)?.iter().filter_map(|chunk| chunk.after(after)) {
-                    if bytes > 0 && bytes >= max_bytes {
-                        return Ok(page);
-                    }
-                    bytes += chunk.text.len();
-                    page.chunks.push(chunk);
-                }
+                page.add(&data)?;
             }
-            if is_last || bytes >= max_bytes {
-                return Ok(page);
+            if is_last || page.is_full() {
+                return Ok(page.finish());
             }
         }
     }
@@ -125,7 +109,7 @@ impl Write for Append {
         let connection = to.connection().await?;
         let head: Option<Head> = head_of(&self.job).fetch_optional(&mut *connection).await.map_err(failed)?;
         let actual = head.as_ref().map_or(Ok(0), |head| count(head.last_line))?;
-        check_append(self.expected_line, &self.lines, self.cursor, actual)?;
+        check_lines(self.expected_line, &self.lines, self.cursor, actual)?;
         let cursor = self.cursor;
         let upsert = "INSERT INTO job_logs (pipeline_run_id, stage_name, attempt, last_line, bytes, stdout, stderr)
              VALUES (?, ?, ?, ?, ?, ?, ?)

@@ -1,7 +1,6 @@
 //! The queue of runs. A claim is the lease on the run, which `pipeline_runs` holds; `job_queue` says who may be taken.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use buildit::id::{FencingToken, RunId, TenantId};
@@ -15,10 +14,7 @@ use super::run::run_id;
 use super::session::Session;
 use super::transaction::Transaction;
 use super::writer::Write;
-use crate::sql::{count, number, to_text};
-
-/// Longer leases are cut: a run whose engine died would wait so long for the next one.
-const MAX_LEASE: Duration = Duration::from_secs(60);
+use crate::sql::{claimed_until, count, number, to_text};
 
 #[async_trait]
 impl QueueStore for SqliteStore {
@@ -116,8 +112,7 @@ impl Write for Take {
     type Answer = Vec<QueuedJob>;
 
     async fn write(&self, to: &mut Transaction<'_>) -> Result<Vec<QueuedJob>, StoreError> {
-        let until = self.now.saturating_add(self.claim.lease.min(MAX_LEASE)).unwrap_or(Timestamp::MAX);
-        let (now, until) = (to_text(self.now), to_text(until));
+        let (now, until) = (to_text(self.now), to_text(claimed_until(self.now, self.claim.lease)));
         let connection = to.connection().await?;
         let mut taken = Vec::new();
         while taken.len() < self.claim.limit {

@@ -14,7 +14,8 @@ use super::error::failed;
 use super::session::Session;
 use super::transaction::{Derived, EventRow, Head, Transaction};
 use super::writer::Write;
-use crate::sql::{count, from_json, from_text, number, products, run_status, stage_rows, to_json, to_text};
+use crate::sql::{check_events, count, from_json, from_text, number, products, run_status};
+use crate::sql::{stage_rows, to_json, to_text, token_of};
 
 #[async_trait]
 impl RunStore for SqliteStore {
@@ -204,13 +205,7 @@ impl Write for Append {
 
     async fn write(&self, to: &mut Transaction<'_>) -> Result<(), StoreError> {
         let head = to.fence(self.run, self.token).await?;
-        let actual = head.last_seq;
-        if self.expected_seq != actual {
-            return Err(StoreError::Conflict { expected: self.expected_seq, actual });
-        }
-        if let Some((event, _)) = self.events.iter().zip(actual + 1..).find(|(event, seq)| event.seq != *seq) {
-            return Err(StoreError::Conflict { expected: event.seq.saturating_sub(1), actual });
-        }
+        check_events(self.expected_seq, &self.events, head.last_seq)?;
         self.events.iter().for_each(|event| head.progress.apply(event));
         head.last_seq += self.events.len() as u64;
         to.add(self.run, &self.rows, &self.derived);
@@ -285,11 +280,7 @@ impl Write for TakeLease {
             held.ok_or(StoreError::NoRun(self.run))?;
         let is_over = || session.as_deref().is_none_or(|session| self.session.is_over(session));
         let is_held = until.is_some_and(|until| until > to_text(self.now)) && !is_over();
-        let token = match holder {
-            Some(holder) if is_held && holder == self.lease.worker.as_str() => seen,
-            Some(_) if is_held => return Err(StoreError::Fenced),
-            _ => seen + 1,
-        };
+        let token = token_of(&self.lease.worker, holder.as_deref().filter(|_| is_held), seen)?;
         let take = "UPDATE pipeline_runs SET fencing_token = ?, locked_by = ?, locked_until = ?, locked_session = ?
              WHERE id = ?";
         let take = sqlx::query(take).bind(token).bind(self.lease.worker.as_str()).bind(to_text(self.lease.until));

@@ -11,9 +11,10 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::Notify;
 
-use super::error::{failed, migration_failed};
+use super::error::failed;
 use super::session::Session;
 use super::writer::{Write, Writer};
+use crate::sql::migrate;
 
 static SCHEMA: Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -61,8 +62,7 @@ impl SqliteStore {
         check(&options).await?;
         let options = options.journal_mode(SqliteJournalMode::Wal);
         let mut connection = SqliteConnection::connect_with(&options).await.map_err(failed)?;
-        let supported = SCHEMA.iter().map(|migration| migration.version).max().unwrap_or(0);
-        SCHEMA.run(&mut connection).await.map_err(|error| migration_failed(error, supported))?;
+        migrate(&SCHEMA, &mut connection, failed).await?;
         let session = Arc::new(Session::begin(file).map_err(|error| StoreError::backend("sqlite", error))?);
         let reads = SqlitePoolOptions::new().max_connections(READERS);
         let reads = reads.connect_lazy_with(options.read_only(true).pragma("query_only", "on"));

@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::bulk::Bulk;
 use super::error::failed;
-use crate::sql::{ProductRow, StageRow, count, from_json, from_text, number, to_json, to_text};
+use crate::sql::{ProductRow, StageRow, count, from_json, from_text, is_larger, number, to_json, to_text};
 
 /// How many heads are kept; with more, all are forgotten between two transactions.
 const KEPT: usize = 4096;
@@ -138,10 +138,7 @@ impl<'a> Transaction<'a> {
     /// Refuses a writer whose lease was taken over; a larger token than any before is noted.
     pub(super) async fn fence(&mut self, run: RunId, token: FencingToken) -> Result<&mut Head, StoreError> {
         let seen = self.head(run).await?.token;
-        if token < seen {
-            return Err(StoreError::Fenced);
-        }
-        if token > seen {
+        if is_larger(token, number(seen.0))? {
             self.changed.insert(run);
         }
         let head = self.head(run).await?;

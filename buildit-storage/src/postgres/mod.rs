@@ -1,0 +1,31 @@
+//! [`PostgresStore`]: everything in one PostgreSQL database, which any number of engines share.
+//!
+//! ```text
+//! ports (run, log, queue, cache)
+//!   │ reads: one statement each, which is one snapshot
+//!   │ writes: one transaction each, tried again when the server undid it
+//!   ▼
+//! pool of connections ── PostgreSQL ── LISTEN buildit_queue: a hint that a run may be taken
+//! ```
+//!
+//! Whoever changes a run, its events, its logs or its lease locks its row in `pipeline_runs` first; whoever changes its
+//! place in the queue locks its row in `job_queue` before that. Nobody takes these locks in another order, so nothing
+//! deadlocks. Claims take what nobody has locked (`SKIP LOCKED`), so they wait for nobody.
+//!
+//! A lease ends by its time, or when it is given back. Its times are those of the database's clock: each store measures
+//! how far its own clock is from that one, so that engines whose clocks differ agree on who holds a run.
+//!
+//! What was confirmed is as durable as the server's `fsync` and `synchronous_commit` make it.
+
+mod cache;
+mod clock;
+mod column;
+mod error;
+mod listen;
+mod log;
+mod queue;
+mod run;
+mod store;
+mod transaction;
+
+pub use store::PostgresStore;

@@ -1,0 +1,86 @@
+//! Waiting for work.
+
+use std::time::{Duration, Instant};
+
+use buildit::store::{Claim, QueueStore, RunStore};
+use buildit_storage::postgres::PostgresStore;
+
+use crate::{Scratch, at, new_run, waiting};
+
+/// Longer than any test takes.
+const LONG: Duration = Duration::from_secs(300);
+
+/// Waits until nothing is left to be heard.
+async fn quiet(store: &PostgresStore) {
+    loop {
+        let begin = Instant::now();
+        store.wait_for_work(Duration::from_millis(300)).await;
+        if begin.elapsed() >= Duration::from_millis(300) {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs postgres"]
+async fn who_waits_is_told_when_a_run_may_be_taken() {
+    let scratch = Scratch::new().await;
+    let (writer, waiter) = (scratch.store().await, scratch.store().await);
+    let run = new_run("sample");
+    writer.create_run(run.clone()).await.unwrap();
+    quiet(&waiter).await;
+    let begin = Instant::now();
+    let work = || waiter.wait_for_work(LONG);
+
+    tokio::join!(work(), async { writer.enqueue(waiting(run.id)).await.unwrap() });
+    quiet(&waiter).await;
+    let claim = async |second| {
+        let claim = Claim { worker: "one".into(), limit: 1, lease: Duration::from_secs(30) };
+        writer.claim(claim, at(second)).await.unwrap().remove(0).token
+    };
+    let token = claim(0).await;
+    tokio::join!(work(), async { writer.give_back(run.id, token, at(1)).await.unwrap() });
+    for second in [1, 2] {
+        let token = claim(second).await;
+        writer.give_back(run.id, token, at(second)).await.unwrap();
+    }
+    assert_eq!(writer.dead_letters().await.unwrap(), [run.id]);
+    quiet(&waiter).await;
+    tokio::join!(work(), async { writer.requeue(run.id, at(3)).await.unwrap() });
+    assert!(begin.elapsed() < LONG, "somebody waited to the end");
+}
+
+#[tokio::test]
+#[ignore = "needs postgres"]
+async fn what_is_said_between_a_look_and_a_wait_is_not_missed() {
+    let scratch = Scratch::new().await;
+    let (writer, waiter) = (scratch.store().await, scratch.store().await);
+    quiet(&waiter).await;
+    let run = new_run("sample");
+    writer.create_run(run.clone()).await.unwrap();
+    writer.enqueue(waiting(run.id)).await.unwrap();
+    let begin = Instant::now();
+    waiter.wait_for_work(LONG).await;
+    assert!(begin.elapsed() < LONG, "it was not heard");
+}
+
+#[tokio::test]
+#[ignore = "needs postgres"]
+async fn it_listens_again_when_its_connection_was_cut() {
+    let scratch = Scratch::new().await;
+    let (writer, waiter) = (scratch.store().await, scratch.store().await);
+    quiet(&waiter).await;
+    let cut =
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = $1 AND query LIKE 'LISTEN%'";
+    let cut: Vec<bool> =
+        sqlx::query_scalar(cut).bind(scratch.name()).fetch_all(&mut scratch.outside().await).await.unwrap();
+    assert_eq!(cut, [true]);
+    let begin = Instant::now();
+    // It says so when it is back, because something may have been missed.
+    waiter.wait_for_work(LONG).await;
+    quiet(&waiter).await;
+    let run = new_run("sample");
+    writer.create_run(run.clone()).await.unwrap();
+    tokio::join!(waiter.wait_for_work(LONG), async { writer.enqueue(waiting(run.id)).await.unwrap() });
+    assert!(begin.elapsed() < LONG, "it was not heard");
+}

@@ -1,0 +1,137 @@
+//! What people read with SQL of their own.
+
+use buildit::artifact::CacheStore;
+use buildit::event::{Event, EventBody, RunStatus, StageReason, StageResult};
+use buildit::id::{Digest, FencingToken};
+use buildit::job::{Artifact, JobOutcome, JobProducts, Status};
+use buildit::store::{NewRun, RunStore, StoreError};
+use jiff::Timestamp;
+
+use crate::{Scratch, at, event, new_run};
+
+#[tokio::test]
+#[ignore = "needs postgres"]
+async fn each_stage_has_a_row_from_its_events() {
+    let scratch = Scratch::new().await;
+    let store = scratch.store().await;
+    let run = new_run("sample");
+    store.create_run(run.clone()).await.unwrap();
+    let artifact = Artifact { name: "app".into(), digest: Digest::of(b"app"), bytes: 3, paths: vec!["app".into()] };
+    let products = JobProducts { artifacts: vec![artifact], ..JobProducts::default() };
+    let skipped = StageResult::skipped(StageReason::When { clause: "branch=\"main\"".into() });
+    let bodies = [
+        EventBody::RunStarted,
+        EventBody::AttemptStarted { stage: "build".into(), attempt: 1, executor: "local".into() },
+        EventBody::AttemptFinished { stage: "build".into(), attempt: 1, outcome: JobOutcome::failed(7) },
+        EventBody::RetryScheduled { stage: "build".into(), attempt: 2, at: at(60) },
+        EventBody::AttemptStarted { stage: "build".into(), attempt: 2, executor: "docker".into() },
+        EventBody::AttemptFinished {
+            stage: "build".into(),
+            attempt: 2,
+            outcome: JobOutcome::succeeded().with_products(products),
+        },
+        EventBody::StageFinished { stage: "build".into(), result: StageResult::succeeded() },
+        EventBody::StageFinished { stage: "test".into(), result: skipped },
+        EventBody::RunFinished { status: RunStatus::Succeeded },
+    ];
+    let event = |(body, seq)| Event { seq, time: at(i64::try_from(seq).unwrap()), body };
+    let events: Vec<Event> = bodies.into_iter().zip(1..).map(event).collect();
+
+    let mut database = scratch.connection().await;
+    sqlx::query("SET timezone = 'UTC'").execute(&mut database).await.unwrap();
+    let mut rows = async || -> Vec<(String, String, Option<String>, Option<String>)> {
+        let query = "SELECT stage_name, status, started_at::text, finished_at::text FROM stage_results
+             WHERE pipeline_run_id = $1 ORDER BY stage_name";
+        sqlx::query_as(query).bind(run.id.as_uuid()).fetch_all(&mut database).await.unwrap()
+    };
+    let time = |second: i64| Some(format!("2026-01-01 00:00:{second:02}+00"));
+    let row = |stage: &str, status: &str, begun, ended| (stage.to_owned(), status.to_owned(), begun, ended);
+    for (upto, expected) in [
+        (2, vec![row("build", "running", time(2), None)]),
+        (3, vec![row("build", Status::Failed.as_str(), time(2), None)]),
+        (4, vec![row("build", "pending", time(2), None)]),
+        (9, vec![row("build", "succeeded", time(2), time(7)), row("test", "skipped", None, time(8))]),
+    ] {
+        let after = store.run(run.id).await.unwrap().last_seq;
+        let next = &events[usize::try_from(after).unwrap()..upto];
+        store.append(run.id, after, FencingToken(1), next.into()).await.unwrap();
+        assert_eq!(rows().await, expected, "after {upto} events");
+    }
+
+    let query = "SELECT attempt, executor, exit_code, error, allowed, cached FROM stage_results ORDER BY stage_name";
+    type Detail = (Option<i64>, Option<String>, Option<i32>, Option<String>, bool, bool);
+    let details: Vec<Detail> = sqlx::query_as(query).fetch_all(&mut database).await.unwrap();
+    assert_eq!(details[0], (Some(2), Some("docker".into()), Some(0), None, false, false));
+    let why = details[1].3.as_deref().unwrap();
+    assert!(why.contains("branch=\"main\"") && details[1].0.is_none(), "{details:?}");
+
+    // From the start of the first stage to the end of the last one that started.
+    let query = "SELECT status, duration_ms, number FROM pipeline_runs";
+    let line: (String, i64, i64) = sqlx::query_as(query).fetch_one(&mut database).await.unwrap();
+    assert_eq!(line, ("succeeded".into(), 5000, 1));
+    let left: (String, i64, String, i64) =
+        sqlx::query_as("SELECT name, attempt, digest, bytes FROM artifacts").fetch_one(&mut database).await.unwrap();
+    assert_eq!(left, ("app".into(), 2, Digest::of(b"app").to_hex(), 3));
+}
+
+#[tokio::test]
+#[ignore = "needs postgres"]
+async fn a_text_that_no_column_holds_is_shown_as_far_as_it_can_be_and_kept_whole() {
+    let scratch = Scratch::new().await;
+    let store = scratch.store().await;
+    let run = new_run("sample");
+    store.create_run(run.clone()).await.unwrap();
+    let message = format!("a\0b{}", "c".repeat(100_000));
+    let outcome = JobOutcome { message: Some(message.as_str().into()), ..JobOutcome::failed(1) };
+    let body = EventBody::AttemptFinished { stage: "build".into(), attempt: 1, outcome };
+    let events = [Event { seq: 1, time: at(1), body }];
+    store.append(run.id, 0, FencingToken(1), events.clone().into()).await.unwrap();
+    assert_eq!(store.events(run.id, 0, 9).await.unwrap().events, events);
+    let shown = sqlx::query_scalar("SELECT error FROM stage_results");
+    let shown: String = shown.fetch_one(&mut scratch.connection().await).await.unwrap();
+    assert!(shown.starts_with("a\u{fffd}bccc") && shown.len() < 1000, "{shown}");
+}
+
+#[tokio::test]
+#[ignore = "needs postgres"]
+async fn names_that_no_index_holds_are_refused_before_the_run_begins() {
+    let scratch = Scratch::new().await;
+    let store = scratch.store().await;
+    for name in ["a\0".to_owned(), "a".repeat(5000)] {
+        let refused = store.create_run(new_run(&name)).await.unwrap_err();
+        assert!(matches!(refused, StoreError::Backend { .. }), "{refused:?}");
+    }
+    assert_eq!(store.runs(None, 9).await.unwrap(), []);
+    let archive = Digest::of(b"archive");
+    for key in ["a\0".to_owned(), "a".repeat(5000)] {
+        store.save_cache("sample", &key, archive).await.unwrap();
+        assert_eq!(store.find_cache("sample", &key, std::slice::from_ref(&key)).await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs postgres"]
+async fn times_come_back_to_the_nanosecond() {
+    let scratch = Scratch::new().await;
+    let store = scratch.store().await;
+    let exact = Timestamp::constant(1_767_225_600, 123_456_789);
+    let run = NewRun { created_at: exact, ..new_run("sample") };
+    store.create_run(run.clone()).await.unwrap();
+    let events = [Event { seq: 1, time: exact, body: EventBody::RunStarted }];
+    store.append(run.id, 0, FencingToken(1), events.into()).await.unwrap();
+    assert_eq!(store.run(run.id).await.unwrap().run, run);
+    let listed = store.runs(None, 9).await.unwrap();
+    assert_eq!((listed[0].created_at, listed[0].started_at), (exact, Some(exact)));
+}
+
+#[tokio::test]
+#[ignore = "needs postgres"]
+async fn an_append_of_many_events_is_one_statement() {
+    let scratch = Scratch::new().await;
+    let store = scratch.store().await;
+    let run = new_run("sample");
+    store.create_run(run.clone()).await.unwrap();
+    let events: Vec<Event> = (1..=20_000).flat_map(|seq| event(seq, "many").to_vec()).collect();
+    store.append(run.id, 0, FencingToken(1), events.clone().into()).await.unwrap();
+    assert_eq!(store.events(run.id, 0, usize::MAX).await.unwrap().events, events);
+}
