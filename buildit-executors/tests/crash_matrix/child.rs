@@ -6,6 +6,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use buildit::config;
 use buildit::engine::{Engine, RunHandle, StartOptions};
@@ -26,6 +27,9 @@ use super::{pipelines, stores};
 /// Names the case to the child.
 pub(crate) const CASE: &str = "BUILDIT_CRASH_CASE";
 
+/// How long its lease holds.
+const LEASE: Duration = Duration::from_secs(2);
+
 /// What a child is to do.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Case {
@@ -35,6 +39,8 @@ pub(crate) struct Case {
     pub(crate) sample: String,
     /// The crash point by its name, and the how-manieth time it is reached.
     pub(crate) kill: Option<(String, usize)>,
+    /// Whether it works on the queue until it is killed, beside another one.
+    pub(crate) is_rival: bool,
 }
 
 pub(crate) fn state(folder: &Path) -> PathBuf {
@@ -67,6 +73,9 @@ pub(crate) fn run_if_asked() {
 }
 
 async fn drive(case: Case) -> RunStatus {
+    if case.is_rival {
+        super::rivals::work(&case).await;
+    }
     std::fs::create_dir_all(effects(&case.folder).parent().expect("a file in a folder")).expect("the folder is ours");
     let Kept { store, blobs, caches } = stores::open(case.keep, &case.folder).await;
     let engine = Engine::builder()
@@ -75,9 +84,15 @@ async fn drive(case: Case) -> RunStatus {
         .blobs(blobs)
         .caches(caches)
         .faults(Arc::new(Killer::new(&case)))
+        .lease(LEASE)
         .build()
         .expect("the engine's parts fit");
     let mut runs = engine.resume().await.expect("open runs are taken up");
+    // On a server, the lease of an engine that was killed ends by its time alone.
+    while runs.is_empty() && !store.open_runs().await.expect("open runs are listed").is_empty() {
+        tokio::time::sleep(LEASE / 20).await;
+        runs = engine.resume().await.expect("open runs are taken up");
+    }
     if runs.is_empty() && store.runs(None, 1).await.expect("runs are listed").is_empty() {
         let text = pipelines::named(&case.sample).kdl(case.target);
         let pipeline = config::parse("sample.kdl", &text, &config::Options::default()).expect("the sample is valid");

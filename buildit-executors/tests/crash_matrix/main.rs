@@ -15,6 +15,7 @@ mod child;
 mod executors;
 mod matrix;
 mod pipelines;
+mod rivals;
 mod stores;
 
 use matrix::Target;
@@ -46,4 +47,21 @@ fn g1_g2_g3_g8_g10_docker_jobs_survive_a_kill_at_every_crash_point() {
 #[ignore = "needs docker"]
 fn g1_g2_g3_g8_g10_docker_jobs_on_sqlite_survive_a_kill_at_every_crash_point() {
     matrix::run(Target::Docker, Keep::Sqlite);
+}
+
+#[test]
+fn g1_g11_two_engines_on_sqlite_that_are_paused_at_random_start_no_attempt_twice() {
+    rivals::run(Keep::Sqlite);
+}
+
+#[test]
+#[ignore = "needs postgres"]
+fn g1_g11_two_engines_on_postgres_that_are_paused_at_random_start_no_attempt_twice() {
+    rivals::run(Keep::Postgres);
+}
+
+#[test]
+#[ignore = "needs postgres"]
+fn g1_g2_g3_g8_g10_local_jobs_on_postgres_survive_a_kill_at_every_crash_point() {
+    matrix::run(Target::Local, Keep::Postgres);
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use buildit::fault::CrashPoint;
 use buildit::id::{JobId, RunId};
 use buildit::job::Stream;
+use buildit::store::Store;
 
 use super::child::{self, Case};
 use super::pipelines::{self, Sample};
@@ -70,7 +71,7 @@ pub(crate) fn run(target: Target, keep: Keep) {
 
 /// Runs the pipeline undisturbed and tells how often each crash point was reached.
 fn record(place: Place, sample: &Sample) -> Vec<(CrashPoint, usize)> {
-    let world = World::new();
+    let world = World::new(place.keep);
     let status = world.child(place, sample, None);
     assert!(status.success(), "{} undisturbed: {status}", sample.name);
     world.check(place, sample, "undisturbed");
@@ -80,7 +81,7 @@ fn record(place: Place, sample: &Sample) -> Vec<(CrashPoint, usize)> {
 /// Kills the engine at one point, restarts it until the run has ended, checks the world, and tells how long the
 /// restart took; `None` when the run ended before the point was reached so often.
 fn kill_at(place: Place, sample: &Sample, point: CrashPoint, nth: usize) -> Option<Duration> {
-    let world = World::new();
+    let world = World::new(place.keep);
     let what = format!("{} killed at {point:?} #{nth}", sample.name);
     let status = world.child(place, sample, Some((point, nth)));
     if point == CrashPoint::LogStored && status.success() {
@@ -104,11 +105,20 @@ fn kill_at(place: Place, sample: &Sample, point: CrashPoint, nth: usize) -> Opti
 }
 
 /// The folder of one run: store, spool, and the file that its jobs write.
-struct World(tempfile::TempDir);
+struct World(tempfile::TempDir, Keep);
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // A test that has failed says why, and no more.
+        if !std::thread::panicking() {
+            stores::remove(self.1, self.folder());
+        }
+    }
+}
 
 impl World {
-    fn new() -> Self {
-        Self(tempfile::tempdir().expect("a temporary folder"))
+    fn new(keep: Keep) -> Self {
+        Self(tempfile::tempdir().expect("a temporary folder"), keep)
     }
 
     fn folder(&self) -> &Path {
@@ -126,6 +136,7 @@ impl World {
             keep: place.keep,
             sample: sample.name.to_owned(),
             kill: kill.map(|(point, nth)| (format!("{point:?}"), nth)),
+            is_rival: false,
         };
         Command::new(std::env::current_exe().expect("this test's own path"))
             .args(["engine_process", "--exact", "--nocapture", "--test-threads=1", "--quiet"])
@@ -137,11 +148,7 @@ impl World {
 
     /// Counts: every side effect once, every log line once and in order, no remains.
     fn check(&self, place: Place, sample: &Sample, what: &str) {
-        let noted = std::fs::read_to_string(self.effects()).unwrap_or_default();
-        let mut noted: Vec<&str> = noted.lines().collect();
-        noted.sort_unstable();
-        assert_eq!(noted, sample.effects, "{what}: side effects");
-
+        check_effects(&self.effects(), sample, what);
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let run = runtime.block_on(self.check_store(place.keep, sample, what));
         self.check_remains(place.target, run, what);
@@ -153,27 +160,7 @@ impl World {
         assert_eq!(runs.len(), 1, "{what}: one run");
         let run = runs[0].id;
         assert!(store.open_runs().await.expect("open runs are listed").is_empty(), "{what}: the run is closed");
-        let page = store.events(run, 0, usize::MAX).await.expect("the events are read");
-        assert!(page.events.iter().map(|event| event.seq).eq(1..=page.last_seq), "{what}: no gap in the events");
-        let record = store.run(run).await.expect("the run is read");
-        child::check_replay(&record, &page.events);
-
-        let mut jobs = store.logs_of_run(run).await.expect("the logs are listed");
-        jobs.sort();
-        let mut expected: Vec<String> = jobs.iter().map(|job| format!("{}#{}", job.stage, job.attempt)).collect();
-        expected.sort();
-        assert_eq!(expected, sample.effects, "{what}: each job that ran has a log");
-        for job in &jobs {
-            let log = store.read_log(job, 0, usize::MAX).await.expect("the log is read");
-            let lines: Vec<_> = log.chunks.iter().flat_map(|chunk| chunk.iter().collect::<Vec<_>>()).collect();
-            assert!(lines.iter().map(|line| line.line).eq(1..=log.last_line), "{what}: {job}: no gap in the lines");
-            for (stream, word) in [(Stream::Stdout, "out"), (Stream::Stderr, "err")] {
-                let printed: Vec<&str> =
-                    lines.iter().filter(|line| line.stream == stream).map(|line| line.text.as_str()).collect();
-                let whole: Vec<String> = (1..=20).map(|number| format!("{word} {number}")).collect();
-                assert_eq!(printed, whole, "{what}: {job}: {stream:?}");
-            }
-        }
+        check_run(&*store, run, sample, what).await;
         run
     }
 
@@ -192,6 +179,39 @@ impl World {
                 let left = output.expect("docker is asked").stdout;
                 assert!(left.is_empty(), "{what}: docker {kind:?} {}", String::from_utf8_lossy(&left));
             }
+        }
+    }
+}
+
+/// Every side effect once.
+pub(crate) fn check_effects(noted: &Path, sample: &Sample, what: &str) {
+    let noted = std::fs::read_to_string(noted).unwrap_or_default();
+    let mut noted: Vec<&str> = noted.lines().collect();
+    noted.sort_unstable();
+    assert_eq!(noted, sample.effects, "{what}: side effects");
+}
+
+/// A whole record that replays, and every log line once and in order.
+pub(crate) async fn check_run(store: &dyn Store, run: RunId, sample: &Sample, what: &str) {
+    let page = store.events(run, 0, usize::MAX).await.expect("the events are read");
+    assert!(page.events.iter().map(|event| event.seq).eq(1..=page.last_seq), "{what}: no gap in the events");
+    let record = store.run(run).await.expect("the run is read");
+    child::check_replay(&record, &page.events);
+
+    let mut jobs = store.logs_of_run(run).await.expect("the logs are listed");
+    jobs.sort();
+    let mut expected: Vec<String> = jobs.iter().map(|job| format!("{}#{}", job.stage, job.attempt)).collect();
+    expected.sort();
+    assert_eq!(expected, sample.effects, "{what}: each job that ran has a log");
+    for job in &jobs {
+        let log = store.read_log(job, 0, usize::MAX).await.expect("the log is read");
+        let lines: Vec<_> = log.chunks.iter().flat_map(|chunk| chunk.iter().collect::<Vec<_>>()).collect();
+        assert!(lines.iter().map(|line| line.line).eq(1..=log.last_line), "{what}: {job}: no gap in the lines");
+        for (stream, word) in [(Stream::Stdout, "out"), (Stream::Stderr, "err")] {
+            let printed: Vec<&str> =
+                lines.iter().filter(|line| line.stream == stream).map(|line| line.text.as_str()).collect();
+            let whole: Vec<String> = (1..=20).map(|number| format!("{word} {number}")).collect();
+            assert_eq!(printed, whole, "{what}: {job}: {stream:?}");
         }
     }
 }

@@ -7,13 +7,17 @@ use buildit::artifact::{BlobStore, CacheStore};
 use buildit::memory::MemoryStore;
 use buildit::store::Store;
 use buildit_storage::ObjectBlobs;
+use buildit_storage::postgres::PostgresStore;
 use buildit_storage::sqlite::SqliteStore;
+use sqlx::Connection;
 
 /// Where runs are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Keep {
     Journal,
     Sqlite,
+    /// In a database of its own on the server that `BUILDIT_TEST_POSTGRES` names to an administrator.
+    Postgres,
 }
 
 /// What an engine keeps.
@@ -35,5 +39,47 @@ pub(crate) async fn open(keep: Keep, folder: &Path) -> Kept {
             let blobs = ObjectBlobs::open(&folder.join("blobs")).expect("the folder is ours");
             Kept { store: store.clone(), blobs: Arc::new(blobs), caches: store }
         }
+        Keep::Postgres => {
+            let name = database(folder);
+            let made = administer(&format!("CREATE DATABASE {name}")).await;
+            let is_there = |error: &sqlx::Error| {
+                error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "42P04")
+            };
+            assert!(made.as_ref().err().is_none_or(is_there), "{made:?}");
+            let url = server();
+            let (server, _) = url.rsplit_once('/').expect("a URL with a database");
+            let store = PostgresStore::connect(&format!("{server}/{name}")).await.expect("the database opens");
+            let store = Arc::new(store);
+            let blobs = ObjectBlobs::open(&folder.join("blobs")).expect("the folder is ours");
+            Kept { store: store.clone(), blobs: Arc::new(blobs), caches: store }
+        }
+    }
+}
+
+fn server() -> String {
+    std::env::var("BUILDIT_TEST_POSTGRES").expect("BUILDIT_TEST_POSTGRES names a server")
+}
+
+/// The name of this folder's database.
+fn database(folder: &Path) -> String {
+    let name = folder.to_string_lossy();
+    let hash = name
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    format!("buildit_crash_{hash:016x}")
+}
+
+async fn administer(statement: &str) -> Result<(), sqlx::Error> {
+    let mut connection = sqlx::PgConnection::connect(&server()).await?;
+    sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await?;
+    connection.close().await
+}
+
+/// Removes what lies outside of the folder.
+pub(crate) fn remove(keep: Keep, folder: &Path) {
+    if keep == Keep::Postgres {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let gone = runtime.block_on(administer(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", database(folder))));
+        gone.expect("the database is ours");
     }
 }
