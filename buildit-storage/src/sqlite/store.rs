@@ -65,8 +65,8 @@ impl SqliteStore {
         migrate(&SCHEMA, &mut connection, failed).await?;
         let session = Arc::new(Session::begin(file).map_err(|error| StoreError::backend("sqlite", error))?);
         let reads = SqlitePoolOptions::new().max_connections(READERS);
-        let reads = reads.connect_lazy_with(options.read_only(true).pragma("query_only", "on"));
-        let (writer, changed) = (Writer::start(connection), Notify::new());
+        let reads = reads.connect_lazy_with(options.clone().read_only(true).pragma("query_only", "on"));
+        let (writer, changed) = (Writer::start(connection, options), Notify::new());
         let store = Self(Arc::new(Inner { reads, writer, session, changed, file: file.to_owned() }));
         store.end_leases_of_the_dead().await?;
         Ok(store)

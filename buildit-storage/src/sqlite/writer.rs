@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 use buildit::store::StoreError;
+use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
@@ -37,10 +38,10 @@ pub(super) trait Write: Debug + Send + Sync + 'static {
 pub(super) struct Writer(mpsc::Sender<Box<dyn Pending>>);
 
 impl Writer {
-    /// Starts the task, which ends when the last way to it is gone.
-    pub(super) fn start(connection: SqliteConnection) -> Self {
+    /// Starts the task, which ends when the last way to it is gone. `options` open another connection when one is broken.
+    pub(super) fn start(connection: SqliteConnection, options: SqliteConnectOptions) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING);
-        tokio::spawn(serve(connection, receiver));
+        tokio::spawn(serve(Connected { connection: Some(connection), options, heads: Heads::default() }, receiver));
         Self(sender)
     }
 
@@ -103,8 +104,16 @@ impl<W: Write> Pending for Waiting<W> {
     }
 }
 
-async fn serve(mut connection: SqliteConnection, mut changes: mpsc::Receiver<Box<dyn Pending>>) {
-    let (mut batch, mut heads) = (Vec::new(), Heads::default());
+/// The connection, and what is known by it.
+struct Connected {
+    /// None after a failure: what SQLite makes of a transaction that met a full disk is not what its driver believes.
+    connection: Option<SqliteConnection>,
+    options: SqliteConnectOptions,
+    heads: Heads,
+}
+
+async fn serve(mut database: Connected, mut changes: mpsc::Receiver<Box<dyn Pending>>) {
+    let mut batch = Vec::new();
     while changes.recv_many(&mut batch, BATCH).await > 0 {
         // A runtime that polls every task once lets those that are about to write join.
         if batch.len() > 1 || !changes.is_empty() {
@@ -115,42 +124,57 @@ async fn serve(mut connection: SqliteConnection, mut changes: mpsc::Receiver<Box
                 batch.push(more);
             }
         }
-        if transact(&mut connection, &mut heads, &mut batch).await.is_ok() {
+        if database.transact(&mut batch).await.is_ok() {
             continue;
         }
         // Somebody's change broke the transaction: each by itself, so that only that one fails.
         for change in std::mem::take(&mut batch) {
             let mut alone = vec![change];
-            if let Err(error) = transact(&mut connection, &mut heads, &mut alone).await
+            if let Err(error) = database.transact(&mut alone).await
                 && let Some(change) = alone.pop()
             {
                 change.failed(error);
             }
         }
     }
-    if let Err(error) = connection.close().await {
+    if let Some(connection) = database.connection
+        && let Err(error) = connection.close().await
+    {
         tracing::warn!(%error, "a database was not closed in good order");
     }
 }
 
-/// Makes all changes in one transaction and tells everybody; on an error nothing is changed and nobody told.
+impl Connected {
+    /// Makes all changes in one transaction and tells everybody; on an error nothing is changed and nobody told.
+    async fn transact(&mut self, batch: &mut Vec<Box<dyn Pending>>) -> Result<(), StoreError> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => SqliteConnection::connect_with(&self.options).await.map_err(failed)?,
+        };
+        match transact(&mut connection, &mut self.heads, batch).await {
+            Ok(()) => {
+                self.connection = Some(connection);
+                batch.drain(..).for_each(Pending::committed);
+                Ok(())
+            }
+            Err(error) => {
+                self.heads.clear();
+                // Closed, it lets go of whatever was begun.
+                let _ = connection.close().await;
+                Err(error)
+            }
+        }
+    }
+}
+
 async fn transact(
     connection: &mut SqliteConnection,
     heads: &mut Heads,
-    batch: &mut Vec<Box<dyn Pending>>,
+    batch: &mut [Box<dyn Pending>],
 ) -> Result<(), StoreError> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
-    let done = perform(&mut transaction, heads, batch).await;
-    let ended = match done {
-        Ok(()) => transaction.commit().await.map_err(failed),
-        Err(error) => transaction.rollback().await.map_err(failed).and(Err(error)),
-    };
-    if ended.is_ok() {
-        batch.drain(..).for_each(Pending::committed);
-    } else {
-        heads.clear();
-    }
-    ended
+    perform(&mut transaction, heads, batch).await?;
+    transaction.commit().await.map_err(failed)
 }
 
 async fn perform(

@@ -106,3 +106,35 @@ async fn it_is_for_its_owner_alone() {
         assert!(entry.path().is_dir() || mode & 0o077 == 0, "{}: {mode:o}", entry.path().display());
     }
 }
+
+/// On a small file system of its own, which only root can make.
+#[tokio::test]
+#[ignore = "needs root, to make a file system"]
+async fn after_a_full_disk_the_same_store_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let small = folder.path().to_str().unwrap();
+    let mount = |args: &[&str]| std::process::Command::new(args[0]).args(&args[1..]).status().unwrap().success();
+    if !mount(&["mount", "-t", "tmpfs", "-o", "size=700k", "tmpfs", small]) {
+        return;
+    }
+    let store = SqliteStore::open(folder.path().join("runs.db")).await.unwrap();
+    let mut kept = 0;
+    let refused = loop {
+        match store.create_run(new_run("sample")).await {
+            Ok(_) => kept += 1,
+            Err(refused) => break refused,
+        }
+    };
+    assert!(matches!(refused, StoreError::Backend { .. }), "{refused:?}");
+    let refused: Vec<_> = [store.create_run(new_run("sample")).await, store.create_run(new_run("sample")).await].into();
+    assert!(refused.iter().all(|refused| matches!(refused, Err(StoreError::Backend { .. }))), "{refused:?}");
+    assert_eq!(store.runs(None, 10_000).await.unwrap().len(), kept, "all that was confirmed is there");
+    assert!(mount(&["mount", "-o", "remount,size=20m", small]));
+    // Without a gap: what was refused has taken no number.
+    assert_eq!(store.create_run(new_run("sample")).await.unwrap().number, kept as u64 + 1);
+    drop(store);
+    // Its writer closes the file in its own time.
+    while !mount(&["umount", small]) {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
