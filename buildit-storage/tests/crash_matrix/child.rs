@@ -28,7 +28,7 @@ use super::{pipelines, stores};
 pub(crate) const CASE: &str = "BUILDIT_CRASH_CASE";
 
 /// How long its lease holds.
-const LEASE: Duration = Duration::from_secs(2);
+const LEASE: Duration = Duration::from_secs(1);
 
 /// What a child is to do.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]

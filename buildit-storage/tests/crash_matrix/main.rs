@@ -54,12 +54,14 @@ fn g1_g11_two_engines_on_sqlite_that_are_paused_at_random_start_no_attempt_twice
     rivals::run(Keep::Sqlite);
 }
 
+#[cfg(feature = "postgres")]
 #[test]
 #[ignore = "needs postgres"]
 fn g1_g11_two_engines_on_postgres_that_are_paused_at_random_start_no_attempt_twice() {
     rivals::run(Keep::Postgres);
 }
 
+#[cfg(feature = "postgres")]
 #[test]
 #[ignore = "needs postgres"]
 fn g1_g2_g3_g8_g10_local_jobs_on_postgres_survive_a_kill_at_every_crash_point() {

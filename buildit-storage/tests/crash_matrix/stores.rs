@@ -7,8 +7,10 @@ use buildit::artifact::{BlobStore, CacheStore};
 use buildit::memory::MemoryStore;
 use buildit::store::Store;
 use buildit_storage::ObjectBlobs;
+#[cfg(feature = "postgres")]
 use buildit_storage::postgres::PostgresStore;
 use buildit_storage::sqlite::SqliteStore;
+#[cfg(feature = "postgres")]
 use sqlx::Connection;
 
 /// Where runs are kept.
@@ -16,6 +18,7 @@ use sqlx::Connection;
 pub(crate) enum Keep {
     Journal,
     Sqlite,
+    #[cfg(feature = "postgres")]
     /// In a database of its own on the server that `BUILDIT_TEST_POSTGRES` names to an administrator.
     Postgres,
 }
@@ -39,6 +42,7 @@ pub(crate) async fn open(keep: Keep, folder: &Path) -> Kept {
             let blobs = ObjectBlobs::open(&folder.join("blobs")).expect("the folder is ours");
             Kept { store: store.clone(), blobs: Arc::new(blobs), caches: store }
         }
+        #[cfg(feature = "postgres")]
         Keep::Postgres => {
             let name = database(folder);
             let made = administer(&format!("CREATE DATABASE {name}")).await;
@@ -56,10 +60,12 @@ pub(crate) async fn open(keep: Keep, folder: &Path) -> Kept {
     }
 }
 
+#[cfg(feature = "postgres")]
 fn server() -> String {
     std::env::var("BUILDIT_TEST_POSTGRES").expect("BUILDIT_TEST_POSTGRES names a server")
 }
 
+#[cfg(feature = "postgres")]
 /// The name of this folder's database.
 fn database(folder: &Path) -> String {
     let name = folder.to_string_lossy();
@@ -69,6 +75,7 @@ fn database(folder: &Path) -> String {
     format!("buildit_crash_{hash:016x}")
 }
 
+#[cfg(feature = "postgres")]
 async fn administer(statement: &str) -> Result<(), sqlx::Error> {
     let mut connection = sqlx::PgConnection::connect(&server()).await?;
     sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await?;
@@ -77,6 +84,8 @@ async fn administer(statement: &str) -> Result<(), sqlx::Error> {
 
 /// Removes what lies outside of the folder.
 pub(crate) fn remove(keep: Keep, folder: &Path) {
+    let _ = (keep, folder);
+    #[cfg(feature = "postgres")]
     if keep == Keep::Postgres {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let gone = runtime.block_on(administer(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", database(folder))));

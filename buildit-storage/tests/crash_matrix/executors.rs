@@ -11,14 +11,7 @@ pub(crate) fn local(state: &Path) -> Arc<dyn Executor> {
 }
 
 /// Containers that see the folder of side effects as `/effects`.
-#[cfg(feature = "docker")]
 pub(crate) async fn docker(effects: &Path) -> Arc<dyn Executor> {
     let options = buildit_executors::docker::DockerOptions::new().with_mount(effects.to_string_lossy(), "/effects");
     Arc::new(buildit_executors::docker::connect(options).await.expect("the daemon answers"))
-}
-
-/// Nothing: this build has no containers.
-#[cfg(not(feature = "docker"))]
-pub(crate) async fn docker(_: &Path) -> Arc<dyn Executor> {
-    panic!("built without the feature `docker`")
 }
