@@ -77,7 +77,7 @@ pub(crate) async fn resume(args: ResumeArgs, look: Look) -> Outcome {
     let Some(open) = unless_signalled(&mut signals, begun).await? else { return Ok(session.broken_off()) };
     let exit = session.resume(open, false, &keep, &mut signals).await?;
     if exit.is_none() {
-        Out::stderr().line("no run was broken off");
+        Out::stderr().line("no run was broken off that no other process has taken up");
     }
     Ok(exit.unwrap_or(Exit::Succeeded))
 }
