@@ -8,8 +8,8 @@
 //!
 //! `synchronous=FULL` everywhere.
 //!
-//! Measured beside other work on 2 cores: 0.08 to 0.12 ms a stage; `append` 1.37 to 1.49 (1.09 to 2.16), missed: the driver
-//! hands each statement to a thread and copies what is bound; `group commit` 6.0 to 6.9 (2.6 to 12.0), missed: each run's
+//! Measured on 2 quiet cores: 0.05 ms a stage; `append` 1.55 (1.31 to 1.73), missed: the driver
+//! hands each statement to a thread and copies what is bound; `group commit` 7.2 (3.7 to 9.0), missed: each run's
 //! head is written beside its event, which the peer does without, and a first commit goes out before the rest has come.
 
 use std::path::Path;
