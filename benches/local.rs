@@ -13,6 +13,9 @@
 //! 1 and 1.52 [1.39..1.70] with 8 at once, that is 1.31 ms a stage against 0.80; 1.04 with 2 GiB held; `logs_local` at 1.05
 //! and 0.70 of the bare loop, 9 MiB of memory. Before plain commands ran in the shell that records their exit code it was
 //! 1.84 and 1.86; commands that may get at that shell still take a subshell, and 1.90 [1.86..2.07]: the fork is 0.17 ms.
+//! On ext4 without a journal the figure depends on how many files were deleted there within the last minute (the bench
+//! `cli` says why): 8 at once gave 1.43 to 2.06 within one hour, with two releases in turn that did not differ, and a
+//! subshell 1.76 to 2.41; beside them on tmpfs 1.22 to 1.25 and 1.54, 1 at once 1.32 to 1.39.
 //! What else a stage takes beyond `sh -c true`, by `perf` and `strace`: six inodes made and removed (two folders, two
 //! outputs, script, claim); 26 `futex` calls. A third of all time of both sides is the dynamic linker's `cpuid`, which
 //! traps in a virtual machine. No `fsync`, and no `fork` of the engine (`clone3` with `VFORK`).

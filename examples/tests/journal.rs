@@ -135,7 +135,7 @@ fn waiting(project: &Project, args: &[&str]) -> (Child, nix::unistd::Pid) {
 }
 
 #[test]
-fn g8_what_a_killed_run_left_goes_with_the_next_one() {
+fn g8_what_a_killed_run_left_is_its_own_and_goes_with_it() {
     let project = Project::new(
         r##"
         pipeline "p"
@@ -144,48 +144,35 @@ fn g8_what_a_killed_run_left_goes_with_the_next_one() {
         "##,
     );
     project.pipe("started");
-    let is_alive = |job: &str| {
-        let jobs = fs::read_dir(project.state().join("buildit/jobs")).into_iter().flatten().flatten();
-        jobs.filter(|entry| entry.file_name().to_string_lossy().contains(job)).count()
-    };
-    // One that lives, one that a journal knows, and one that nobody can ever take up.
-    let (mut living, _) = waiting(&project, &["--stage", "wait"]);
     let journal = project.state().join("journal");
-    let (mut journaled, _) = waiting(&project, &["--stage", "wait", "--journal", journal.to_str().unwrap()]);
-    journaled.kill().unwrap();
-    journaled.wait().unwrap();
-    let (mut dead, _) = waiting(&project, &["--stage", "wait"]);
-    dead.kill().unwrap();
-    dead.wait().unwrap();
-    let records = || {
-        let entries = fs::read_dir(project.state().join("buildit")).unwrap().flatten();
-        entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("run-")).count()
-    };
-    assert_eq!((records(), is_alive("bi-")), (2, 3));
-    project.json(&["--stage", "quick"]).exits(0);
-    assert_eq!((records(), is_alive("bi-")), (1, 2), "the dead one's are gone, and no other's");
-
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(living.id().cast_signed()), nix::sys::signal::SIGKILL).unwrap();
-    living.wait().unwrap();
-    project.json(&["--stage", "quick"]).exits(0);
-    assert_eq!((records(), is_alive("bi-")), (0, 1), "a journal's job is nobody else's");
-    assert_eq!(processes(&project), 1);
-
-    // The journal's own run ends it.
-    let args = ["run", "--journal", journal.to_str().unwrap()];
-    let mut child = project.command(&args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut told = std::io::BufReader::new(child.stderr.take().unwrap());
-    std::io::BufRead::read_line(&mut told, &mut String::new()).unwrap();
-    for _ in 0..2 {
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id().cast_signed()), nix::sys::signal::SIGINT).unwrap();
-        let mut line = String::new();
-        while !line.contains("cancelling") && !line.contains("killing") {
-            line.clear();
-            assert_ne!(std::io::BufRead::read_line(&mut told, &mut line).unwrap(), 0);
-        }
+    let again = ["run", "--journal", journal.to_str().unwrap()];
+    for kept in [&again[1..], &[]] {
+        let (mut child, _) = waiting(&project, &[&["--stage", "wait"], kept].concat());
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
-    assert_eq!(Done::of(child.wait_with_output().unwrap()).code, 130);
-    assert_eq!((project.left(), processes(&project)), (Vec::<PathBuf>::new(), 0));
+    // Other runs leave alone what may still be taken up.
+    project.json(&["--stage", "quick"]).exits(0);
+    assert_eq!(processes(&project), 2);
+    // Their own go on with them, and end them.
+    for (left, way) in [(1, again.as_slice()), (0, &["resume"])] {
+        let mut child = project.command(way).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut told = std::io::BufReader::new(child.stderr.take().unwrap());
+        for word in ["started", "cancelling", "killing"] {
+            let mut line = String::new();
+            while !line.contains(word) {
+                line.clear();
+                assert_ne!(std::io::BufRead::read_line(&mut told, &mut line).unwrap(), 0, "no `{word}`");
+            }
+            if word != "killing" {
+                nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id().cast_signed()), nix::sys::signal::SIGINT)
+                    .unwrap();
+            }
+        }
+        assert_eq!(Done::of(child.wait_with_output().unwrap()).code, 130);
+        assert_eq!(processes(&project), left);
+    }
+    assert_eq!(project.left(), Vec::<PathBuf>::new());
 }
 
 /// How many processes run the script of a job of this project.

@@ -61,6 +61,19 @@ fn a_kept_run_is_listed_with_its_logs_and_artifacts() {
 }
 
 #[test]
+fn runs_are_kept_in_the_state_folder() {
+    let project = Project::new(SHOP);
+    project.buildit(&["run"]).exits(0);
+    project.buildit(&["run", "--stage", "build"]).exits(0);
+    // A journal is a place of its own.
+    project.buildit(&["run", "--journal", "journal"]).exits(0);
+    let runs = project.buildit(&["runs", "--output", "json"]).exits(0);
+    let numbers: Vec<_> = runs.objects().iter().map(|run| run["number"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, [2, 1]);
+    assert_eq!(lines(&project.buildit(&["logs", "@2", "test"]).exits(0))[1..], ["hello", "late"]);
+}
+
+#[test]
 fn what_is_not_there_is_said_to_be_not_there() {
     let project = Project::new(SHOP);
     assert!(in_store(&project, &["runs"]).exits(0).stderr.contains("no runs"));

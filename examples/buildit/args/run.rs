@@ -55,7 +55,7 @@ pub(crate) struct RunArgs {
     /// Keep the run's record in this folder; run again with the same folder to resume a run that was broken off
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) journal: Option<PathBuf>,
-    /// Keep the run in this store: `sqlite:FILE`; `runs`, `logs` and `resume` find it there
+    /// Keep the run in this store: `sqlite:FILE` [default: runs.db in the state folder]
     #[arg(long, value_name = "URL", env = "BUILDIT_STORE", conflicts_with = "journal")]
     pub(crate) store: Option<String>,
     /// Send every stage to this executor

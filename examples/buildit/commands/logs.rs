@@ -21,7 +21,7 @@ const PAGE: usize = 256 * 1024;
 const LOOK: Duration = Duration::from_millis(200);
 
 pub(crate) async fn logs(args: LogsArgs, look: Look) -> Outcome {
-    let keep = Keep::kept(args.store.store.as_deref()).await?;
+    let keep = Keep::store(args.store.store.as_deref()).await?;
     let store = &*keep.stores.store;
     let run = find(store, &args.run).await?;
     let record = store.run(run).await.map_err(Failure::backend)?;

@@ -37,12 +37,17 @@ pub(crate) async fn run(args: RunArgs, look: Look) -> Outcome {
         look,
         output,
     });
-    let keep = Keep::open(session.args.store.as_deref(), session.args.journal.as_deref(), &session.state).await?;
-    let begun = Arc::clone(&session).begin(keep.stores.clone());
-    match unless_signalled(&mut signals, begun).await? {
+    let Some(journal) = &session.args.journal else {
+        // In a store there are many runs, and `resume` takes up those that were broken off.
+        let keep = Keep::store(session.args.store.as_deref()).await?;
+        return session.start(&keep, &mut signals).await;
+    };
+    // A journal is of one run after the other.
+    let keep = Keep::journal(journal)?;
+    let open = Arc::clone(&session).open(keep.stores.clone());
+    match unless_signalled(&mut signals, open).await? {
         None => Ok(session.broken_off()),
-        // A journal is of one run after the other; in a store there are many, and `resume` takes them up.
-        Some(open) if open.is_empty() || session.args.store.is_some() => session.start(&keep, &mut signals).await,
+        Some(open) if open.is_empty() => session.start(&keep, &mut signals).await,
         Some(open) => match session.resume(open, true, &keep, &mut signals).await? {
             Some(exit) => Ok(exit),
             None => session.start(&keep, &mut signals).await,
@@ -54,7 +59,7 @@ pub(crate) async fn run(args: RunArgs, look: Look) -> Outcome {
 pub(crate) async fn resume(args: ResumeArgs, look: Look) -> Outcome {
     let mut signals = Signals::open().map_err(Failure::backend)?;
     let output = args.output.unwrap_or_else(|| look.run_output());
-    let keep = Keep::kept(args.store.store.as_deref()).await?;
+    let keep = Keep::store(args.store.store.as_deref()).await?;
     let args = RunArgs {
         store: args.store.store,
         secrets: args.secrets,
@@ -73,8 +78,8 @@ pub(crate) async fn resume(args: ResumeArgs, look: Look) -> Outcome {
         look,
         output,
     });
-    let begun = Arc::clone(&session).begin(keep.stores.clone());
-    let Some(open) = unless_signalled(&mut signals, begun).await? else { return Ok(session.broken_off()) };
+    let open = Arc::clone(&session).open(keep.stores.clone());
+    let Some(open) = unless_signalled(&mut signals, open).await? else { return Ok(session.broken_off()) };
     let exit = session.resume(open, false, &keep, &mut signals).await?;
     if exit.is_none() {
         Out::stderr().line("no run was broken off that no other process has taken up");
@@ -123,9 +128,8 @@ impl Open {
 }
 
 impl Session {
-    /// Tidies up after processes that were killed, and finds the runs that are open in the journal.
-    async fn begin(self: Arc<Self>, Stores { store, .. }: Stores) -> Result<Vec<Open>, Failure> {
-        session::sweep(&self.state).await;
+    /// The runs that are open.
+    async fn open(self: Arc<Self>, Stores { store, .. }: Stores) -> Result<Vec<Open>, Failure> {
         let mut open = Vec::new();
         for run in store.open_runs().await.map_err(Failure::backend)? {
             let record = store.run(run).await.map_err(Failure::backend)?;

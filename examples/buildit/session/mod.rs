@@ -15,7 +15,6 @@ mod scene;
 mod secrets;
 mod signals;
 pub(crate) mod state;
-mod sweep;
 
 pub(crate) use answers::Answers;
 pub(crate) use context::context;
@@ -27,4 +26,3 @@ pub(crate) use open::decided;
 pub(crate) use scene::Scene;
 pub(crate) use secrets::secrets;
 pub(crate) use signals::{Signal, Signals};
-pub(crate) use sweep::sweep;

@@ -57,11 +57,14 @@ impl Project {
         std::fs::read_to_string(self.path().join(file)).unwrap()
     }
 
-    /// What runs have left in the state folder, but for what says that it is one.
+    /// What runs have left in the state folder, but for what says that it is one and for the store.
     pub fn left(&self) -> Vec<PathBuf> {
-        let own = ["FORMAT", "LOCK"].map(|name| self.state().join("buildit").join(name));
-        let mut left = files(&self.state().join("buildit"));
-        left.retain(|path| !own.contains(path));
+        let state = self.state().join("buildit");
+        let mut left = files(&state);
+        left.retain(|path| {
+            let name = path.strip_prefix(&state).unwrap().to_string_lossy();
+            name != "FORMAT" && !name.starts_with("runs.db")
+        });
         left
     }
 
