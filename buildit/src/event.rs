@@ -1,5 +1,8 @@
 //! What happened in a run: the record that everything else about the run follows from.
 
+mod cached;
+
+pub use cached::{Change, Difference, IngredientKind, Miss, TakenResult};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -50,6 +53,20 @@ pub enum EventBody<S = StageName> {
         stage: S,
         /// The answer.
         approval: Box<Approval>,
+    },
+    /// An earlier result is taken, and no attempt is made. Its log is stored by now, as that of attempt 0.
+    ResultTaken {
+        /// The stage.
+        stage: S,
+        /// The result.
+        result: Box<TakenResult>,
+    },
+    /// A stage that is `cacheable` has to run.
+    ResultMissed {
+        /// The stage.
+        stage: S,
+        /// Why.
+        miss: Box<Miss>,
     },
     /// An attempt may start; nothing was started before this was durable.
     AttemptStarted {
@@ -109,6 +126,8 @@ impl<S> EventBody<S> {
             Self::RunStarted | Self::CancelRequested { .. } | Self::RunFinished { .. } => None,
             Self::ApprovalRequested { stage, .. }
             | Self::ApprovalGiven { stage, .. }
+            | Self::ResultTaken { stage, .. }
+            | Self::ResultMissed { stage, .. }
             | Self::AttemptStarted { stage, .. }
             | Self::StopRequested { stage, .. }
             | Self::AttemptFinished { stage, .. }
@@ -130,6 +149,8 @@ impl<S> EventBody<S> {
                 EventBody::ApprovalRequested { stage: name(stage)?, message, fields, deadline }
             }
             Self::ApprovalGiven { stage, approval } => EventBody::ApprovalGiven { stage: name(stage)?, approval },
+            Self::ResultTaken { stage, result } => EventBody::ResultTaken { stage: name(stage)?, result },
+            Self::ResultMissed { stage, miss } => EventBody::ResultMissed { stage: name(stage)?, miss },
             Self::AttemptStarted { stage, attempt, executor } => {
                 EventBody::AttemptStarted { stage: name(stage)?, attempt, executor }
             }
@@ -215,6 +236,12 @@ impl StageResult {
     #[must_use]
     pub fn succeeded() -> Self {
         Self { status: Status::Succeeded, exit_code: Some(0), allowed: false, cached: false, reason: None }
+    }
+
+    /// It succeeded in an earlier run, and that result was taken.
+    #[must_use]
+    pub fn taken() -> Self {
+        Self { cached: true, ..Self::succeeded() }
     }
 
     /// It never started, for this reason.

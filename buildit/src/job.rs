@@ -43,6 +43,9 @@ pub struct RunEnvironment {
 impl JobSpec {
     /// The job's whole environment but secrets, in the order of LANGUAGE's precedence: variables, the pipeline's
     /// `env`, the stage's, what the run was given. What the executor itself sets comes before all of it.
+    ///
+    /// A cacheable stage has nothing of its own place and attempt in it unless it refers to that: then it is among the
+    /// job's [`variables`](Self::variables).
     #[must_use]
     pub fn environment(&self) -> Environment {
         let RunEnvironment { variables, pipeline, given } = &*self.run_env;
@@ -55,14 +58,25 @@ impl JobSpec {
         for (name, value) in variables.iter().chain(&self.variables) {
             set(name, Cow::Borrowed(value));
         }
-        set("BUILDIT_STAGE_NAME", Cow::Borrowed(&self.id.stage));
-        set("BUILDIT_STAGE_INDEX", Cow::Owned(self.index.to_string()));
-        set("BUILDIT_STAGE_ATTEMPT", Cow::Owned(self.id.attempt.to_string()));
-        set("BUILDIT_JOB_ID", Cow::Owned(self.id.backend_name()));
+        if !self.stage.cacheable {
+            for (name, value) in self.own_variables() {
+                set(name, value);
+            }
+        }
         for (name, value) in pipeline.iter().chain(&self.stage.env).chain(given) {
             set(name, Cow::Borrowed(value));
         }
         all
+    }
+
+    /// What tells this job from others of its stage and of its run.
+    pub(crate) fn own_variables(&self) -> [(&'static str, Cow<'_, str>); 4] {
+        [
+            ("BUILDIT_STAGE_NAME", Cow::Borrowed(&*self.id.stage)),
+            ("BUILDIT_STAGE_INDEX", Cow::Owned(self.index.to_string())),
+            ("BUILDIT_STAGE_ATTEMPT", Cow::Owned(self.id.attempt.to_string())),
+            ("BUILDIT_JOB_ID", Cow::Owned(self.id.backend_name())),
+        ]
     }
 }
 

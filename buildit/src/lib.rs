@@ -73,6 +73,7 @@ pub mod artifact;
 pub mod backend;
 #[cfg(feature = "engine")]
 mod backoff;
+pub mod cached;
 pub mod cancel;
 pub mod clock;
 pub mod condition;

@@ -1,5 +1,7 @@
 //! Globs of branches, tags, events and paths.
 
+use std::path::Path;
+
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 /// How long a glob may be. A longer one is no path, and some would take long to compile.
@@ -58,7 +60,13 @@ impl Globs {
     /// Whether the text matches.
     #[must_use]
     pub fn is_match(&self, text: &str) -> bool {
-        (self.all || self.wanted.is_match(text)) && !self.unwanted.is_match(text)
+        self.is_path_match(Path::new(text))
+    }
+
+    /// Whether a path matches, which need not be text.
+    #[must_use]
+    pub fn is_path_match(&self, path: &Path) -> bool {
+        (self.all || self.wanted.is_match(path)) && !self.unwanted.is_match(path)
     }
 }
 

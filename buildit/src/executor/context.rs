@@ -141,6 +141,10 @@ pub struct LogWrite {
 pub struct JobInputs {
     /// The archive (tar) of the source as it was at the run's start; none for an empty workspace.
     pub source: Option<Digest>,
+    /// The globs of the source's files that the job sees, as [`InputGlobs`](crate::cached::InputGlobs) reads them;
+    /// `None` for all of them. An executor that lays out others makes kept results lie.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only: Option<Vec<String>>,
     /// How the source was checked out.
     pub checkout: CheckoutSpec,
     /// Archives of what other stages left, laid over the source.

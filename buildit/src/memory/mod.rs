@@ -1,4 +1,4 @@
-//! [`MemoryStore`]: runs, logs, the queue, blobs and caches in memory, or journaled to a folder.
+//! [`MemoryStore`]: runs, logs, the queue, blobs, caches and kept results in memory, or journaled to a folder.
 //!
 //! ```
 //! use buildit::memory::MemoryStore;
@@ -19,6 +19,7 @@ mod kept;
 mod logs;
 mod ports;
 mod queue;
+mod results;
 mod run;
 mod runs;
 mod store;

@@ -8,6 +8,7 @@ use super::caches::{CacheChange, Caches};
 use super::journal::{BlobFolder, ChangeFile, Folder};
 use super::kept::KeptRun;
 use super::queue::{Queue, QueueChange};
+use super::results::{JournaledResults, Results};
 use super::runs::Runs;
 use crate::id::RunId;
 use crate::store::StoreError;
@@ -15,7 +16,7 @@ use crate::store::StoreError;
 /// How long the file of the queue may grow beyond what the queue holds, in bytes, before it is written anew.
 const QUEUE_SLACK: u64 = 1024 * 1024;
 
-/// Keeps runs, logs, the queue, blobs and caches: in memory, or [journaled](Self::journaled) to a folder. Clones are the
+/// Keeps runs, logs, the queue, blobs, caches and kept results: in memory, or [journaled](Self::journaled) to a folder. Clones are the
 /// same store.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore(Arc<Inner>);
@@ -26,6 +27,7 @@ struct Inner {
     queue: Mutex<JournaledQueue>,
     blobs: Blobs,
     caches: Mutex<JournaledCaches>,
+    results: Mutex<JournaledResults>,
     folder: Option<Arc<Folder>>,
 }
 
@@ -108,11 +110,14 @@ impl MemoryStore {
         }
         let mut caches = Caches::default();
         let cache_file = ChangeFile::open(&folder, "caches", |change| caches.save(change))?;
+        let mut results = Results::default();
+        let result_file = ChangeFile::open(&folder, "results", |change| results.apply(change))?;
         Ok(Self(Arc::new(Inner {
             runs: Mutex::new(Runs::open(&folder)?),
             queue: Mutex::new(JournaledQueue { queue, file: Some(queue_file) }),
             blobs: Blobs::Folder(BlobFolder::new(&folder)),
             caches: Mutex::new(JournaledCaches { caches, file: Some(cache_file) }),
+            results: Mutex::new(JournaledResults::open(results, result_file)?),
             folder: Some(folder),
         })))
     }
@@ -127,6 +132,10 @@ impl MemoryStore {
 
     pub(super) fn caches_locked(&self) -> MutexGuard<'_, JournaledCaches> {
         lock(&self.0.caches)
+    }
+
+    pub(super) fn results_locked(&self) -> MutexGuard<'_, JournaledResults> {
+        lock(&self.0.results)
     }
 
     pub(super) fn blobs(&self) -> &Blobs {

@@ -22,6 +22,8 @@ impl StageFlags {
     pub(crate) const OF_RUN: u16 =
         Self::WHEN | Self::APPROVAL | Self::ASKS | Self::ALLOW_FAILURE | Self::TIMEOUT | Self::RETRY;
 
+    /// An earlier result of the same ingredients may be taken.
+    pub(crate) const CACHEABLE: u16 = 1 << 13;
     /// Its job is the stage as it is: it has no variables of its own and reads none in any text.
     pub(crate) const PLAIN: u16 = 1 << 14;
     /// It asks for what only few engines have: another action than `run`, an environment, a machine with labels.
@@ -36,6 +38,7 @@ impl StageFlags {
         note(stage.allow_failure, Self::ALLOW_FAILURE);
         note(stage.timeout.is_some(), Self::TIMEOUT);
         note(stage.retry.is_some(), Self::RETRY);
+        note(stage.cacheable, Self::CACHEABLE);
         let is_run = matches!(stage.action, Action::Run(_));
         note(!is_run || stage.environment.is_some() || !stage.runs_on.is_empty(), Self::SPECIAL);
         note(resolve::is_plain(stage), Self::PLAIN);

@@ -90,7 +90,9 @@ pub fn resolve_stage(stage: &Arc<StageSpec>, scope: &Scope<'_>) -> Result<Resolv
 /// nothing and no stage before it left outputs.
 pub(super) fn is_plain(stage: &StageSpec) -> bool {
     let mut reads = stage.run().into_iter().flat_map(|run| &run.commands).flat_map(|command| &command.reads);
-    stage.cell.is_none()
+    // What a cacheable stage sees is its own.
+    !stage.cacheable
+        && stage.cell.is_none()
         && stage.approval.is_none()
         && stage.secrets.is_empty()
         && stage.caches.is_empty()

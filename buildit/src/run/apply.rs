@@ -43,6 +43,9 @@ impl Run {
                     matches!(phase(*stage), Some(Phase::Gate | Phase::Settled))
                 }
                 EventBody::ApprovalGiven { stage, .. } => phase(*stage) == Some(Phase::Waiting),
+                EventBody::ResultTaken { stage, .. } | EventBody::ResultMissed { stage, .. } => {
+                    matches!(phase(*stage), Some(Phase::Ready | Phase::Settled))
+                }
                 EventBody::AttemptStarted { stage, attempt, .. } => {
                     matches!(phase(*stage), Some(Phase::Ready | Phase::Backoff | Phase::Settled))
                         && u32::from(state.cell(stage.index() as u32).attempts) + 1 == *attempt
@@ -80,6 +83,12 @@ fn change(fixed: &Fixed, state: &mut State, time: Timestamp, event: &EventBody<S
             }
         }
         EventBody::ApprovalGiven { stage, approval } => answer(state, place(stage), approval),
+        EventBody::ResultTaken { stage, result } => {
+            if let Some(products) = &result.products {
+                state.products.insert(place(stage), products.clone());
+            }
+        }
+        EventBody::ResultMissed { .. } => {}
         EventBody::AttemptStarted { stage, attempt, executor } => {
             start(fixed, state, time, place(stage), *attempt, executor);
         }

@@ -31,6 +31,15 @@ impl Run {
                 let attempt = u32::from(self.state.cell(stage.index() as u32).attempts) + 1;
                 out.push(EventBody::AttemptStarted { stage, attempt, executor });
             }
+            Input::Take { stage, result } => {
+                self.waits_to_start(stage)?;
+                out.push(EventBody::ResultTaken { stage, result });
+                out.push(EventBody::StageFinished { stage, result: StageResult::taken() });
+            }
+            Input::Miss { stage, miss } => {
+                self.waits_to_start(stage)?;
+                out.push(EventBody::ResultMissed { stage, miss });
+            }
             Input::Finished { stage, attempt, outcome } => {
                 let at = stage.index() as u32;
                 let active = self.state.active(at).filter(|active| active.attempt == attempt && active.ended.is_none());
@@ -54,6 +63,13 @@ impl Run {
             Input::Tick => self.decide_due(now, out),
         }
         Ok(())
+    }
+
+    fn waits_to_start(&self, stage: StageIndex) -> Result<(), InputError> {
+        match self.phase(stage) {
+            Some(Phase::Ready) => Ok(()),
+            _ => Err(InputError::NotReady(stage)),
+        }
     }
 
     fn begin(&self, out: Out<'_>) -> Result<(), InputError> {

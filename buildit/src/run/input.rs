@@ -1,7 +1,7 @@
 //! What a run is told.
 
 use super::ApprovalError;
-use crate::event::Approval;
+use crate::event::{Approval, Miss, TakenResult};
 use crate::graph::StageIndex;
 use crate::id::ExecutorName;
 use crate::job::JobOutcome;
@@ -17,6 +17,20 @@ pub enum Input<'a> {
         stage: StageIndex,
         /// The executor that the attempt goes to.
         executor: ExecutorName,
+    },
+    /// A stage that waits for nothing but its start takes an earlier result. It needs no room among the jobs.
+    Take {
+        /// The stage.
+        stage: StageIndex,
+        /// The result, whose log is stored.
+        result: Box<TakenResult>,
+    },
+    /// There is no earlier result for a stage that waits for nothing but its start.
+    Miss {
+        /// The stage.
+        stage: StageIndex,
+        /// Why.
+        miss: Box<Miss>,
     },
     /// An attempt ended. An outcome [`Cancelled`](crate::job::Status::Cancelled) means that the attempt was stopped;
     /// the run knows why it was asked to. Any other outcome is taken as it is, so a job that ended by itself just

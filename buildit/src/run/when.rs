@@ -75,7 +75,7 @@ impl<'a> Seen<'a> {
         match self.state.products.get(&at).and_then(|products| products.outputs.get(key)) {
             Some(value) => OutputValue::Value(value),
             None if cell.phase().status().is_none() => OutputValue::NotRun { reason: "has not ended yet" },
-            None if cell.attempts > 0 => OutputValue::Unset,
+            None if cell.attempts > 0 || self.is_cached(at) => OutputValue::Unset,
             None => OutputValue::NotRun {
                 reason: match cell.phase() {
                     Phase::Skipped => "was skipped",
@@ -84,6 +84,10 @@ impl<'a> Seen<'a> {
                 },
             },
         }
+    }
+
+    fn is_cached(self, at: u32) -> bool {
+        self.state.results.get(&at).is_some_and(|result| result.cached)
     }
 
     fn need_outputs(self, index: u32, each: &mut dyn FnMut(&str, &str, &str)) {

@@ -40,7 +40,11 @@ impl RunProgress {
                 self.finished_at = Some(event.time);
                 self.status = *status;
             }
-            EventBody::CancelRequested { .. } | EventBody::StopRequested { .. } | EventBody::RetryScheduled { .. } => {}
+            EventBody::CancelRequested { .. }
+            | EventBody::StopRequested { .. }
+            | EventBody::RetryScheduled { .. }
+            | EventBody::ResultTaken { .. }
+            | EventBody::ResultMissed { .. } => {}
         }
         if matches!(self.status, RunStatus::Running | RunStatus::Waiting) {
             let waits = self.running == 0 && !self.waiting.is_empty();

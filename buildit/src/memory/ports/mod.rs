@@ -3,4 +3,5 @@
 mod artifact;
 mod log;
 mod queue;
+mod result;
 mod run;

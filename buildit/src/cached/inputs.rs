@@ -1,0 +1,106 @@
+//! [`InputGlobs`].
+
+use std::path::{Component, Path};
+
+use crate::condition::{GlobError, Globs};
+
+/// Which files of a source a cacheable stage sees: the one place that decides it, for the key and for the workspace.
+///
+/// A glob that matches a folder means all in it; one that begins with `!` takes away. Without a glob there is no file,
+/// and `.git` is never among them.
+#[derive(Clone, Debug)]
+pub struct InputGlobs {
+    globs: Option<Globs>,
+}
+
+impl InputGlobs {
+    /// Compiles the `inputs` of a stage.
+    ///
+    /// # Errors
+    ///
+    /// [`GlobError`] for the first that is malformed.
+    pub fn new<'g>(inputs: impl IntoIterator<Item = &'g str>) -> Result<Self, GlobError> {
+        let both = |written: &str| {
+            let (sign, glob) = written.strip_prefix('!').map_or(("", written), |glob| ("!", glob));
+            let glob = glob.strip_prefix("./").unwrap_or(glob).trim_end_matches('/');
+            let glob = if glob.is_empty() || glob == "." { "**" } else { glob };
+            [format!("{sign}{glob}"), format!("{sign}{glob}/**")]
+        };
+        let all: Vec<String> = inputs.into_iter().flat_map(both).collect();
+        let globs = if all.is_empty() { None } else { Some(Globs::new(all.iter().map(String::as_str))?) };
+        Ok(Self { globs })
+    }
+
+    /// Whether a path of the source, relative to its root, is seen.
+    #[must_use]
+    pub fn is_match(&self, path: &Path) -> bool {
+        let Some(globs) = &self.globs else { return false };
+        !path.components().any(|part| part == Component::Normal(".git".as_ref())) && globs.is_path_match(path)
+    }
+
+    /// The folder or file below which everything lies that these globs can match.
+    pub(super) fn root<'g>(inputs: impl IntoIterator<Item = &'g str>) -> String {
+        let mut root: Option<String> = None;
+        for glob in inputs.into_iter().filter(|glob| !glob.starts_with('!')) {
+            let glob = glob.strip_prefix("./").unwrap_or(glob);
+            let literal = glob.find(['*', '?', '[', '{', '\\']).map_or(glob, |at| &glob[..at]);
+            root = Some(match root {
+                None => literal.to_owned(),
+                Some(known) => known.chars().zip(literal.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a).collect(),
+            });
+        }
+        let root = root.unwrap_or_default();
+        // A file that is named as a folder is (`src/`), and a dot alone.
+        root.trim_end_matches(['/', '.']).to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sees(inputs: &[&str], path: &str) -> bool {
+        InputGlobs::new(inputs.iter().copied()).unwrap().is_match(Path::new(path))
+    }
+
+    #[test]
+    fn what_is_named_is_seen_and_nothing_else() {
+        for (inputs, path, seen) in [
+            (&["src/**"][..], "src/a/b.rs", true),
+            (&["src/**"], "tests/a.rs", false),
+            (&["src"], "src/a/b.rs", true),
+            (&["./src/"], "src/a", true),
+            (&["Cargo.*"], "Cargo.lock", true),
+            (&["Cargo.*"], "inner/Cargo.lock", false),
+            (&["**"], "a/b", true),
+            (&["."], "a/b", true),
+            (&["src/**", "!src/doc"], "src/doc/a", false),
+            (&["!docs/**"], "src/a", true),
+            (&["!docs/**"], "docs/a", false),
+            (&[], "a", false),
+            (&["**"], ".git/config", false),
+            (&[".git/**"], ".git/config", false),
+            (&["**"], "inner/.git", false),
+        ] {
+            assert_eq!(sees(inputs, path), seen, "{inputs:?} {path}");
+        }
+        assert!(InputGlobs::new(["a["]).is_err());
+    }
+
+    #[test]
+    fn the_root_is_above_all_that_can_match() {
+        for (inputs, root) in [
+            (&["src/**"][..], "src"),
+            (&["src/lib.rs"], "src/lib.rs"),
+            (&["crates/a1/**", "crates/a2/**"], "crates/a"),
+            (&["src/**", "Cargo.*"], ""),
+            (&["./src/**"], "src"),
+            (&["**/*.rs"], ""),
+            (&["."], ""),
+            (&["!docs/**"], ""),
+            (&[], ""),
+        ] {
+            assert_eq!(InputGlobs::root(inputs.iter().copied()), root, "{inputs:?}");
+        }
+    }
+}
