@@ -82,6 +82,8 @@ fn new_run() -> NewRun {
         group: None,
         executor: None,
         max_parallel: None,
+        rerun_of: None,
+        carried: Arc::default(),
     }
 }
 

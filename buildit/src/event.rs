@@ -54,7 +54,8 @@ pub enum EventBody<S = StageName> {
         /// The answer.
         approval: Box<Approval>,
     },
-    /// An earlier result is taken, and no attempt is made. Its log is stored by now, as that of attempt 0.
+    /// An earlier result is taken, and no attempt is made. The log of one with a key is stored by now, as that of
+    /// attempt 0; that of another is only where it was.
     ResultTaken {
         /// The stage.
         stage: S,

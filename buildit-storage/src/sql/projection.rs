@@ -93,17 +93,22 @@ pub(crate) struct ProductRow {
     pub bytes: u64,
 }
 
-/// What the attempts of these events left.
+/// What the attempts of these events left; attempt 0 is of an earlier run.
 pub(crate) fn products(events: &[Event]) -> Vec<ProductRow> {
     let mut rows = Vec::new();
     for event in events {
-        let EventBody::AttemptFinished { stage, attempt, outcome } = &event.body else { continue };
-        let Some(products) = &outcome.products else { continue };
+        let (stage, attempt, products) = match &event.body {
+            EventBody::AttemptFinished { stage, attempt, outcome } => (stage, *attempt, &outcome.products),
+            // What was taken from an earlier run is referred to by this one too.
+            EventBody::ResultTaken { stage, result } => (stage, 0, &result.products),
+            _ => continue,
+        };
+        let Some(products) = products else { continue };
         let artifacts = products.artifacts.iter().map(|artifact| ("artifact", artifact));
         let reports = products.reports.iter().map(|reports| ("reports", reports));
         rows.extend(artifacts.chain(reports).map(|(kind, artifact)| ProductRow {
             stage: stage.clone(),
-            attempt: *attempt,
+            attempt,
             kind,
             name: artifact.name.clone(),
             digest: artifact.digest,

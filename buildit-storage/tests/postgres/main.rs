@@ -36,6 +36,8 @@ fn new_run(pipeline: &str) -> NewRun {
         group: None,
         executor: None,
         max_parallel: None,
+        rerun_of: None,
+        carried: Arc::default(),
     }
 }
 

@@ -30,5 +30,7 @@ fn new_run(pipeline: &str) -> NewRun {
         group: None,
         executor: None,
         max_parallel: None,
+        rerun_of: None,
+        carried: Arc::default(),
     }
 }

@@ -160,8 +160,9 @@ mod tests {
     use crate::cached::{FileKind, SourceFile, SourceIndex};
 
     fn made(salt: &Salt, parts: &[(IngredientKind, &str, &str)], files: &[(String, &str)]) -> Ingredients {
-        let file =
-            |(path, content): &(String, &str)| SourceFile::new(path, FileKind::File(0o644), &Digest::of(content.as_bytes()));
+        let file = |(path, content): &(String, &str)| {
+            SourceFile::new(path, FileKind::File(0o644), &Digest::of(content.as_bytes()))
+        };
         let index = SourceIndex::new(files.iter().map(file));
         let mut all = Ingredients::new(salt, index.select(&["**".to_owned()]).unwrap());
         for (kind, name, text) in parts {

@@ -120,9 +120,9 @@ fn service_pieces(service: &ServiceSpec) -> Vec<Vec<u8>> {
 #[must_use]
 pub fn names_variable(stage: &StageSpec, variable: &str) -> bool {
     let commands = stage.run().map(|run| run.commands.as_slice()).unwrap_or_default();
-    commands.iter().any(|command| {
-        command.reads.iter().any(|(name, _)| name == variable) || holds_word(command.script(), variable)
-    })
+    commands
+        .iter()
+        .any(|command| command.reads.iter().any(|(name, _)| name == variable) || holds_word(command.script(), variable))
 }
 
 fn holds_word(text: &str, word: &str) -> bool {

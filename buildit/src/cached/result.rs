@@ -61,7 +61,7 @@ impl KeptResult {
     #[must_use]
     pub fn taken(&self) -> TakenResult {
         TakenResult {
-            key: self.key,
+            key: Some(self.key),
             run: self.job.run,
             stage: self.job.stage.clone(),
             attempt: self.job.attempt,

@@ -32,12 +32,8 @@ pub trait ResultStore: Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// [`StoreError`] when it was not kept.
-    async fn keep_result(
-        &self,
-        scope: &str,
-        result: &KeptResult,
-        ingredients: &[Ingredient],
-    ) -> Result<(), StoreError>;
+    async fn keep_result(&self, scope: &str, result: &KeptResult, ingredients: &[Ingredient])
+    -> Result<(), StoreError>;
 
     /// What the result of this stage that was kept last is made of, as far as that is known, and the run that made it.
     ///

@@ -46,6 +46,27 @@ pub enum StartError {
     ShuttingDown,
 }
 
+/// A run could not be run again.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RerunError {
+    /// It has not ended.
+    #[error("run {0} has not ended")]
+    NotEnded(RunId),
+    /// Nothing of it failed, so that there is nothing to go on with.
+    #[error("nothing failed in run {0}")]
+    NothingFailed(RunId),
+    /// Its plan is none.
+    #[error("the run cannot be run again here:\n{0}")]
+    Diagnostics(#[from] Diagnostics),
+    /// Its events are not those of its plan.
+    #[error("the run's record is broken")]
+    Replay(#[from] ReplayError),
+    /// The run cannot be read.
+    #[error("the run cannot be read")]
+    Store(#[from] StoreError),
+}
+
 /// A run could not be taken up again.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -67,6 +67,7 @@ mod plans;
 mod prepare;
 mod release;
 mod report;
+mod rerun;
 mod resume;
 mod secrets;
 mod slots;
@@ -81,11 +82,12 @@ use std::sync::atomic::Ordering;
 
 pub use builder::EngineBuilder;
 pub use clock::SystemClock;
-pub use error::{ApproveError, BuildError, ResumeError, RunError, StartError};
+pub use error::{ApproveError, BuildError, RerunError, ResumeError, RunError, StartError};
 pub use feed::StageLog;
 pub use handle::RunHandle;
 pub use options::{QueueOptions, StartOptions, WorkOptions};
 pub use report::RunReport;
+pub use rerun::Rerun;
 
 use self::core::Core;
 use crate::id::RunId;
@@ -120,6 +122,23 @@ impl Engine {
     /// Outside a tokio runtime.
     pub async fn start(&self, pipeline: &dyn Pipeline, options: StartOptions) -> Result<RunHandle, StartError> {
         start::start(&self.core, pipeline, options).await
+    }
+
+    /// Runs an ended run of this engine's store again, as a new run.
+    ///
+    /// # Errors
+    ///
+    /// As of [`start`](Self::start).
+    ///
+    /// # Cancel safety
+    ///
+    /// As of [`start`](Self::start).
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub async fn rerun(&self, rerun: Rerun) -> Result<RunHandle, StartError> {
+        rerun::rerun(&self.core, rerun).await
     }
 
     /// Takes up all runs that an earlier engine left open and nobody drives now, in the order in which they were

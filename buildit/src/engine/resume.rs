@@ -11,7 +11,7 @@ use super::host::RunHost;
 use super::place;
 use super::release;
 use super::secrets::RunSecrets;
-use super::start::{Ready, join};
+use super::start::{Ready, join, selected};
 use crate::event::EventBody;
 use crate::executor::Adoption;
 use crate::id::{ExecutorName, JobId, RunId};
@@ -43,7 +43,7 @@ pub(super) async fn resume(core: &Arc<Core>, id: RunId) -> Result<Option<RunHand
     let plan = Plan::restore(Arc::clone(&record.run.plan))?;
     let info = RunInfo { id, number: record.number };
     let context = Arc::clone(&record.run.context);
-    let mut run = Run::of_plan(&plan, context, info);
+    let mut run = Run::of_plan(&plan, context, info).carrying(Arc::clone(&record.run.carried));
     let mut seen = Seen::default();
     loop {
         let page = core.store.events(id, run.seq(), PAGE).await?;
@@ -67,8 +67,7 @@ pub(super) async fn resume(core: &Arc<Core>, id: RunId) -> Result<Option<RunHand
     if let Some(job) = run.wanted().find(|job| core.executor(job.executor).is_none()) {
         return Err(ResumeError::NoExecutor(job.executor.clone()));
     }
-    let only = record.run.context.only.iter().map(String::as_str);
-    let selected = bus.plan.graph().select(bus.plan.spec(), only)?;
+    let selected = selected(&bus.plan, &record.run)?;
     let placement = place::find(core, &bus.plan, &selected, record.run.executor.as_ref())?;
     // A secret that is gone fails the attempts that need it, and them alone.
     let secrets = RunSecrets::find(&bus.plan, &selected, &*core.secrets).await?;

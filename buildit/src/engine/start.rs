@@ -46,20 +46,37 @@ pub(super) struct Checked {
 
 /// Finds everything that speaks against a run, before anything of it is kept.
 pub(super) async fn check(core: &Core, pipeline: &dyn Pipeline, options: StartOptions) -> Result<Checked, StartError> {
+    let context = Arc::new(options.context);
+    let known = core.plans.compile(pipeline.spec(&context)?, options.limits)?;
+    let new = NewRun {
+        id: RunId::new(),
+        plan: Arc::clone(known.plan.spec()),
+        context,
+        source: options.source,
+        created_at: core.clock.now(),
+        group: None,
+        executor: options.executor,
+        max_parallel: options.max_parallel.or(core.max_parallel),
+        rerun_of: None,
+        carried: Arc::default(),
+    };
+    admit(core, &known, new).await
+}
+
+/// Finds everything that speaks against this run, which has no group yet.
+pub(super) async fn admit(core: &Core, known: &Known, new: NewRun) -> Result<Checked, StartError> {
     if core.is_closing() {
         return Err(StartError::ShuttingDown);
     }
-    let context = Arc::new(options.context);
-    let known = core.plans.compile(pipeline.spec(&context)?, options.limits)?;
     let plan = known.plan.clone();
-    let spec = plan.spec();
-    let mut findings = params::check(spec, &context);
-    findings.extend(plan.check_context(&context));
-    let selected = plan.graph().select(spec, context.only.iter().map(String::as_str)).unwrap_or_else(|unknown| {
+    let (spec, context) = (plan.spec(), &new.context);
+    let mut findings = params::check(spec, context);
+    findings.extend(plan.check_context(context));
+    let selected = selected(&plan, &new).unwrap_or_else(|unknown| {
         findings.extend(unknown.0);
         vec![true; spec.stages.len()]
     });
-    let placement = match place(core, &known, &selected, options.executor.as_ref()) {
+    let placement = match place(core, known, &selected, new.executor.as_ref()) {
         Ok(placement) => placement,
         Err(nowhere) => {
             findings.extend(nowhere.0);
@@ -72,26 +89,24 @@ pub(super) async fn check(core: &Core, pipeline: &dyn Pipeline, options: StartOp
         return Err(Diagnostics(findings).into());
     }
     let masker = secrets.masker()?;
-    let in_clear = params::in_clear(spec, &context, &masker);
+    let in_clear = params::in_clear(spec, context, &masker);
     if !in_clear.is_empty() {
         return Err(Diagnostics(in_clear).into());
     }
-    let id = RunId::new();
     let group = match &spec.concurrency {
-        Some(concurrency) => Some(group_name(concurrency, spec, &context, id)?),
+        Some(concurrency) => Some(group_name(concurrency, spec, context, new.id)?),
         None => None,
     };
-    let new = NewRun {
-        id,
-        plan: Arc::clone(spec),
-        context,
-        source: options.source,
-        created_at: core.clock.now(),
-        group,
-        executor: options.executor,
-        max_parallel: options.max_parallel.or(core.max_parallel),
-    };
-    Ok(Checked { plan, placement, secrets, masker, new })
+    Ok(Checked { new: NewRun { group, ..new }, plan, placement, secrets, masker })
+}
+
+/// Which stages this run may start, by index: those that were asked for, but for what it goes on from.
+pub(super) fn selected(plan: &Plan, run: &NewRun) -> Result<Vec<bool>, Diagnostics> {
+    let mut selected = plan.graph().select(plan.spec(), run.context.only.iter().map(String::as_str))?;
+    for stage in run.carried.iter().filter_map(|carried| plan.graph().index(&carried.stage)) {
+        selected[stage.index()] = false;
+    }
+    Ok(selected)
 }
 
 /// Starts a run: everything that can be refused is refused before anything is kept.
@@ -100,14 +115,19 @@ pub(super) async fn start(
     pipeline: &dyn Pipeline,
     options: StartOptions,
 ) -> Result<RunHandle, StartError> {
-    let Checked { plan, placement, secrets, masker, new } = check(core, pipeline, options).await?;
+    launch(core, check(core, pipeline, options).await?).await
+}
+
+/// Keeps a run and drives it.
+pub(super) async fn launch(core: &Arc<Core>, checked: Checked) -> Result<RunHandle, StartError> {
+    let Checked { plan, placement, secrets, masker, new } = checked;
     let (id, context) = (new.id, Arc::clone(&new.context));
     let claim = core.claims.claim(id).await;
     let creating = core.creating.lock().await;
     let record = core.store.create_run(new).await?;
     let token = core.store.lease_run(id, core.lease_from_now(), core.clock.now()).await?;
     let info = RunInfo { id, number: record.number };
-    let run = Run::of_plan(&plan, context, info);
+    let run = Run::of_plan(&plan, context, info).carrying(Arc::clone(&record.run.carried));
     let (bus, inbox) = RunBus::new(info, plan, token, 0, core.faults.clone());
     let place = join(core, &record, &bus);
     drop(creating);

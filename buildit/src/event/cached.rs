@@ -10,8 +10,9 @@ use crate::job::JobProducts;
 /// An earlier result that was taken in place of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TakenResult {
-    /// The key under which it was kept.
-    pub key: Digest,
+    /// The key under which it was kept; `None` for one that a rerun of what failed goes on from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Digest>,
     /// The run whose attempt it was.
     pub run: RunId,
     /// The stage of that run: it may have had another name.

@@ -185,6 +185,8 @@ async fn store_with_job() -> (Arc<MemoryStore>, JobId) {
         group: None,
         executor: None,
         max_parallel: None,
+        rerun_of: None,
+        carried: Arc::default(),
     };
     store.create_run(new).await.unwrap();
     (store, JobId { run, stage: "a".into(), attempt: 1 })

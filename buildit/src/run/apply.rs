@@ -43,7 +43,7 @@ impl Run {
                     matches!(phase(*stage), Some(Phase::Gate | Phase::Settled))
                 }
                 EventBody::ApprovalGiven { stage, .. } => phase(*stage) == Some(Phase::Waiting),
-                EventBody::ResultTaken { stage, .. } | EventBody::ResultMissed { stage, .. } => {
+                EventBody::ResultMissed { stage, .. } => {
                     matches!(phase(*stage), Some(Phase::Ready | Phase::Settled))
                 }
                 EventBody::AttemptStarted { stage, attempt, .. } => {
@@ -54,7 +54,7 @@ impl Run {
                     runs(*stage, *attempt)
                 }
                 EventBody::RetryScheduled { stage, .. } => phase(*stage) == Some(Phase::Ended),
-                EventBody::StageFinished { stage, .. } => {
+                EventBody::ResultTaken { stage, .. } | EventBody::StageFinished { stage, .. } => {
                     phase(*stage).is_some_and(|phase| phase.status().is_none() && phase != Phase::Running)
                 }
                 EventBody::RunFinished { .. } => state.open == 0,

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::outcome::{after, ended, fail_fast, follow_up, normalize};
 use super::state::{Cell, Phase};
-use super::{ApprovalError, Input, InputError, Run, approval, join, when};
+use super::{ApprovalError, CarriedStage, Input, InputError, Run, approval, join, when};
 use crate::event::{EventBody, RunStatus, StageReason, StageResult, StopReason};
 use crate::graph::StageIndex;
 use crate::job::{Cause, Status};
@@ -89,6 +89,13 @@ impl Run {
                         result: StageResult::skipped(StageReason::NotSelected),
                     });
                 }
+            }
+        }
+        // A stage that the plan does not have was never in the run that they come from.
+        for CarriedStage { stage, result, taken } in &*self.fixed.carried {
+            if let Some(stage) = self.fixed.graph.index(stage) {
+                out.push(EventBody::ResultTaken { stage, result: Box::new(taken.clone()) });
+                out.push(EventBody::StageFinished { stage, result: StageResult { cached: true, ..result.clone() } });
             }
         }
         Ok(())

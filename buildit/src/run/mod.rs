@@ -56,6 +56,7 @@ mod join;
 mod outcome;
 mod queue;
 mod replay;
+mod rerun;
 mod snapshot;
 mod state;
 mod view;
@@ -68,6 +69,7 @@ pub use forecast::{Forecast, forecast};
 pub use input::{Input, InputError};
 use jiff::Timestamp;
 pub use replay::ReplayError;
+pub use rerun::CarriedStage;
 pub use view::{StagePhase, WantedJob};
 
 use self::state::State;
@@ -93,6 +95,7 @@ struct Fixed {
     graph: Arc<Graph>,
     context: Arc<RunContext>,
     info: RunInfo,
+    carried: Arc<[CarriedStage]>,
 }
 
 impl Fixed {
@@ -111,7 +114,7 @@ impl Run {
     pub fn new(spec: Arc<PipelineSpec>, graph: Arc<Graph>, context: Arc<RunContext>, info: RunInfo) -> Self {
         assert_eq!(spec.stages.len(), graph.len(), "the graph is that of another pipeline");
         let state = State::new(spec.stages.iter().map(|stage| StageFlags::of(stage)), &graph);
-        Self { fixed: Fixed { spec, graph, context, info }, state }
+        Self { fixed: Fixed { spec, graph, context, info, carried: Arc::default() }, state }
     }
 
     /// A run of this plan in which nothing has happened yet.
@@ -119,7 +122,14 @@ impl Run {
     pub fn of_plan(plan: &Plan, context: Arc<RunContext>, info: RunInfo) -> Self {
         let (spec, graph) = (Arc::clone(plan.spec()), Arc::clone(plan.graph()));
         let state = State::new(plan.flags().iter().copied(), &graph);
-        Self { fixed: Fixed { spec, graph, context, info }, state }
+        Self { fixed: Fixed { spec, graph, context, info, carried: Arc::default() }, state }
+    }
+
+    /// The same, which goes on from how these stages ended in an earlier run: they end so when it begins.
+    #[must_use]
+    pub fn carrying(mut self, stages: Arc<[CarriedStage]>) -> Self {
+        self.fixed.carried = stages;
+        self
     }
 
     /// Takes in what happened: decides what follows, applies it, and goes on until nothing follows any more. The

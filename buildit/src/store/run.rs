@@ -12,6 +12,7 @@ use super::{Lease, StoreError};
 use crate::event::{Event, RunStatus};
 use crate::id::{Digest, ExecutorName, FencingToken, RunId};
 use crate::pipeline::{PipelineSpec, RunContext};
+use crate::run::CarriedStage;
 
 /// Keeps runs and their events.
 #[async_trait]
@@ -121,6 +122,16 @@ pub struct NewRun {
     /// How many of its jobs may run at once, beside what the pipeline says.
     #[serde(default)]
     pub max_parallel: Option<NonZeroU32>,
+    /// The run that it is a rerun of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerun_of: Option<RunId>,
+    /// What it goes on from, when it is a rerun of what failed.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub carried: Arc<[CarriedStage]>,
+}
+
+fn is_empty(carried: &Arc<[CarriedStage]>) -> bool {
+    carried.is_empty()
 }
 
 /// What a run was started with, and where it is.

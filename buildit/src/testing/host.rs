@@ -97,6 +97,8 @@ impl TestHost {
             group: None,
             executor: None,
             max_parallel: None,
+            rerun_of: None,
+            carried: Arc::default(),
         };
         store.create_run(new).await?;
         let until = clock.now().saturating_add(Duration::from_secs(3600)).unwrap_or(jiff::Timestamp::MAX);

@@ -11,7 +11,7 @@ use crate::diagnostics::Teller;
 use crate::look::Look;
 
 pub(crate) use pair::Pair;
-pub(crate) use run::{ContextArgs, RunArgs};
+pub(crate) use run::{ContextArgs, GivenArgs, RunArgs};
 
 /// The file that is taken when none is named.
 pub(crate) const DEFAULT_FILE: &str = ".buildit.kdl";
@@ -52,6 +52,8 @@ pub(crate) enum Command {
     Artifacts(ArtifactsArgs),
     /// Take up all runs of a store that were broken off
     Resume(Box<ResumeArgs>),
+    /// Run a kept run again, as it was started
+    Rerun(Box<RerunArgs>),
     /// Print completions for a shell
     Completions(CompletionsArgs),
 }
@@ -167,24 +169,21 @@ pub(crate) struct ArtifactsArgs {
 pub(crate) struct ResumeArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
-    /// Give the runs a secret: the value of the environment variable of this name
-    #[arg(long = "secret", value_name = "NAME")]
-    pub(crate) secrets: Vec<String>,
-    /// Give the runs a secret: the content of a file
-    #[arg(long = "secret-file", value_name = "NAME=PATH")]
-    pub(crate) secret_files: Vec<Pair>,
-    /// Approve this stage
-    #[arg(long, value_name = "STAGE")]
-    pub(crate) approve: Vec<String>,
-    /// Approve every stage that asks
+    #[command(flatten)]
+    pub(crate) given: GivenArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RerunArgs {
+    /// The run: its id, the beginning of it, or @N for the N-th latest
+    pub(crate) run: String,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// Run only the stages that failed and whatever follows them; the others count as they ended
     #[arg(long)]
-    pub(crate) approve_all: bool,
-    /// Fill in a field of the stages that are approved in advance
-    #[arg(long = "approve-field", value_name = "NAME=VALUE")]
-    pub(crate) approve_fields: Vec<Pair>,
-    /// How to print [default: human on a terminal, plain elsewhere]
-    #[arg(long, value_name = "FORMAT")]
-    pub(crate) output: Option<RunOutput>,
+    pub(crate) from_failed: bool,
+    #[command(flatten)]
+    pub(crate) given: GivenArgs,
 }
 
 #[derive(Debug, Args)]

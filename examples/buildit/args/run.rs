@@ -92,3 +92,26 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "FORMAT")]
     pub(crate) output: Option<RunOutput>,
 }
+
+/// What a run of before needs anew: it is not kept with it.
+#[derive(Debug, Args)]
+pub(crate) struct GivenArgs {
+    /// Give the run a secret: the value of the environment variable of this name; those that the run names are found by themselves
+    #[arg(long = "secret", value_name = "NAME")]
+    pub(crate) secrets: Vec<String>,
+    /// Give the run a secret: the content of a file
+    #[arg(long = "secret-file", value_name = "NAME=PATH")]
+    pub(crate) secret_files: Vec<Pair>,
+    /// Approve this stage
+    #[arg(long, value_name = "STAGE")]
+    pub(crate) approve: Vec<String>,
+    /// Approve every stage that asks
+    #[arg(long)]
+    pub(crate) approve_all: bool,
+    /// Fill in a field of the stages that are approved in advance
+    #[arg(long = "approve-field", value_name = "NAME=VALUE")]
+    pub(crate) approve_fields: Vec<Pair>,
+    /// How to print [default: human on a terminal, plain elsewhere]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) output: Option<RunOutput>,
+}

@@ -59,7 +59,7 @@ pub(crate) async fn artifacts(args: ArtifactsArgs, look: Look) -> Outcome {
     Ok(Exit::Succeeded)
 }
 
-/// What an attempt left.
+/// What an attempt left; attempt 0 is of an earlier run.
 struct Left {
     stage: StageName,
     attempt: u32,
@@ -84,10 +84,15 @@ async fn left(store: &dyn Store, run: RunId) -> Result<Vec<Left>, Failure> {
         let page = store.events(run, seen, PAGE).await.map_err(Failure::backend)?;
         for event in page.events {
             seen = event.seq;
-            let EventBody::AttemptFinished { stage, attempt, outcome } = event.body else { continue };
+            let (stage, attempt, products) = match event.body {
+                EventBody::AttemptFinished { stage, attempt, outcome } => (stage, attempt, outcome.products),
+                // Of an earlier run.
+                EventBody::ResultTaken { stage, result } => (stage, 0, result.products),
+                _ => continue,
+            };
             // What an earlier attempt left is no result any more.
             left.retain(|left| left.stage != stage);
-            let artifacts = outcome.products.map(|products| products.artifacts).unwrap_or_default();
+            let artifacts = products.map(|products| products.artifacts).unwrap_or_default();
             left.extend(artifacts.into_iter().map(|artifact| Left { stage: stage.clone(), attempt, artifact }));
         }
         if seen >= page.last_seq {

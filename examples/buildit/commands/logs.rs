@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use buildit::id::JobId;
-use buildit::store::{LogChunk, Store};
+use buildit::run::CarriedStage;
+use buildit::store::{LogChunk, Store, StoreError};
 
 use super::kept::find;
 use crate::args::{DataOutput, LogsArgs};
@@ -37,13 +38,20 @@ pub(crate) async fn logs(args: LogsArgs, look: Look) -> Outcome {
         printer.json = Some(Json::new(Out::stdout()));
     }
     let mut readers: Vec<Reader> = Vec::new();
+    // A rerun of what failed goes on from stages whose logs are where they were.
+    for CarriedStage { stage, taken, .. } in &*record.run.carried {
+        let job = JobId { run: taken.run, stage: taken.stage.clone(), attempt: taken.attempt };
+        if args.stage.as_ref().is_none_or(|wanted| *stage == **wanted) && is_kept(store, &job).await? {
+            readers.push(Reader::new(job));
+        }
+    }
     loop {
         // Asked first: what is stored before the run has ended is read after this.
         let status = store.run(run).await.map_err(Failure::backend)?.status;
         for job in store.logs_of_run(run).await.map_err(Failure::backend)? {
             let is_wanted = args.stage.as_ref().is_none_or(|stage| *job.stage == **stage);
             if is_wanted && readers.iter().all(|reader| reader.job != job) {
-                readers.push(Reader { job, after: 0, chunks: Vec::new().into_iter().peekable() });
+                readers.push(Reader::new(job));
             }
         }
         print_all(store, &mut readers, &mut printer).await?;
@@ -51,6 +59,15 @@ pub(crate) async fn logs(args: LogsArgs, look: Look) -> Outcome {
             return Ok(Exit::Succeeded);
         }
         tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Whether this log is still there: its run may have been removed.
+async fn is_kept(store: &dyn Store, job: &JobId) -> Result<bool, Failure> {
+    match store.read_log(job, 0, 1).await {
+        Ok(_) => Ok(true),
+        Err(StoreError::NoLog(_) | StoreError::NoRun(_)) => Ok(false),
+        Err(error) => Err(Failure::backend(error)),
     }
 }
 
@@ -82,6 +99,10 @@ struct Reader {
 }
 
 impl Reader {
+    fn new(job: JobId) -> Self {
+        Self { job, after: 0, chunks: Vec::new().into_iter().peekable() }
+    }
+
     async fn peek(&mut self, store: &dyn Store) -> Result<Option<&LogChunk>, Failure> {
         if self.chunks.peek().is_none() {
             let page = store.read_log(&self.job, self.after, PAGE).await.map_err(Failure::backend)?;

@@ -31,6 +31,7 @@ pub(crate) fn dispatch(command: Command, look: Look) -> Outcome {
         Command::Artifacts(args) => runtime()?.block_on(artifacts::artifacts(args, look)),
         Command::Run(args) => driven(run::run(*args, look)),
         Command::Resume(args) => driven(run::resume(*args, look)),
+        Command::Rerun(args) => driven(run::rerun(*args, look)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The secrets that a run is given.
 
-use buildit::secret::MemorySecrets;
+use async_trait::async_trait;
+use buildit::secret::{MemorySecrets, SecretError, SecretSource};
 use secrecy::SecretString;
 
 use crate::args::Pair;
@@ -28,4 +29,17 @@ pub(crate) fn secrets(names: &[String], files: &[Pair]) -> Result<MemorySecrets,
         secrets = secrets.with(name, SecretString::from(value));
     }
     Ok(secrets)
+}
+
+/// The secrets of a run of before: what is given now, or else the environment variable of a secret's name. It is asked
+/// only for what the run names.
+#[derive(Debug)]
+pub(crate) struct FoundAgain(pub(crate) MemorySecrets);
+
+#[async_trait]
+impl SecretSource for FoundAgain {
+    async fn secret(&self, name: &str) -> Result<Option<SecretString>, SecretError> {
+        let given = self.0.secret(name).await?;
+        Ok(given.or_else(|| std::env::var(name).ok().map(SecretString::from)))
+    }
 }

@@ -23,6 +23,7 @@ mod course;
 mod failing;
 mod recovery;
 mod refusing;
+mod rerun;
 mod secrets;
 mod sharing;
 mod storing;

@@ -26,6 +26,8 @@ fn new_run(pipeline: &str) -> NewRun {
         group: None,
         executor: None,
         max_parallel: None,
+        rerun_of: None,
+        carried: Arc::default(),
     }
 }
 

@@ -17,6 +17,7 @@ struct Past {
     retry_at: Option<Timestamp>,
     asked: Option<Option<Timestamp>>,
     answer: Option<bool>,
+    taken: bool,
     result: Option<StageResult>,
 }
 
@@ -126,6 +127,13 @@ impl<'a> Judge<'a> {
                 }
                 past.answer = Some(approval.approved);
             }
+            EventBody::ResultTaken { stage, .. } | EventBody::ResultMissed { stage, .. } => {
+                let at = self.at(stage);
+                // It needs no room among the jobs.
+                assert_eq!(self.expected(at, time), StagePhase::Ready, "{event:?}");
+                assert!(self.pasts[at].started.is_empty() && !self.pasts[at].taken);
+                self.pasts[at].taken = matches!(event.body, EventBody::ResultTaken { .. });
+            }
             EventBody::AttemptStarted { stage, attempt, .. } => {
                 let at = self.at(stage);
                 assert_eq!(self.expected(at, time), StagePhase::Ready, "{event:?}");
@@ -228,6 +236,9 @@ impl<'a> Judge<'a> {
                     }
                     other => panic!("skipped because {other}"),
                 }
+            }
+            (Status::Succeeded, None) => {
+                assert!(past.taken && *result == StageResult::taken());
             }
             (Status::Cancelled, None) => assert!(swept(result), "{result:?}"),
             (Status::Cancelled, Some(_)) if past.retry_at.is_some() => assert!(swept(result), "{result:?}"),

@@ -4,5 +4,6 @@
 mod generate;
 mod judge;
 mod random;
+mod rerun;
 mod rules;
 mod support;

@@ -6,10 +6,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::clause::Broken;
-use crate::event::{Approval, Event, EventBody, RunStatus, StageResult};
+use crate::event::{Approval, Event, EventBody, RunStatus, StageResult, TakenResult};
 use crate::id::{Digest, FencingToken, JobId, RunId, TenantId};
-use crate::job::JobOutcome;
+use crate::job::{Artifact, JobOutcome, JobProducts};
 use crate::pipeline::{PipelineBuilder, RunContext, StageBuilder};
+use crate::run::CarriedStage;
 use crate::store::{Claim, Enqueue, Lease, NewRun, Store};
 
 /// The token of a writer that never took a lease.
@@ -36,7 +37,31 @@ pub(super) fn new_run(pipeline: &str, created_at: Timestamp) -> NewRun {
         group: Some("deploy-main".into()),
         executor: Some("local".into()),
         max_parallel: std::num::NonZeroU32::new(3),
+        rerun_of: Some(RunId::new()),
+        carried: [carried()].into(),
     }
+}
+
+/// A stage that a rerun goes on from.
+fn carried() -> CarriedStage {
+    let products = JobProducts {
+        outputs: [("version".to_owned(), "1.2\n\"3\"".to_owned())].into(),
+        artifacts: vec![Artifact {
+            name: "app".into(),
+            digest: Digest::of(b"app"),
+            bytes: 3,
+            paths: vec!["app".into()],
+        }],
+        ..JobProducts::default()
+    };
+    let taken = TakenResult {
+        key: None,
+        run: RunId::new(),
+        stage: "build".into(),
+        attempt: 2,
+        products: Some(Box::new(products)),
+    };
+    CarriedStage { stage: "build".into(), result: StageResult::succeeded(), taken }
 }
 
 /// A run that is kept already.

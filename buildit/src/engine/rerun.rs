@@ -1,0 +1,114 @@
+//! Running an ended run again, as it was kept: its plan, its context, its source.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use super::core::Core;
+use super::error::{RerunError, StartError};
+use super::handle::RunHandle;
+use super::plans::Known;
+use super::start::{admit, launch};
+use crate::event::{EventBody, TakenResult};
+use crate::id::{RunId, StageName};
+use crate::pipeline::RunContext;
+use crate::plan::Plan;
+use crate::run::{CarriedStage, Run, RunInfo};
+use crate::store::{NewRun, RunRecord, RunStore};
+
+/// How many events are read at once.
+const PAGE: usize = 4096;
+
+/// An ended run that is to run again, as a new run: the plan, context and source are those that are kept with it.
+#[derive(Clone, Debug)]
+pub struct Rerun {
+    plan: Plan,
+    new: NewRun,
+}
+
+impl Rerun {
+    /// All of it runs again.
+    ///
+    /// # Errors
+    ///
+    /// [`RerunError`] when it has not ended or cannot be read.
+    pub async fn all(store: &(impl RunStore + ?Sized), run: RunId) -> Result<Self, RerunError> {
+        let (record, plan) = ended(store, run).await?;
+        Ok(Self::new(record, plan, Vec::new()))
+    }
+
+    /// The stages that failed run again, those that came to nothing because of it, and whatever follows them. The
+    /// others count as they ended, with what they left.
+    ///
+    /// # Errors
+    ///
+    /// [`RerunError`] when nothing failed, and as of [`all`](Self::all).
+    pub async fn from_failed(store: &(impl RunStore + ?Sized), run: RunId) -> Result<Self, RerunError> {
+        let (record, plan) = ended(store, run).await?;
+        let carried = carried(store, &plan, &record).await?.ok_or(RerunError::NothingFailed(run))?;
+        Ok(Self::new(record, plan, carried))
+    }
+
+    fn new(record: RunRecord, plan: Plan, carried: Vec<CarriedStage>) -> Self {
+        let new = NewRun { rerun_of: Some(record.run.id), carried: carried.into(), ..record.run };
+        Self { plan, new }
+    }
+
+    /// Its plan.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// What it is started with.
+    #[must_use]
+    pub fn context(&self) -> &Arc<RunContext> {
+        &self.new.context
+    }
+
+    /// The stages that count as they ended.
+    #[must_use]
+    pub fn carried(&self) -> &[CarriedStage] {
+        &self.new.carried
+    }
+}
+
+pub(super) async fn rerun(core: &Arc<Core>, rerun: Rerun) -> Result<RunHandle, StartError> {
+    let Rerun { plan, new } = rerun;
+    let new = NewRun { id: RunId::new(), created_at: core.clock.now(), ..new };
+    let known = Known { plan, placement: OnceLock::new() };
+    launch(core, admit(core, &known, new).await?).await
+}
+
+async fn ended(store: &(impl RunStore + ?Sized), run: RunId) -> Result<(RunRecord, Plan), RerunError> {
+    let record = store.run(run).await?;
+    if !record.status.is_final() {
+        return Err(RerunError::NotEnded(run));
+    }
+    let plan = Plan::restore(Arc::clone(&record.run.plan))?;
+    Ok((record, plan))
+}
+
+/// What of this run another goes on from; `None` when nothing failed.
+async fn carried(
+    store: &(impl RunStore + ?Sized),
+    plan: &Plan,
+    record: &RunRecord,
+) -> Result<Option<Vec<CarriedStage>>, RerunError> {
+    let id = record.run.id;
+    let info = RunInfo { id, number: record.number };
+    let mut run = Run::of_plan(plan, Arc::clone(&record.run.context), info);
+    let mut taken: HashMap<StageName, TakenResult> = HashMap::new();
+    while run.seq() < record.last_seq {
+        let page = store.events(id, run.seq(), PAGE).await?;
+        for event in &page.events {
+            run.replay_one(event)?;
+            if let EventBody::ResultTaken { stage, result } = &event.body {
+                taken.insert(stage.clone(), TakenResult::clone(result));
+            }
+        }
+        if page.events.is_empty() {
+            break;
+        }
+    }
+    Ok(run.carried(&taken))
+}

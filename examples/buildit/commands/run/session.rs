@@ -1,0 +1,179 @@
+//! What the commands that drive runs share.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use buildit::config::Sources;
+use buildit::diagnostic::{Diagnostic, Diagnostics};
+use buildit::engine::{Engine, RunHandle, StartError};
+use buildit::pipeline::{PipelineError, RunContext};
+use buildit::plan::Plan;
+use buildit::run::forecast;
+
+use super::super::shell::open_shells;
+use crate::args::{GivenArgs, RunArgs, RunOutput};
+use crate::diagnostics::Teller;
+use crate::exit::{Exit, Failure, Outcome};
+use crate::look::Look;
+use crate::out::Out;
+use crate::report::{self, Board, Human, Json, Live, Plain, Reporter};
+use crate::session::{self, Answers, Executors, Follower, FoundAgain, Signals, Stores, state};
+use crate::source;
+
+/// What does not change while runs are driven.
+pub(super) struct Session {
+    pub(super) args: RunArgs,
+    pub(super) look: Look,
+    pub(super) output: RunOutput,
+    pub(super) teller: Teller,
+    pub(super) answers: Answers,
+    pub(super) folder: PathBuf,
+    pub(super) state: PathBuf,
+    /// Whether the runs are of before, and what they were given is not given again: secrets are found by their names.
+    is_again: bool,
+}
+
+impl Session {
+    /// For a new run.
+    pub(super) fn new(args: RunArgs, look: Look) -> Result<Arc<Self>, Failure> {
+        let output = args.output.unwrap_or_else(|| look.run_output());
+        Ok(Arc::new(Self {
+            answers: Answers::new(&args, state::person()),
+            folder: source::folder(args.context.source.as_deref())?,
+            state: state::folder()?,
+            teller: if output == RunOutput::Json { Teller::Json } else { Teller::Human(look.stderr()) },
+            args,
+            look,
+            output,
+            is_again: false,
+        }))
+    }
+
+    /// For runs of before, in a store.
+    pub(super) fn again(given: GivenArgs, look: Look) -> Result<Arc<Self>, Failure> {
+        let args = RunArgs {
+            secrets: given.secrets,
+            secret_files: given.secret_files,
+            approve: given.approve,
+            approve_all: given.approve_all,
+            approve_fields: given.approve_fields,
+            output: given.output,
+            ..RunArgs::default()
+        };
+        let mut session = Self::new(args, look)?;
+        if let Some(session) = Arc::get_mut(&mut session) {
+            session.is_again = true;
+        }
+        Ok(session)
+    }
+
+    /// A signal came before anything was started or taken up.
+    pub(super) fn broken_off(&self) -> Exit {
+        Out::stderr().line("buildit: cancelled before anything started");
+        Exit::Cancelled
+    }
+
+    pub(super) async fn engine(
+        &self,
+        stores: &Stores,
+        executors: &mut Executors,
+        pipelines: &[(&Plan, &[String])],
+    ) -> Result<Engine, Failure> {
+        let secrets = session::secrets(&self.args.secrets, &self.args.secret_files)?;
+        let Stores { store, blobs, caches } = stores.clone();
+        let mut engine = Engine::builder().store(store).blobs(blobs).caches(caches);
+        engine = if self.is_again { engine.secrets(FoundAgain(secrets)) } else { engine.secrets(secrets) };
+        engine =
+            executors.register(engine, pipelines, self.args.executor.as_deref()).await.map_err(Failure::backend)?;
+        if self.args.in_place {
+            engine = engine.max_jobs(1);
+        }
+        engine.build().map_err(Failure::refused)
+    }
+
+    /// Why a run was not started, told in the form that was asked for.
+    pub(super) fn refused(&self, error: StartError, sources: &Sources, file: &str) -> Failure {
+        let found = match error {
+            StartError::Diagnostics(found) => found,
+            StartError::Pipeline(error @ PipelineError::Param { .. }) => {
+                Diagnostics(vec![Diagnostic::error("bad-param", error.to_string())])
+            }
+            StartError::Secret(error) => Diagnostics(vec![Diagnostic::error("bad-secret", error.to_string())]),
+            StartError::Store(error) => return Failure::backend(error),
+            other => return Failure::refused(other),
+        };
+        self.teller.tell(&found, sources, file);
+        Failure::Told
+    }
+
+    /// Follows a run to its end.
+    pub(super) async fn drive(
+        &self,
+        run: &RunHandle,
+        context: &RunContext,
+        executors: &Executors,
+        signals: &mut Signals,
+    ) -> Outcome {
+        let spec = run.plan().spec();
+        let mut board = Board::new(run.id(), run.number(), spec, of(context));
+        let mut reporter = self.reporter();
+        let asks = self.look.is_interactive().then(|| self.look.stderr());
+        Follower::new(run, &self.answers, asks).follow(&mut board, &mut *reporter, signals).await?;
+        // Ended, and nothing is left of it.
+        let report = run.wait().await.map_err(Failure::backend)?;
+        reporter.finish(&board);
+        if self.args.shell_on_failure {
+            open_shells(&board, executors, self.look, signals).await;
+        }
+        if self.args.keep {
+            kept(&board, executors);
+        } else if self.args.shell_on_failure {
+            executors.discard(run.id()).await.map_err(Failure::Backend)?;
+        }
+        Ok(Exit::of_run(report.status, board.is_infrastructure_failure()))
+    }
+
+    pub(super) fn reporter(&self) -> Box<dyn Reporter> {
+        let (out, errors) = (self.look.stdout(), self.look.stderr());
+        match self.output {
+            RunOutput::Json => Box::new(Json::new(Out::stdout())),
+            RunOutput::Plain => {
+                let keep = self.look.is_terminal().then(|| report::keep(out));
+                Box::new(Plain::new(Out::stdout(), Out::stderr(), errors, keep))
+            }
+            RunOutput::Human => {
+                let live = self.look.is_live().then(|| Live::new(Out::stderr(), errors));
+                Box::new(Human::new(Out::stdout(), Out::stderr(), live, out))
+            }
+        }
+    }
+}
+
+/// Whether a stage can come to run, or to ask, as far as that can be told before.
+pub(super) fn may_run(plan: &Plan, context: &RunContext) -> Result<impl Fn(&str) -> bool, Failure> {
+    let forecasts = forecast(plan, context).map_err(Failure::refused)?;
+    Ok(move |name: &str| plan.graph().index(name).is_none_or(|stage| forecasts[stage.index()].may_run()))
+}
+
+/// What a run is of, in a few words.
+fn of(context: &RunContext) -> String {
+    let git = &context.git;
+    let name = if git.tag.is_empty() { &git.branch } else { &git.tag };
+    let dirty = if git.dirty { "with changes" } else { "" };
+    let words = [name.as_str(), git.short_sha(), dirty];
+    words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" · ")
+}
+
+/// Tells where the workspaces are that were kept.
+fn kept(board: &Board, executors: &Executors) {
+    let mut out = Out::stderr();
+    for (stage, shown) in &board.stages {
+        for attempt in 1..=shown.attempt {
+            let job = buildit::id::JobId { run: board.run, stage: stage.clone(), attempt };
+            if let Some(remains) = executors.remains(&job) {
+                let again = if shown.attempt > 1 { format!(" (attempt {attempt})") } else { String::new() };
+                out.line(&format!("kept {stage}{again}: {remains}"));
+            }
+        }
+    }
+}
