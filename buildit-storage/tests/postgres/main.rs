@@ -4,6 +4,7 @@
 mod conformance;
 mod connections;
 mod databases;
+mod earlier;
 mod leases;
 mod queue;
 mod scratch;
