@@ -76,6 +76,7 @@ mod backoff;
 pub mod cached;
 pub mod cancel;
 pub mod clock;
+pub mod compare;
 pub mod condition;
 #[cfg(feature = "kdl")]
 #[cfg_attr(docsrs, doc(cfg(feature = "kdl")))]

@@ -52,6 +52,8 @@ pub(crate) enum Command {
     Artifacts(ArtifactsArgs),
     /// Take up all runs of a store that were broken off
     Resume(Box<ResumeArgs>),
+    /// Tell what is different between two kept runs
+    Diff(DiffArgs),
     /// Run a kept run again, as it was started
     Rerun(Box<RerunArgs>),
     /// Print completions for a shell
@@ -184,6 +186,21 @@ pub(crate) struct RerunArgs {
     pub(crate) from_failed: bool,
     #[command(flatten)]
     pub(crate) given: GivenArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// The earlier run: its id, the beginning of it, or @N for the N-th latest
+    #[arg(value_name = "RUN")]
+    pub(crate) before: String,
+    /// The later run
+    #[arg(value_name = "RUN")]
+    pub(crate) after: String,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// How to print
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub(crate) output: DataOutput,
 }
 
 #[derive(Debug, Args)]

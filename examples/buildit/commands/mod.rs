@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod completions;
+mod diff;
 mod fmt;
 mod graph;
 mod init;
@@ -29,6 +30,7 @@ pub(crate) fn dispatch(command: Command, look: Look) -> Outcome {
         Command::Runs(args) => runtime()?.block_on(runs::runs(args, look)),
         Command::Logs(args) => runtime()?.block_on(logs::logs(args, look)),
         Command::Artifacts(args) => runtime()?.block_on(artifacts::artifacts(args, look)),
+        Command::Diff(args) => runtime()?.block_on(diff::diff(args, look)),
         Command::Run(args) => driven(run::run(*args, look)),
         Command::Resume(args) => driven(run::resume(*args, look)),
         Command::Rerun(args) => driven(run::rerun(*args, look)),

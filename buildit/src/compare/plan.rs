@@ -1,0 +1,64 @@
+//! What was asked, as names and values that can be told apart.
+
+use indexmap::IndexMap;
+use serde_json::Value;
+
+use crate::pipeline::{PipelineSpec, StageSpec};
+use crate::store::NewRun;
+
+/// The parts of a stage, by the names of their fields; where they were written is none.
+pub(super) fn of_stage(stage: &StageSpec) -> IndexMap<String, Value> {
+    parts(serde_json::to_value(stage), &["name", "origins", "image"])
+}
+
+/// The parts of a pipeline beside its stages.
+pub(super) fn of_pipeline(spec: &PipelineSpec) -> IndexMap<String, Value> {
+    parts(serde_json::to_value(spec), &["stages", "origins"])
+}
+
+/// What a run was given, flat: `params.region`, `git.sha`, `env.A`.
+pub(super) fn of_context(run: &NewRun) -> IndexMap<String, Value> {
+    let mut flat = IndexMap::new();
+    if let Ok(context) = serde_json::to_value(&*run.context) {
+        flatten("", context, &mut flat);
+    }
+    if let Some(source) = &run.source {
+        flat.insert("source".into(), source.to_hex().into());
+    }
+    if let Some(executor) = &run.executor {
+        flat.insert("executor".into(), executor.as_str().into());
+    }
+    flat
+}
+
+/// An object's fields but for these. Where a part was written is no part of what it says.
+fn parts(value: serde_json::Result<Value>, but: &[&str]) -> IndexMap<String, Value> {
+    let Ok(Value::Object(fields)) = value else { return IndexMap::new() };
+    let mut all: IndexMap<String, Value> = fields.into_iter().filter(|(name, _)| !but.contains(&&**name)).collect();
+    all.values_mut().for_each(without_origins);
+    all
+}
+
+fn without_origins(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.remove("origin");
+            fields.remove("origins");
+            fields.values_mut().for_each(without_origins);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_origins),
+        _ => {}
+    }
+}
+
+fn flatten(prefix: &str, value: Value, into: &mut IndexMap<String, Value>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let name = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
+                flatten(&name, value, into);
+            }
+        }
+        value => drop(into.insert(prefix.to_owned(), value)),
+    }
+}

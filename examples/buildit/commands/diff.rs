@@ -1,0 +1,213 @@
+//! `buildit diff`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use buildit::artifact::BlobStore;
+use buildit::compare::{Difference, Kind, RunFacts, difference};
+use buildit::id::{RunId, StageName};
+use buildit::store::Store;
+use buildit_executors::reports::{TestName, TestStatus, read_reports};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::kept::find;
+use crate::args::{DataOutput, DiffArgs};
+use crate::exit::{Exit, Failure, Outcome};
+use crate::look::Look;
+use crate::out::Out;
+use crate::report::Theme;
+use crate::session::{Keep, Stores};
+use crate::text::{clean, duration, fit_middle, pad, width};
+
+/// How many events are read at once.
+const PAGE: usize = 4096;
+
+/// How wide a value is shown at most.
+const VALUE: usize = 60;
+
+/// How much longer or shorter a stage must have run for people to be told, and by which part of what it was: below, it
+/// is chance.
+const NOTABLE: (Duration, f64) = (Duration::from_millis(500), 0.2);
+
+pub(crate) async fn diff(args: DiffArgs, look: Look) -> Outcome {
+    let Stores { store, blobs, .. } = Keep::store(args.store.store.as_deref()).await?.stores;
+    let before = facts(&*store, find(&*store, &args.before).await?).await?;
+    let after = facts(&*store, find(&*store, &args.after).await?).await?;
+    let differences = difference(&before, &after);
+    let tests = Tests::compare(&tests(&blobs, &before).await?, &tests(&blobs, &after).await?);
+    let mut out = Out::stdout();
+    match args.output {
+        DataOutput::Json => {
+            for difference in &differences {
+                out.line(&serde_json::to_string(difference).map_err(Failure::backend)?);
+            }
+            for test in &tests.0 {
+                out.line(&serde_json::to_string(test).map_err(Failure::backend)?);
+            }
+        }
+        DataOutput::Human => {
+            let lines = human(&before, &after, &differences, &tests, look.stdout());
+            lines.iter().for_each(|line| out.line(line));
+        }
+    }
+    Ok(Exit::Succeeded)
+}
+
+async fn facts(store: &dyn Store, run: RunId) -> Result<RunFacts, Failure> {
+    let record = store.run(run).await.map_err(Failure::backend)?;
+    let mut facts = RunFacts::new(record);
+    let mut seen = 0;
+    loop {
+        let page = store.events(run, seen, PAGE).await.map_err(Failure::backend)?;
+        for event in &page.events {
+            seen = event.seq;
+            facts.apply(event);
+        }
+        if page.events.is_empty() || seen >= page.last_seq {
+            return Ok(facts);
+        }
+    }
+}
+
+type Ended = BTreeMap<(StageName, TestName), TestStatus>;
+
+/// How each test of a run ended. Reports that are gone or cannot be read are told, and passed over.
+async fn tests(blobs: &Arc<dyn BlobStore>, run: &RunFacts) -> Result<Ended, Failure> {
+    let mut all = BTreeMap::new();
+    let number = run.record.number;
+    for (stage, facts) in &run.stages {
+        let Some(archive) = &facts.reports else { continue };
+        let told = |what: &str| Out::stderr().line(&format!("run #{number}: {}: {}", clean(stage), clean(what)));
+        match read_reports(blobs, archive).await {
+            Ok(reports) => {
+                all.extend(reports.tests.into_iter().map(|(test, status)| ((stage.clone(), test), status)));
+                reports.unread.iter().for_each(|(file, why)| told(&format!("{file} is no report: {why}")));
+            }
+            Err(error) => told(&format!("its test reports cannot be read: {error}")),
+        }
+    }
+    Ok(all)
+}
+
+/// The tests that do not end as they did.
+struct Tests(Vec<Test>);
+
+#[derive(Serialize)]
+struct Test {
+    kind: &'static str,
+    change: TestChange,
+    stage: StageName,
+    suite: String,
+    class: String,
+    name: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum TestChange {
+    NewlyFailing,
+    Fixed,
+}
+
+impl Tests {
+    fn compare(before: &Ended, after: &Ended) -> Self {
+        let mut all = Vec::new();
+        for (key @ (stage, test), status) in after {
+            let was = before.get(key);
+            let change = match (was, status) {
+                (Some(TestStatus::Failed), TestStatus::Failed) => continue,
+                (_, TestStatus::Failed) => TestChange::NewlyFailing,
+                (Some(TestStatus::Failed), TestStatus::Passed) => TestChange::Fixed,
+                _ => continue,
+            };
+            let TestName { suite, class, name } = test.clone();
+            all.push(Test { kind: "test", change, stage: stage.clone(), suite, class, name });
+        }
+        // What fails is what is looked for.
+        all.sort_by_key(|test| test.change);
+        Self(all)
+    }
+}
+
+/// A heading for each kind, and a line for each difference.
+fn human(before: &RunFacts, after: &RunFacts, all: &[Difference], tests: &Tests, theme: Theme) -> Vec<String> {
+    let title = |run: &RunFacts| {
+        let record = &run.record;
+        format!("{} #{} ({})", clean(&record.run.plan.name), record.number, record.status.as_str())
+    };
+    let mut lines = vec![theme.strong(&format!("{} → {}", title(before), title(after)))];
+    let mut section = |heading: &str, rows: Vec<[String; 3]>| {
+        if rows.is_empty() {
+            return;
+        }
+        lines.extend([String::new(), theme.strong(heading)]);
+        let columns = rows.iter().map(|row| width(&row[0])).max().unwrap_or_default();
+        for [name, before, after] in rows {
+            lines.push(format!("  {}  {} → {after}", pad(&name, columns), theme.faint(&before)));
+        }
+    };
+    let kind = |kind: Kind| all.iter().filter(move |difference| difference.kind == kind);
+    section("Plan", kind(Kind::Plan).map(|difference| row(difference, &named)).collect());
+    section("Images", kind(Kind::Image).map(|difference| row(difference, &value)).collect());
+    section("Inputs", kind(Kind::Input).map(|difference| row(difference, &value)).collect());
+    section("Stages", kind(Kind::Status).map(|difference| row(difference, &value)).collect());
+    let notable: Vec<&Difference> = kind(Kind::Duration).filter(|difference| is_notable(difference)).collect();
+    section("Durations", notable.iter().map(|difference| row(difference, &took)).collect());
+    for (change, heading) in [(TestChange::NewlyFailing, "Newly failing tests"), (TestChange::Fixed, "Fixed tests")] {
+        let found: Vec<&Test> = tests.0.iter().filter(|test| test.change == change).collect();
+        if found.is_empty() {
+            continue;
+        }
+        lines.extend([String::new(), theme.strong(&format!("{heading} ({})", found.len()))]);
+        for Test { stage, suite, class, name, .. } in found {
+            let test = TestName { suite: suite.clone(), class: class.clone(), name: name.clone() }.to_string();
+            lines.push(format!("  {}  {}", clean(stage), clean(&test)));
+        }
+    }
+    if lines.len() == 1 {
+        lines.push("nothing differs but how long it took".into());
+    }
+    lines
+}
+
+fn row(difference: &Difference, show: &dyn Fn(Option<&Value>) -> String) -> [String; 3] {
+    let Difference { stage, name, before, after, .. } = difference;
+    let name = match stage {
+        Some(stage) if name.is_empty() => clean(stage).into_owned(),
+        Some(stage) => format!("{} {}", clean(stage), clean(name)),
+        None => clean(name).into_owned(),
+    };
+    [fit_middle(&name, VALUE).into(), show(before.as_ref()), show(after.as_ref())]
+}
+
+/// A value as it was written, in one line.
+fn value(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => "none".into(),
+        Some(Value::String(text)) if text.is_empty() => "empty".into(),
+        Some(Value::String(text)) => fit_middle(&clean(text), VALUE).into(),
+        Some(other) => fit_middle(&clean(&other.to_string()), VALUE).into(),
+    }
+}
+
+/// The same where a whole stage is there or not.
+fn named(part: Option<&Value>) -> String {
+    match part {
+        Some(Value::Bool(true)) => "there".into(),
+        None => "not there".into(),
+        part => value(part),
+    }
+}
+
+fn took(value: Option<&Value>) -> String {
+    value.and_then(Value::as_u64).map_or("none".into(), |ms| duration(Duration::from_millis(ms)))
+}
+
+fn is_notable(difference: &Difference) -> bool {
+    let ms = |value: &Option<Value>| value.as_ref().and_then(Value::as_u64);
+    let (Some(before), Some(after)) = (ms(&difference.before), ms(&difference.after)) else { return false };
+    let changed = before.abs_diff(after);
+    Duration::from_millis(changed) >= NOTABLE.0 && changed as f64 >= before as f64 * NOTABLE.1
+}
