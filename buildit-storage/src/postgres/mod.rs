@@ -18,6 +18,7 @@
 //! What was confirmed is as durable as the server's `fsync` and `synchronous_commit` make it.
 
 mod cache;
+mod claim;
 mod clock;
 mod column;
 mod error;
@@ -26,6 +27,7 @@ mod log;
 mod queue;
 mod run;
 mod store;
+mod tenant;
 mod transaction;
 
 pub use store::PostgresStore;

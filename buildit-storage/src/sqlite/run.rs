@@ -302,9 +302,16 @@ impl Write for EndLeases {
     async fn write(&self, to: &mut Transaction<'_>) -> Result<(), StoreError> {
         let connection = to.connection().await?;
         for session in &self.sessions {
-            let end = "UPDATE pipeline_runs SET locked_by = NULL, locked_until = NULL, locked_session = NULL
-                 WHERE locked_session = ?";
-            sqlx::query(end).bind(session).execute(&mut *connection).await.map_err(failed)?;
+            for end in [
+                // Whoever claims next looks at them.
+                "UPDATE job_queue SET locked_until = '' WHERE status = 'taken' AND subject IN (
+                     SELECT id FROM pipeline_runs WHERE locked_session = ?
+                 )",
+                "UPDATE pipeline_runs SET locked_by = NULL, locked_until = NULL, locked_session = NULL
+                 WHERE locked_session = ?",
+            ] {
+                sqlx::query(end).bind(session).execute(&mut *connection).await.map_err(failed)?;
+            }
         }
         Ok(())
     }

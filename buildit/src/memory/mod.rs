@@ -16,6 +16,7 @@ mod blobs;
 mod caches;
 mod journal;
 mod kept;
+mod line;
 mod logs;
 mod ports;
 mod queue;

@@ -7,7 +7,7 @@ use super::samples::{at, claim, event, job, kept_run, lease, life, new_run, wait
 use crate::event::EventBody;
 use crate::executor::LogCursor;
 use crate::job::Stream;
-use crate::store::{LogAppend, LogChunk, Store, StoreError};
+use crate::store::{LogAppend, LogChunk, NewRun, Store, StoreError};
 
 /// The name of the clause.
 pub(super) const CLAUSE: &str = "what_was_confirmed_is_there_when_the_store_is_opened_again";
@@ -19,7 +19,7 @@ pub(super) async fn check(open: impl AsyncFn() -> Arc<dyn Store>) -> Result<(), 
 async fn try_out(open: impl AsyncFn() -> Arc<dyn Store>) -> Result<(), Broken> {
     let store = open().await;
     let ended = kept_run(&store).await?;
-    let running = new_run("sample", at(5));
+    let running = NewRun { group: None, ..new_run("sample", at(5)) };
     store.create_run(running.clone()).await?;
     let token = store.lease_run(ended, lease("first", 20), at(0)).await?;
     store.append(ended, 0, token, life().into()).await?;

@@ -23,6 +23,7 @@ mod log;
 mod queue;
 mod run;
 mod samples;
+mod shares;
 #[cfg(test)]
 mod tests;
 
@@ -36,7 +37,7 @@ use crate::store::Store;
 /// The clauses about runs, logs and the queue.
 #[must_use]
 pub fn store_clauses() -> Vec<Clause<dyn Store>> {
-    [run::clauses(), log::clauses(), queue::clauses()].concat()
+    [run::clauses(), log::clauses(), queue::clauses(), shares::clauses()].concat()
 }
 
 /// The clauses about blobs.
