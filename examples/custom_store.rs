@@ -18,7 +18,7 @@ use buildit::memory::MemoryStore;
 use buildit::pipeline::{PipelineBuilder, RunContext, StageBuilder};
 use buildit::store::{
     Claim, Enqueue, EventPage, Lease, LogAppend, LogPage, LogStore, NewRun, QueueStore, QueuedJob, RunRecord, RunStore,
-    RunSummary, Share, Store, StoreError,
+    RunSummary, Share, Standing, Store, StoreError,
 };
 use buildit::testing::{Act, Script, ScriptedExecutor};
 use jiff::Timestamp;
@@ -89,6 +89,10 @@ where
 
     async fn lease_run(&self, run: RunId, lease: Lease, now: Timestamp) -> Result<FencingToken, StoreError> {
         self.inner.lease_run(run, lease, now).await
+    }
+
+    async fn standings(&self, runs: &[RunId]) -> Result<Vec<Standing>, StoreError> {
+        self.inner.standings(runs).await
     }
 }
 

@@ -22,6 +22,7 @@ mod claim;
 mod clock;
 mod column;
 mod error;
+mod group;
 mod listen;
 mod log;
 mod queue;

@@ -101,19 +101,29 @@ struct Add(Vec<(Enqueue, Column)>);
 /// The runs are kept from being deleted meanwhile. This lock is the one that is taken before the entry's, and it holds
 /// up none but a deletion, which makes sure that it was not overtaken.
 ///
-/// What is due later need not be looked at until then.
+/// What is due later need not be looked at until then, and what is behind another run of its concurrency group not before
+/// that one ends: it is locked, so that it does not end meanwhile.
 const ADD: &str = concat!(
     "WITH asked AS (
          SELECT DISTINCT ON (run) * FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::bigint[], $5::timestamptz[])
              WITH ORDINALITY AS a (run, tenant_id, priority, max_attempts, due, nth) ORDER BY run, nth
      ), run AS (
-         SELECT a.* FROM pipeline_runs r JOIN asked a ON a.run = r.id ORDER BY r.id FOR KEY SHARE OF r
+         SELECT a.*, r.pipeline_name, r.concurrency_group, r.number, r.cancel_requested
+         FROM pipeline_runs r JOIN asked a ON a.run = r.id ORDER BY r.id FOR KEY SHARE OF r
+     ), behind AS MATERIALIZED (
+         SELECT run.run FROM run CROSS JOIN LATERAL (
+             SELECT e.id FROM pipeline_runs e
+             WHERE e.pipeline_name = run.pipeline_name AND e.concurrency_group = run.concurrency_group
+                 AND e.number < run.number AND e.status IN ('queued', 'running', 'waiting')
+             ORDER BY e.number DESC LIMIT 1 FOR SHARE
+         ) e WHERE run.cancel_requested IS NULL
      ), missing AS (
          SELECT run FROM asked WHERE run NOT IN (SELECT run FROM run) LIMIT 1
      ), added AS (
          INSERT INTO job_queue (job_type, subject, tenant_id, priority, max_attempts, scheduled_for, status)
          SELECT 'run', run, tenant_id, priority, max_attempts, due,
-             CASE WHEN due > clock_timestamp() THEN 'scheduled' ELSE 'waiting' END
+             CASE WHEN run IN (SELECT run FROM behind) THEN 'behind'
+                 WHEN due > clock_timestamp() THEN 'scheduled' ELSE 'waiting' END
          FROM run WHERE NOT EXISTS (SELECT FROM missing) ORDER BY nth
          ON CONFLICT (subject, job_type) DO NOTHING RETURNING tenant_id, status
      ), ",

@@ -18,6 +18,7 @@ mod bulk;
 mod cache;
 mod claim;
 mod error;
+mod group;
 mod log;
 mod queue;
 mod run;

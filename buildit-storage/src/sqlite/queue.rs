@@ -113,7 +113,7 @@ impl Write for Add {
         if let Some(missing) = missing {
             return Err(StoreError::NoRun(run_id(&missing)?));
         }
-        let jobs: Vec<(&Enqueue, String)> = self.jobs.iter().zip(runs).collect();
+        let jobs: Vec<(&Enqueue, &String)> = self.jobs.iter().zip(&runs).collect();
         for (statement, rows) in ADD.pieces(&jobs) {
             let mut add = sqlx::query(AssertSqlSafe(statement));
             for (job, run) in rows {
@@ -123,6 +123,15 @@ impl Write for Add {
             }
             add.execute(&mut *connection).await.map_err(failed)?;
         }
+        let behind = "UPDATE job_queue SET status = 'behind'
+             WHERE job_type = 'run' AND status IN ('waiting', 'scheduled')
+                 AND subject IN (SELECT r.id FROM pipeline_runs r JOIN json_each(?) j ON r.id = j.value
+                     WHERE r.cancel_requested IS NULL AND EXISTS (
+                         SELECT 1 FROM pipeline_runs e
+                         WHERE e.pipeline_name = r.pipeline_name AND e.concurrency_group = r.concurrency_group
+                             AND e.number < r.number AND e.status IN ('queued', 'running', 'waiting')))";
+        let behind = sqlx::query(behind).bind(list(&runs));
+        behind.execute(&mut *connection).await.map_err(failed)?;
         let mut tenants: Vec<TenantId> = self.jobs.iter().map(|job| job.tenant).collect();
         tenants.sort();
         tenants.dedup();

@@ -14,6 +14,7 @@
 
 mod blobs;
 mod caches;
+mod groups;
 mod journal;
 mod kept;
 mod line;

@@ -1,6 +1,6 @@
 //! The queue in memory. Leases are not its business: they are the runs' own.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -48,6 +48,8 @@ pub(super) struct Queue {
     /// Those that are not due, as far as it was looked at.
     later: BTreeSet<(Timestamp, RunId)>,
     taken: BTreeMap<Place, RunId>,
+    /// Those behind another run of their group, as far as it was looked at.
+    behind: HashSet<RunId>,
     /// Dead letters, by when they died.
     dead: BTreeMap<u64, RunId>,
     next: u64,
@@ -82,6 +84,22 @@ impl Queue {
     /// The tenants with something to take.
     pub(super) fn lines(&self) -> impl Iterator<Item = (TenantId, &TenantLine)> {
         self.tenants.iter().filter(|(_, line)| line.is_ready()).map(|(tenant, line)| (*tenant, line))
+    }
+
+    /// A run is behind another one of its group, and need not be looked at until it is [free](Self::free).
+    pub(super) fn hold(&mut self, run: RunId) {
+        if self.leave(run).is_some() {
+            self.behind.insert(run);
+        }
+    }
+
+    /// A run is no longer behind another one.
+    pub(super) fn free(&mut self, run: RunId) {
+        if self.behind.remove(&run)
+            && let Some(entry) = self.entries.get(&run)
+        {
+            self.later.insert((entry.scheduled_for, run));
+        }
     }
 
     /// A tenant had nothing that could be taken when its turn had come, and the others got as far as this.
@@ -183,6 +201,7 @@ impl Queue {
     fn leave(&mut self, run: RunId) -> Option<&mut Entry> {
         let entry = self.entries.get_mut(&run)?;
         self.later.remove(&(entry.scheduled_for, run));
+        self.behind.remove(&run);
         if let Some(line) = self.tenants.get_mut(&entry.job.tenant) {
             line.waiting.remove(&entry.place);
         }

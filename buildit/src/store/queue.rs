@@ -33,8 +33,8 @@ pub trait QueueStore: Debug + Send + Sync + 'static {
     }
 
     /// Takes up to `claim.limit` runs that may be taken at `now`. First come those that were taken before and whose
-    /// lease has ended; then those that are due, unleased and within their tenant's limit. It takes fewer only when no
-    /// more may be taken.
+    /// lease has ended; then those that are due, unleased, within their tenant's limit and not behind another run of
+    /// their concurrency group (or asked to end, so that they can). It takes fewer only when no more may be taken.
     ///
     /// [Turns](super::Turns) say how tenants share them by the weights of their [`Share`]s, and in which order they are
     /// given back. Of one tenant those of higher priority go first, and of one priority in the order in which they were

@@ -13,7 +13,7 @@ use crate::id::{FencingToken, JobId, RunId, TenantId};
 use crate::job::{JobSpec, Stream};
 use crate::store::{
     Claim, Enqueue, EventPage, Lease, LogAppend, LogPage, LogStore, NewRun, QueueStore, QueuedJob, RunRecord,
-    RunSummary, Share,
+    RunSummary, Share, Standing,
 };
 
 /// A store in memory that takes no events, or no log, while it is full. Clones are the same store.
@@ -88,6 +88,10 @@ impl RunStore for FullStore {
 
     async fn lease_run(&self, run: RunId, lease: Lease, now: Timestamp) -> Result<FencingToken, StoreError> {
         self.inner.lease_run(run, lease, now).await
+    }
+
+    async fn standings(&self, runs: &[RunId]) -> Result<Vec<Standing>, StoreError> {
+        self.inner.standings(runs).await
     }
 }
 

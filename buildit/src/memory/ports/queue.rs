@@ -51,7 +51,7 @@ impl QueueStore for MemoryStore {
         // Those that died make room for others of their tenants.
         journaled.change(std::mem::take(&mut changes))?;
         journaled.queue.look(now);
-        let (mut passed, mut latest) = (Vec::new(), 0);
+        let (mut passed, mut behind, mut latest) = (Vec::new(), Vec::new(), 0);
         let (tenants, lines): (Vec<_>, Vec<_>) = journaled.queue.lines().unzip();
         let mut turns = Turns::new(lines.iter().map(|line| line.line()));
         let mut waiting: Vec<_> = lines.iter().map(|line| line.waiting.values()).collect();
@@ -63,7 +63,10 @@ impl QueueStore for MemoryStore {
                 let Some(entry) = journaled.queue.entry(id).filter(|entry| entry.scheduled_for <= now) else {
                     continue;
                 };
-                let found = self.take(id, entry, &lease, now)?;
+                let found = if self.is_behind(id) { Found::Behind } else { self.take(id, entry, &lease, now)? };
+                if matches!(found, Found::Behind) {
+                    behind.push(id);
+                }
                 changes.extend(found.change(id));
                 if let Some(job) = found.job() {
                     break Some(job);
@@ -82,6 +85,7 @@ impl QueueStore for MemoryStore {
             }
         }
         journaled.change(changes)?;
+        behind.into_iter().for_each(|run| journaled.queue.hold(run));
         passed.into_iter().for_each(|tenant| journaled.queue.passed(tenant, latest));
         Ok(all)
     }
@@ -140,6 +144,8 @@ enum Found {
     Taken(QueuedJob),
     /// Somebody else has it.
     Held,
+    /// An earlier run of its group has not ended.
+    Behind,
     Dies,
     /// It was deleted, and nobody came to take it off the queue.
     Gone,
@@ -149,7 +155,7 @@ impl Found {
     fn change(&self, run: RunId) -> Option<QueueChange> {
         match self {
             Self::Taken(_) => Some(QueueChange::Taken { run }),
-            Self::Held => None,
+            Self::Held | Self::Behind => None,
             Self::Dies => Some(QueueChange::Died { run }),
             Self::Gone => Some(QueueChange::Removed { run }),
         }
@@ -158,12 +164,17 @@ impl Found {
     fn job(self) -> Option<QueuedJob> {
         match self {
             Self::Taken(job) => Some(job),
-            Self::Held | Self::Dies | Self::Gone => None,
+            Self::Held | Self::Behind | Self::Dies | Self::Gone => None,
         }
     }
 }
 
 impl MemoryStore {
+    fn is_behind(&self, run: RunId) -> bool {
+        let runs = self.runs_locked();
+        runs.groups.before(run).next().is_some() && runs.standing(run).is_some_and(|standing| standing.cancel.is_none())
+    }
+
     /// Leases the run of this entry if it may be taken. A lease without the change that should follow it ends by
     /// itself, and the run is taken again.
     fn take(&self, run: RunId, entry: &Entry, lease: &Lease, now: Timestamp) -> Result<Found, StoreError> {

@@ -19,6 +19,7 @@
 mod artifact;
 mod clause;
 mod durable;
+mod groups;
 mod log;
 mod queue;
 mod run;
@@ -37,7 +38,7 @@ use crate::store::Store;
 /// The clauses about runs, logs and the queue.
 #[must_use]
 pub fn store_clauses() -> Vec<Clause<dyn Store>> {
-    [run::clauses(), log::clauses(), queue::clauses(), shares::clauses()].concat()
+    [run::clauses(), log::clauses(), queue::clauses(), shares::clauses(), groups::clauses()].concat()
 }
 
 /// The clauses about blobs.

@@ -52,6 +52,9 @@ pub(super) enum Fault {
     LastLimit,
     QueuesFirst,
     AllOrNone,
+    ForgetsGroups,
+    TakesBehind,
+    NeverAsks,
     WrongAddress,
     HalfBlobs,
     StoresOnce,
@@ -129,6 +132,21 @@ pub(super) const REJECTED: &[(Fault, &[&str])] = &[
     (Fault::LastLimit, &["a_limit_counts_from_the_next_claim_on"]),
     (Fault::QueuesFirst, &["many_runs_are_queued_in_one_call"]),
     (Fault::AllOrNone, &["many_runs_are_completed_in_one_call"]),
+    (Fault::ForgetsGroups, &["a_run_waits_for_the_earlier_ones_of_its_group"]),
+    (
+        Fault::TakesBehind,
+        &[
+            "a_run_behind_another_of_its_group_is_not_taken",
+            "a_run_that_is_asked_to_end_is_taken_although_others_are_before_it",
+        ],
+    ),
+    (
+        Fault::NeverAsks,
+        &[
+            "a_run_that_cancels_what_is_in_progress_asks_the_earlier_ones_to_end",
+            "a_run_that_is_asked_to_end_is_taken_although_others_are_before_it",
+        ],
+    ),
     (Fault::WrongAddress, &["a_blob_has_the_address_of_its_bytes"]),
     (Fault::HalfBlobs, &["a_blob_is_read_as_it_was_written"]),
     (Fault::StoresOnce, &["a_blob_can_be_stored_twice"]),

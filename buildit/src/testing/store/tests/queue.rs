@@ -43,6 +43,7 @@ impl QueueStore for Broken {
         if self.has(Fault::Greedy) {
             claim.limit = usize::MAX;
         }
+        let limit = claim.limit;
         let hour = std::time::Duration::from_secs(3600);
         let later = now.saturating_add(hour).unwrap();
         if self.has(Fault::SharesRuns) {
@@ -62,6 +63,11 @@ impl QueueStore for Broken {
         if self.has(Fault::QueuesTwice) && jobs.is_empty() {
             let queued = self.queued.lock().unwrap();
             jobs.extend(queued.iter().filter(|(_, times)| **times > 1).map(|(run, _)| fake(*run)));
+        }
+        if self.has(Fault::TakesBehind) && jobs.len() < limit {
+            let mut queued = self.queued.lock().unwrap();
+            queued.retain(|run, _| jobs.iter().all(|job| job.run != *run));
+            jobs.extend(queued.drain().map(|(run, _)| fake(run)));
         }
         if self.has(Fault::NeverAgain) {
             let mut taken = self.taken.lock().unwrap();
