@@ -10,8 +10,9 @@ use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
 use super::PostgresStore;
-use super::error::failed;
+use super::error::{Again, failed, is_undone};
 use super::tenant::{Rest, wake};
+use super::transaction::TRIES;
 use crate::sql::{Plan, count, number, share};
 
 /// How many tenants are looked at together: no plan has turns for more.
@@ -176,48 +177,83 @@ struct Taken {
 
 impl PostgresStore {
     pub(super) async fn take(&self, take: &Take) -> Result<Vec<QueuedJob>, StoreError> {
-        let mut connection = self.reads().await?;
-        let mut all = Vec::new();
-        let (mut spent, mut latest) = (Vec::new(), 0);
-        let (mut is_prepared, mut is_alone) = (false, true);
-        while all.len() < take.claim.limit {
-            let look = take.look(&mut connection, &spent).await?;
-            if !is_prepared && (look.is_late || look.is_due) {
-                is_prepared = true;
-                all.extend(take.prepare(&mut connection, &look).await?);
-                continue;
-            }
-            let plan = Plan::new(look.tenants.iter().map(|(_, line)| *line), take.claim.limit - all.len());
-            let full = look.tenants.iter().filter(|(_, line)| line.share.room(line.running) == 0);
-            spent.extend(full.map(|(tenant, _)| *tenant));
-            let mut taken = take.take(&mut connection, &look.tenants, &plan).await?;
-            for Taken { line, turns, jobs, is_outdated } in &taken {
-                let (tenant, line) = look.tenants[*line];
-                if let Some(more) = (jobs.len() as u64).checked_sub(1) {
-                    latest = latest.max(line.turn.saturating_add(line.share.stride().saturating_mul(more)));
-                }
-                if jobs.len() < *turns && !is_outdated {
-                    spent.push(tenant);
-                }
-            }
-            let jobs = taken.iter_mut().map(|taken| (taken.line, std::mem::take(&mut taken.jobs)));
-            all.extend(plan.in_order(jobs));
-            is_alone &= look.tenants.len() < 2;
-            let is_whole = look.tenants.len() < TENANTS as usize;
-            if is_whole && look.tenants.iter().all(|(tenant, _)| spent.contains(tenant)) {
+        let mut so_far = SoFar::default();
+        let mut result = Err(Again::Undone.into());
+        for _ in 0..TRIES {
+            result = match self.reads().await {
+                Ok(mut connection) => take.go_on(&mut connection, &mut so_far).await,
+                Err(error) => Err(error),
+            };
+            if !result.as_ref().is_err_and(is_undone) {
                 break;
             }
         }
-        drop(connection);
-        // A tenant that is alone saves nothing up, and what was taken of it need not wait for this.
-        if !spent.is_empty() && (all.is_empty() || !is_alone) {
-            self.write(Rest { tenants: spent, latest }).await?;
+        // What was taken is taken, whatever followed.
+        if so_far.jobs.is_empty() {
+            result?;
+        } else if let Err(error) = result {
+            tracing::warn!(%error, "fewer runs were taken than may be there");
         }
-        Ok(all)
+        // A tenant that is alone saves nothing up, and what was taken of it need not wait for this.
+        let SoFar { jobs, spent: tenants, latest, is_shared, .. } = so_far;
+        if (jobs.is_empty() || is_shared)
+            && !tenants.is_empty()
+            && let Err(error) = self.write(Rest { tenants, latest }).await
+        {
+            tracing::debug!(%error, "tenants without anything to take are looked at again");
+        }
+        Ok(jobs)
     }
 }
 
+/// What a claim has come to.
+#[derive(Debug, Default)]
+struct SoFar {
+    jobs: Vec<QueuedJob>,
+    /// The tenants of which nothing more can be taken.
+    spent: Vec<Uuid>,
+    /// The greatest turn that somebody had.
+    latest: u64,
+    is_prepared: bool,
+    /// Whether several tenants had something to take.
+    is_shared: bool,
+}
+
 impl Take {
+    /// Takes until there are enough, or nothing is left.
+    async fn go_on(&self, connection: &mut PgConnection, so_far: &mut SoFar) -> Result<(), StoreError> {
+        while so_far.jobs.len() < self.claim.limit {
+            let look = self.look(connection, &so_far.spent).await?;
+            if !so_far.is_prepared && (look.is_late || look.is_due) {
+                so_far.is_prepared = true;
+                so_far.jobs.extend(self.prepare(connection, &look).await?);
+                continue;
+            }
+            let plan = Plan::new(look.tenants.iter().map(|(_, line)| *line), self.claim.limit - so_far.jobs.len());
+            let mut taken = self.take(connection, &look.tenants, &plan).await?;
+            let full = look.tenants.iter().filter(|(_, line)| line.share.room(line.running) == 0);
+            so_far.spent.extend(full.map(|(tenant, _)| *tenant));
+            for Taken { line, turns, jobs, is_outdated } in &taken {
+                let (tenant, line) = look.tenants[*line];
+                if let Some(more) = (jobs.len() as u64).checked_sub(1) {
+                    let last = line.turn.saturating_add(line.share.stride().saturating_mul(more));
+                    so_far.latest = so_far.latest.max(last);
+                }
+                if jobs.len() < *turns && !is_outdated {
+                    so_far.spent.push(tenant);
+                }
+            }
+            let jobs = taken.iter_mut().map(|taken| (taken.line, std::mem::take(&mut taken.jobs)));
+            so_far.jobs.extend(plan.in_order(jobs));
+            so_far.is_shared |= look.tenants.len() > 1;
+            let is_whole = look.tenants.len() < TENANTS as usize;
+            if is_whole && look.tenants.iter().all(|(tenant, _)| so_far.spent.contains(tenant)) {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
     async fn look(&self, from: &mut PgConnection, but: &[Uuid]) -> Result<Look, StoreError> {
         let rows = sqlx::query_as(LOOK).bind(self.now).bind(but).bind(TENANTS).fetch_all(from).await;
         let rows: Vec<LookRow> = rows.map_err(failed)?;

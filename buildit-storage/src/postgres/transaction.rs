@@ -13,7 +13,7 @@ use super::error::{Again, backend, failed, is_cut, is_undone};
 use super::store::{CONNECTIONS, PATIENCE};
 
 /// How often a write is tried: more often than there are connections that a restart of the server may have cut.
-const TRIES: u32 = 2 * CONNECTIONS;
+pub(super) const TRIES: u32 = 2 * CONNECTIONS;
 
 /// How long a write may take; the connection is given up then, for its server may be gone without a word.
 const LONGEST: Duration = Duration::from_secs(120);
