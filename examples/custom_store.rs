@@ -13,12 +13,12 @@ use async_trait::async_trait;
 use buildit::engine::{Engine, StartOptions};
 use buildit::event::Event;
 use buildit::executor::LogCursor;
-use buildit::id::{FencingToken, JobId, RunId};
+use buildit::id::{FencingToken, JobId, RunId, TenantId};
 use buildit::memory::MemoryStore;
 use buildit::pipeline::{PipelineBuilder, RunContext, StageBuilder};
 use buildit::store::{
     Claim, Enqueue, EventPage, Lease, LogAppend, LogPage, LogStore, NewRun, QueueStore, QueuedJob, RunRecord, RunStore,
-    RunSummary, Store, StoreError,
+    RunSummary, Share, Standing, Store, StoreError,
 };
 use buildit::testing::{Act, Script, ScriptedExecutor};
 use jiff::Timestamp;
@@ -90,6 +90,10 @@ where
     async fn lease_run(&self, run: RunId, lease: Lease, now: Timestamp) -> Result<FencingToken, StoreError> {
         self.inner.lease_run(run, lease, now).await
     }
+
+    async fn standings(&self, runs: &[RunId]) -> Result<Vec<Standing>, StoreError> {
+        self.inner.standings(runs).await
+    }
 }
 
 #[async_trait]
@@ -125,6 +129,10 @@ where
         self.inner.enqueue(job).await
     }
 
+    async fn enqueue_all(&self, jobs: Vec<Enqueue>) -> Result<(), StoreError> {
+        self.inner.enqueue_all(jobs).await
+    }
+
     async fn claim(&self, claim: Claim, now: Timestamp) -> Result<Vec<QueuedJob>, StoreError> {
         self.inner.claim(claim, now).await
     }
@@ -135,6 +143,10 @@ where
 
     async fn complete(&self, run: RunId, token: FencingToken) -> Result<(), StoreError> {
         self.inner.complete(run, token).await
+    }
+
+    async fn complete_all(&self, runs: &[(RunId, FencingToken)]) -> Result<Vec<RunId>, StoreError> {
+        self.inner.complete_all(runs).await
     }
 
     async fn give_back(&self, run: RunId, token: FencingToken, at: Timestamp) -> Result<(), StoreError> {
@@ -155,6 +167,10 @@ where
 
     async fn requeue(&self, run: RunId, at: Timestamp) -> Result<(), StoreError> {
         self.inner.requeue(run, at).await
+    }
+
+    async fn set_share(&self, tenant: TenantId, share: Share) -> Result<(), StoreError> {
+        self.inner.set_share(tenant, share).await
     }
 }
 

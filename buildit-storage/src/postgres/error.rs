@@ -47,6 +47,9 @@ pub(super) enum Again {
     /// An entry of the queue appeared that ought to have been locked before the run.
     #[error("the run was queued in the same moment")]
     Queued,
+    /// The server undid it each time.
+    #[error("it came to nothing again and again")]
+    Undone,
 }
 
 impl From<Again> for StoreError {

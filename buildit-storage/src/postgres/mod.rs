@@ -18,14 +18,17 @@
 //! What was confirmed is as durable as the server's `fsync` and `synchronous_commit` make it.
 
 mod cache;
+mod claim;
 mod clock;
 mod column;
 mod error;
+mod group;
 mod listen;
 mod log;
 mod queue;
 mod run;
 mod store;
+mod tenant;
 mod transaction;
 
 pub use store::PostgresStore;

@@ -3,19 +3,21 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use buildit::id::{FencingToken, RunId};
-use buildit::store::{Claim, Enqueue, QueueStore, QueuedJob, StoreError};
+use buildit::id::{FencingToken, RunId, TenantId};
+use buildit::store::{Claim, Enqueue, QueueStore, QueuedJob, Share, StoreError};
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as Column;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::PostgresStore;
+use super::claim::Take;
 use super::column::{down, up};
 use super::error::failed;
 use super::run::fence;
+use super::tenant::{SetShare, wake};
 use super::transaction::Write;
-use crate::sql::{claimed_until, count, number};
+use crate::sql::{claimed_until, number};
 
 /// How long a word of the server is waited for at most; whoever waits looks more often by itself.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
@@ -23,8 +25,16 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 #[async_trait]
 impl QueueStore for PostgresStore {
     async fn enqueue(&self, job: Enqueue) -> Result<(), StoreError> {
-        let due = up(self.shift().await?.apply(job.scheduled_for));
-        self.write(Add { job, due }).await
+        self.enqueue_all(vec![job]).await
+    }
+
+    async fn enqueue_all(&self, jobs: Vec<Enqueue>) -> Result<(), StoreError> {
+        let shift = self.shift().await?;
+        let due = |job: Enqueue| {
+            let due = up(shift.apply(job.scheduled_for));
+            (job, due)
+        };
+        self.write_at_once(Add(jobs.into_iter().map(due).collect())).await
     }
 
     async fn claim(&self, claim: Claim, now: Timestamp) -> Result<Vec<QueuedJob>, StoreError> {
@@ -33,25 +43,30 @@ impl QueueStore for PostgresStore {
         }
         let shift = self.shift().await?;
         let until = down(shift.apply(claimed_until(now, claim.lease)));
-        self.write(Take { claim, now: down(shift.apply(now)), until }).await
+        self.take(&Take { claim, now: down(shift.apply(now)), until }).await
     }
 
     async fn renew(&self, run: RunId, token: FencingToken, until: Timestamp) -> Result<(), StoreError> {
         let until = down(self.shift().await?.apply(until));
-        self.write(Change { run, token, what: What::Renew(until) }).await
+        self.write(Renew { run, token, until }).await
     }
 
     async fn complete(&self, run: RunId, token: FencingToken) -> Result<(), StoreError> {
-        self.write(Change { run, token, what: What::Complete }).await
+        self.leave(run, token, How::Complete).await
+    }
+
+    async fn complete_all(&self, runs: &[(RunId, FencingToken)]) -> Result<Vec<RunId>, StoreError> {
+        let refused = self.write_at_once(Leave { runs, how: How::Complete }).await?;
+        Ok(refused.into_iter().map(|(run, _)| run).collect())
     }
 
     async fn give_back(&self, run: RunId, token: FencingToken, at: Timestamp) -> Result<(), StoreError> {
         let due = up(self.shift().await?.apply(at));
-        self.write(Change { run, token, what: What::GiveBack(due) }).await
+        self.leave(run, token, How::GiveBack(due)).await
     }
 
     async fn hand_over(&self, run: RunId, token: FencingToken) -> Result<(), StoreError> {
-        self.write(Change { run, token, what: What::HandOver }).await
+        self.leave(run, token, How::HandOver).await
     }
 
     async fn queue_changed(&self) {
@@ -68,6 +83,10 @@ impl QueueStore for PostgresStore {
         let due = up(self.shift().await?.apply(at));
         self.write(Revive { run, due }).await
     }
+
+    async fn set_share(&self, tenant: TenantId, share: Share) -> Result<(), StoreError> {
+        self.write_at_once(SetShare { tenant, share }).await
+    }
 }
 
 /// Tells those who wait that a run may be taken, when the transaction is committed.
@@ -75,161 +94,179 @@ async fn announce(to: &mut PgConnection) -> Result<(), StoreError> {
     sqlx::query("SELECT pg_notify('buildit_queue', '')").execute(to).await.map(drop).map_err(failed)
 }
 
+/// Runs to add, each with when it is due by the database's clock.
 #[derive(Debug)]
-struct Add {
-    job: Enqueue,
-    due: Column,
-}
+struct Add(Vec<(Enqueue, Column)>);
 
-/// The run is kept from being deleted meanwhile. This lock is the one that is taken before the entry's, and it holds up
-/// none but a deletion, which makes sure that it was not overtaken.
-const ADD: &str = "WITH run AS (
-         SELECT id FROM pipeline_runs WHERE id = $1 FOR KEY SHARE
+/// The runs are kept from being deleted meanwhile. This lock is the one that is taken before the entry's, and it holds
+/// up none but a deletion, which makes sure that it was not overtaken.
+///
+/// What is due later need not be looked at until then, and what is behind another run of its concurrency group not before
+/// that one ends: it is locked, so that it does not end meanwhile.
+const ADD: &str = concat!(
+    "WITH asked AS (
+         SELECT DISTINCT ON (run) * FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::bigint[], $5::timestamptz[])
+             WITH ORDINALITY AS a (run, tenant_id, priority, max_attempts, due, nth) ORDER BY run, nth
+     ), run AS (
+         SELECT a.*, r.pipeline_name, r.concurrency_group, r.number, r.cancel_requested
+         FROM pipeline_runs r JOIN asked a ON a.run = r.id ORDER BY r.id FOR KEY SHARE OF r
+     ), behind AS MATERIALIZED (
+         SELECT run.run FROM run CROSS JOIN LATERAL (
+             SELECT e.id FROM pipeline_runs e
+             WHERE e.pipeline_name = run.pipeline_name AND e.concurrency_group = run.concurrency_group
+                 AND e.number < run.number AND e.status IN ('queued', 'running', 'waiting')
+             ORDER BY e.number DESC LIMIT 1 FOR SHARE
+         ) e WHERE run.cancel_requested IS NULL
+     ), missing AS (
+         SELECT run FROM asked WHERE run NOT IN (SELECT run FROM run) LIMIT 1
      ), added AS (
-         INSERT INTO job_queue (job_type, subject, tenant_id, priority, max_attempts, scheduled_for)
-         SELECT 'run', id, $2, $3, $4, $5 FROM run ON CONFLICT (subject, job_type) DO NOTHING RETURNING place
-     )
-     SELECT EXISTS (SELECT FROM run), EXISTS (SELECT FROM added)";
+         INSERT INTO job_queue (job_type, subject, tenant_id, priority, max_attempts, scheduled_for, status)
+         SELECT 'run', run, tenant_id, priority, max_attempts, due,
+             CASE WHEN run IN (SELECT run FROM behind) THEN 'behind'
+                 WHEN due > clock_timestamp() THEN 'scheduled' ELSE 'waiting' END
+         FROM run WHERE NOT EXISTS (SELECT FROM missing) ORDER BY nth
+         ON CONFLICT (subject, job_type) DO NOTHING RETURNING tenant_id, status
+     ), ",
+    wake!("SELECT DISTINCT tenant_id FROM added WHERE status = 'waiting'"),
+    "SELECT (SELECT run FROM missing), (SELECT pg_notify('buildit_queue', '')::text FROM added LIMIT 1)"
+);
 
 #[async_trait]
 impl Write for Add {
     type Answer = ();
 
     async fn write(&self, to: &mut PgConnection) -> Result<(), StoreError> {
-        let job = &self.job;
-        let add = sqlx::query_as(ADD).bind(job.run.as_uuid()).bind(job.tenant.as_uuid()).bind(job.priority);
-        let add = add.bind(i64::from(job.max_attempts.max(1))).bind(self.due);
-        match add.fetch_one(&mut *to).await.map_err(failed)? {
-            (false, _) => Err(StoreError::NoRun(job.run)),
-            (true, false) => Ok(()),
-            (true, true) => announce(to).await,
-        }
+        let jobs = || self.0.iter().map(|(job, _)| job);
+        let add = sqlx::query_as(ADD).bind(jobs().map(|job| job.run.as_uuid()).collect::<Vec<_>>());
+        let add = add.bind(jobs().map(|job| job.tenant.as_uuid()).collect::<Vec<_>>());
+        let add = add.bind(jobs().map(|job| job.priority).collect::<Vec<_>>());
+        let add = add.bind(jobs().map(|job| i64::from(job.max_attempts.max(1))).collect::<Vec<_>>());
+        let add = add.bind(self.0.iter().map(|(_, due)| *due).collect::<Vec<_>>());
+        let (missing, _): (Option<Uuid>, Option<String>) = add.fetch_one(to).await.map_err(failed)?;
+        missing.map_or(Ok(()), |run| Err(StoreError::NoRun(run.into())))
     }
 }
 
-#[derive(Debug)]
-struct Take {
-    claim: Claim,
-    now: Column,
-    until: Column,
+/// A change of runs that are leased, each with the token of its lease; what was refused, and why.
+///
+/// An entry is locked before its run. One that comes later is not this lease's.
+macro_rules! leave {
+    ($change:literal, $said:literal) => {
+        concat!(
+            "WITH asked AS (
+                 SELECT * FROM unnest($1::uuid[], $2::bigint[]) AS a (run, token)
+             ), entry AS MATERIALIZED (
+                 SELECT q.place, q.subject, q.tenant_id, q.status, q.attempts >= q.max_attempts AS is_spent
+                 FROM job_queue q JOIN asked a ON q.subject = a.run
+                 WHERE q.job_type = 'run' ORDER BY q.subject FOR UPDATE OF q
+             ), held AS MATERIALIZED (
+                 SELECT r.id, a.token, e.place, e.tenant_id, e.status, e.is_spent
+                 FROM asked a JOIN pipeline_runs r ON r.id = a.run LEFT JOIN entry e ON e.subject = r.id
+                 WHERE r.fencing_token <= a.token ORDER BY r.id FOR NO KEY UPDATE OF r
+             ), changed AS (",
+            $change,
+            "), ended AS (
+                 UPDATE pipeline_runs r SET fencing_token = held.token, locked_by = NULL, locked_until = NULL
+                 FROM held WHERE r.id = held.id
+             ), ",
+            wake!("SELECT DISTINCT tenant_id FROM held WHERE tenant_id IS NOT NULL"),
+            "SELECT a.run, EXISTS (SELECT FROM pipeline_runs r WHERE r.id = a.run),
+                 (SELECT pg_notify('buildit_queue', '')::text FROM ",
+            $said,
+            " LIMIT 1) FROM asked a WHERE a.run NOT IN (SELECT id FROM held)
+             UNION ALL SELECT NULL, true, (SELECT pg_notify('buildit_queue', '')::text FROM ",
+            $said,
+            " LIMIT 1)"
+        )
+    };
 }
 
-/// Takes the runs that are due and that nobody has locked; those that were taken as often as they may be become dead
-/// letters, 100 at a time at most: without a limit the server would look at all runs instead of those few.
-const TAKE: &str = "WITH spent AS (
-         SELECT q.place FROM job_queue q JOIN pipeline_runs r ON r.id = q.subject
-         WHERE q.status <> 'dead' AND q.attempts >= q.max_attempts AND q.scheduled_for <= $1
-             AND (r.locked_until IS NULL OR r.locked_until <= $1)
-         ORDER BY q.place LIMIT 100
-         FOR NO KEY UPDATE OF q, r SKIP LOCKED
-     ), buried AS (
-         UPDATE job_queue q SET status = 'dead', locked_by = NULL, locked_until = NULL, died = nextval('job_queue_deaths')
-         FROM spent WHERE q.place = spent.place
-     ), due AS (
-         SELECT q.place, r.id, r.fencing_token + 1 AS token
-         FROM job_queue q JOIN pipeline_runs r ON r.id = q.subject
-         WHERE q.status <> 'dead' AND q.attempts < q.max_attempts AND q.scheduled_for <= $1
-             AND (r.locked_until IS NULL OR r.locked_until <= $1)
-         ORDER BY q.priority DESC, q.place LIMIT $2
-         FOR NO KEY UPDATE OF q, r SKIP LOCKED
-     ), leased AS (
-         UPDATE pipeline_runs r SET fencing_token = due.token, locked_by = $3, locked_until = $4
-         FROM due WHERE r.id = due.id
-     ), taken AS (
-         UPDATE job_queue q SET status = 'taken', attempts = q.attempts + 1, locked_by = $3, locked_until = $4,
-             fencing_token = due.token
-         FROM due WHERE q.place = due.place
-         RETURNING q.subject, q.tenant_id, q.fencing_token, q.attempts, q.priority, q.place
-     )
-     SELECT subject, tenant_id, fencing_token, attempts FROM taken ORDER BY priority DESC, place";
+const COMPLETE: &str = leave!("DELETE FROM job_queue q USING held WHERE q.place = held.place", "woken");
 
-#[async_trait]
-impl Write for Take {
-    type Answer = Vec<QueuedJob>;
+const GIVE_BACK: &str = leave!(
+    "UPDATE job_queue q SET status = CASE WHEN held.is_spent THEN 'dead' ELSE 'scheduled' END,
+         died = CASE WHEN held.is_spent THEN nextval('job_queue_deaths') END,
+         scheduled_for = $3, locked_by = NULL, locked_until = NULL
+     FROM held WHERE q.place = held.place AND held.status NOT IN ('dead', 'behind')",
+    "held"
+);
 
-    async fn write(&self, to: &mut PgConnection) -> Result<Vec<QueuedJob>, StoreError> {
-        let take = sqlx::query_as(TAKE).bind(self.now).bind(number(self.claim.limit as u64));
-        let take = take.bind(self.claim.worker.as_str()).bind(self.until);
-        let taken: Vec<(Uuid, Uuid, i64, i64)> = take.fetch_all(to).await.map_err(failed)?;
-        let job = |(run, tenant, token, attempts): (Uuid, Uuid, i64, i64)| {
-            let attempt = u32::try_from(attempts).map_err(|error| StoreError::Corrupt(error.to_string()))?;
-            Ok(QueuedJob { run: run.into(), tenant: tenant.into(), token: FencingToken(count(token)?), attempt })
-        };
-        taken.into_iter().map(job).collect()
-    }
-}
+const HAND_OVER: &str = leave!(
+    "UPDATE job_queue q SET status = 'waiting', attempts = greatest(q.attempts - 1, 0), locked_by = NULL,
+         locked_until = NULL
+     FROM held WHERE q.place = held.place AND held.status = 'taken'",
+    "held"
+);
 
 #[derive(Debug)]
-struct Change {
-    run: RunId,
-    token: FencingToken,
-    what: What,
+struct Leave<'a> {
+    runs: &'a [(RunId, FencingToken)],
+    how: How,
 }
 
 #[derive(Debug)]
-enum What {
-    Renew(Column),
+enum How {
     Complete,
     GiveBack(Column),
     HandOver,
 }
 
+/// Runs of which nothing was changed, and why.
+type Refused = Vec<(RunId, StoreError)>;
+
 #[async_trait]
-impl Write for Change {
+impl Write for Leave<'_> {
+    type Answer = Refused;
+
+    async fn write(&self, to: &mut PgConnection) -> Result<Refused, StoreError> {
+        let leave = match self.how {
+            How::Complete => COMPLETE,
+            How::GiveBack(_) => GIVE_BACK,
+            How::HandOver => HAND_OVER,
+        };
+        let leave = sqlx::query_as(leave).bind(self.runs.iter().map(|(run, _)| run.as_uuid()).collect::<Vec<_>>());
+        let mut leave = leave.bind(self.runs.iter().map(|(_, token)| number(token.0)).collect::<Vec<_>>());
+        if let How::GiveBack(due) = self.how {
+            leave = leave.bind(due);
+        }
+        let rows: Vec<(Option<Uuid>, bool, Option<String>)> = leave.fetch_all(to).await.map_err(failed)?;
+        let refused = rows.into_iter().filter_map(|(run, is_there, _)| Some((RunId::from(run?), is_there)));
+        Ok(refused
+            .map(|(run, is_there)| (run, if is_there { StoreError::Fenced } else { StoreError::NoRun(run) }))
+            .collect())
+    }
+}
+
+impl PostgresStore {
+    async fn leave(&self, run: RunId, token: FencingToken, how: How) -> Result<(), StoreError> {
+        let refused = self.write_at_once(Leave { runs: &[(run, token)], how }).await?;
+        refused.into_iter().next().map_or(Ok(()), |(_, error)| Err(error))
+    }
+}
+
+#[derive(Debug)]
+struct Renew {
+    run: RunId,
+    token: FencingToken,
+    until: Column,
+}
+
+#[async_trait]
+impl Write for Renew {
     type Answer = ();
 
     async fn write(&self, to: &mut PgConnection) -> Result<(), StoreError> {
         // Before the run. An entry that comes later is not this lease's.
-        let entry = "SELECT place, status, attempts >= max_attempts FROM job_queue
-             WHERE subject = $1 AND job_type = 'run' FOR UPDATE";
-        let entry = sqlx::query_as(entry).bind(self.run.as_uuid());
-        let entry: Option<(i64, String, bool)> = entry.fetch_optional(&mut *to).await.map_err(failed)?;
+        let entry = "SELECT place FROM job_queue WHERE subject = $1 AND job_type = 'run' FOR UPDATE";
+        let entry = sqlx::query_scalar(entry).bind(self.run.as_uuid());
+        let entry: Option<i64> = entry.fetch_optional(&mut *to).await.map_err(failed)?;
         fence(to, self.run, self.token).await?;
-        if let What::Renew(until) = self.what {
-            return self.renew(to, entry.map(|(place, ..)| place), until).await;
-        }
-        if let Some((place, status, is_spent)) = entry {
-            self.leave(to, place, status == "dead", is_spent).await?;
-        }
-        let end = "UPDATE pipeline_runs SET locked_by = NULL, locked_until = NULL WHERE id = $1";
-        sqlx::query(end).bind(self.run.as_uuid()).execute(to).await.map(drop).map_err(failed)
-    }
-}
-
-impl Change {
-    async fn renew(&self, to: &mut PgConnection, place: Option<i64>, until: Column) -> Result<(), StoreError> {
         let renew = "WITH entry AS (
                  UPDATE job_queue SET locked_until = $3 WHERE place = $2 AND status = 'taken'
              )
              UPDATE pipeline_runs SET locked_until = $3 WHERE id = $1 AND locked_by IS NOT NULL";
-        let renew = sqlx::query(renew).bind(self.run.as_uuid()).bind(place).bind(until);
+        let renew = sqlx::query(renew).bind(self.run.as_uuid()).bind(entry).bind(self.until);
         renew.execute(to).await.map(drop).map_err(failed)
-    }
-
-    /// Takes the entry out of the worker's hands.
-    async fn leave(&self, to: &mut PgConnection, place: i64, is_dead: bool, is_spent: bool) -> Result<(), StoreError> {
-        let leave = match self.what {
-            What::Complete => sqlx::query("DELETE FROM job_queue WHERE place = $1").bind(place),
-            What::GiveBack(_) if is_spent && !is_dead => {
-                let bury = "UPDATE job_queue SET status = 'dead', locked_by = NULL, locked_until = NULL,
-                         died = nextval('job_queue_deaths') WHERE place = $1";
-                sqlx::query(bury).bind(place)
-            }
-            What::GiveBack(due) if !is_dead => {
-                announce(to).await?;
-                let wait = "UPDATE job_queue SET status = 'waiting', scheduled_for = $2, locked_by = NULL,
-                         locked_until = NULL WHERE place = $1";
-                sqlx::query(wait).bind(place).bind(due)
-            }
-            What::HandOver if !is_dead => {
-                announce(to).await?;
-                let wait = "UPDATE job_queue SET status = 'waiting', attempts = greatest(attempts - 1, 0),
-                         locked_by = NULL, locked_until = NULL WHERE place = $1";
-                sqlx::query(wait).bind(place)
-            }
-            What::GiveBack(_) | What::HandOver | What::Renew(_) => return Ok(()),
-        };
-        leave.execute(to).await.map(drop).map_err(failed)
     }
 }
 
@@ -245,7 +282,7 @@ impl Write for Revive {
 
     async fn write(&self, to: &mut PgConnection) -> Result<(), StoreError> {
         // Behind all others of its priority, as if it were new.
-        let revive = "UPDATE job_queue SET status = 'waiting', attempts = 0, died = NULL, scheduled_for = $2,
+        let revive = "UPDATE job_queue SET status = 'scheduled', attempts = 0, died = NULL, scheduled_for = $2,
                  place = DEFAULT
              WHERE subject = $1 AND job_type = 'run' AND status = 'dead'";
         let revive = sqlx::query(revive).bind(self.run.as_uuid()).bind(self.due);

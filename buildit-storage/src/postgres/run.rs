@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use buildit::event::{Event, RunStatus};
 use buildit::id::{FencingToken, RunId};
-use buildit::store::{EventPage, Lease, NewRun, RunProgress, RunRecord, RunStore, RunSummary, StoreError};
+use buildit::store::{EventPage, Lease, NewRun, RunProgress, RunRecord, RunStore, RunSummary, Standing, StoreError};
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as Column;
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::PostgresStore;
 use super::column::{LONGEST_NAME, down, is_name, shown};
 use super::error::{Again, backend, failed};
+use super::group::{cancel_before, free_next, standings};
 use super::transaction::Write;
 use crate::sql::{
     check_events, count, from_json, is_larger, number, products, run_status, stage_rows, to_json, token_of,
@@ -101,6 +102,10 @@ impl RunStore for PostgresStore {
         let shift = self.shift().await?;
         let (now, until) = (down(shift.apply(now)), down(shift.apply(lease.until)));
         self.write(TakeLease { run, lease, now, until }).await
+    }
+
+    async fn standings(&self, runs: &[RunId]) -> Result<Vec<Standing>, StoreError> {
+        standings(&mut *self.reads().await?, runs).await
     }
 }
 
@@ -190,8 +195,14 @@ impl Write for Create<'_> {
         let create = sqlx::query_scalar(CREATE).bind(run.id.as_uuid()).bind(&run.plan.name).bind(down(run.created_at));
         let create = create.bind(RunStatus::default().as_str()).bind(run.group.as_deref().map(shown));
         let create = create.bind(run.source.map(|source| source.to_hex())).bind(&self.definition);
-        match create.bind(to_json(&progress)?).fetch_one(to).await {
-            Ok(number) => count(number),
+        match create.bind(to_json(&progress)?).fetch_one(&mut *to).await {
+            Ok(number) => {
+                let number = count(number)?;
+                if run.cancels_earlier() {
+                    cancel_before(to, run.id, number).await?;
+                }
+                Ok(number)
+            }
             Err(error) if is_taken(&error) => Err(StoreError::Exists(run.id)),
             Err(error) => Err(failed(error)),
         }
@@ -280,6 +291,7 @@ impl Write for Append<'_> {
         append.bind(number(last.seq)).execute(&mut *to).await.map_err(failed)?;
         if progress.status.is_final() {
             note_duration(to, self.run).await?;
+            free_next(to, self.run).await?;
         }
         Ok(())
     }

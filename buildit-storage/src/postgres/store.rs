@@ -24,8 +24,13 @@ pub(super) const CONNECTIONS: u32 = 8;
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What each connection asks of its server: an engine that stops in the middle of a transaction must not hold its locks
-/// for longer than a lease, and nobody waits for a lock for longer than that.
-const SETTINGS: [(&str, &str); 2] = [("idle_in_transaction_session_timeout", "20s"), ("lock_timeout", "30s")];
+/// for longer than a lease, and nobody waits for a lock for longer than that. A statement outside of a transaction sees
+/// what was committed before it, whatever the server's default is.
+const SETTINGS: [(&str, &str); 3] = [
+    ("idle_in_transaction_session_timeout", "20s"),
+    ("lock_timeout", "30s"),
+    ("default_transaction_isolation", "read committed"),
+];
 
 /// Keeps runs, logs, the queue and the index of caches in a PostgreSQL database, which any number of engines share.
 /// Clones are the same store.

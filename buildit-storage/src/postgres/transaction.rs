@@ -13,7 +13,7 @@ use super::error::{Again, backend, failed, is_cut, is_undone};
 use super::store::{CONNECTIONS, PATIENCE};
 
 /// How often a write is tried: more often than there are connections that a restart of the server may have cut.
-const TRIES: u32 = 2 * CONNECTIONS;
+pub(super) const TRIES: u32 = 2 * CONNECTIONS;
 
 /// How long a write may take; the connection is given up then, for its server may be gone without a word.
 const LONGEST: Duration = Duration::from_secs(120);
@@ -77,6 +77,32 @@ impl PostgresStore {
             }
         }
         self.attempt(&change).await
+    }
+
+    /// Makes a change that is one statement, which is a transaction by itself: an engine that is stopped at any time
+    /// holds no lock of it.
+    ///
+    /// # Cancel safety
+    ///
+    /// As of [`write`](Self::write).
+    pub(super) async fn write_at_once<W: Write>(&self, change: W) -> Result<W::Answer, StoreError> {
+        let mut tries = TRIES;
+        loop {
+            let mut connection = self.reads().await?;
+            let made = tokio::time::timeout(LONGEST, change.write(&mut connection)).await;
+            let made = made.unwrap_or_else(|elapsed| Err(backend(elapsed)));
+            tries -= 1;
+            match made {
+                Err(error) if is_undone(&error) && tries > 0 => {
+                    tracing::debug!(%error, ?change, "a write is tried again")
+                }
+                Err(error @ StoreError::Backend { .. }) => {
+                    connection.close_on_drop();
+                    return Err(error);
+                }
+                made => return made,
+            }
+        }
     }
 
     async fn attempt<W: Write>(&self, change: &W) -> Result<W::Answer, StoreError> {

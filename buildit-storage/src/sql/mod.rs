@@ -6,6 +6,7 @@ mod lease;
 mod page;
 mod projection;
 mod schema;
+mod share;
 mod words;
 
 pub(crate) use append::{check_events, check_lines};
@@ -16,6 +17,7 @@ pub(crate) use page::{PageReader, encode_aside, text_bytes};
 pub(crate) use projection::{ProductRow, StageRow};
 pub(crate) use projection::{products, stage_rows};
 pub(crate) use schema::migrate;
+pub(crate) use share::{Plan, share};
 pub(crate) use words::{count, from_json, number, run_status, to_json};
 #[cfg(feature = "sqlite")]
 pub(crate) use words::{from_text, to_text};

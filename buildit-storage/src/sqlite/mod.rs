@@ -16,12 +16,15 @@
 
 mod bulk;
 mod cache;
+mod claim;
 mod error;
+mod group;
 mod log;
 mod queue;
 mod run;
 mod session;
 mod store;
+mod tenant;
 mod transaction;
 mod writer;
 

@@ -1,25 +1,32 @@
 //! The queue of runs. A claim is the lease on the run, which `pipeline_runs` holds; `job_queue` says who may be taken.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use buildit::id::{FencingToken, RunId, TenantId};
-use buildit::store::{Claim, Enqueue, QueueStore, QueuedJob, StoreError};
+use buildit::store::{Claim, Enqueue, QueueStore, QueuedJob, Share, StoreError};
 use jiff::Timestamp;
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::SqliteStore;
+use super::bulk::Bulk;
+use super::claim::Take;
 use super::error::failed;
 use super::run::run_id;
-use super::session::Session;
+use super::tenant::{list, set_share, wake};
 use super::transaction::Transaction;
 use super::writer::Write;
-use crate::sql::{claimed_until, count, number, to_text};
+use crate::sql::{is_larger, to_text};
 
 #[async_trait]
 impl QueueStore for SqliteStore {
     async fn enqueue(&self, job: Enqueue) -> Result<(), StoreError> {
-        self.write(Add(job)).await?;
+        self.enqueue_all(vec![job]).await
+    }
+
+    async fn enqueue_all(&self, jobs: Vec<Enqueue>) -> Result<(), StoreError> {
+        self.write(Add { jobs, now: Timestamp::now() }).await?;
         self.changed().notify_waiters();
         Ok(())
     }
@@ -36,7 +43,13 @@ impl QueueStore for SqliteStore {
     }
 
     async fn complete(&self, run: RunId, token: FencingToken) -> Result<(), StoreError> {
-        self.write(Change { run, token, what: What::Complete }).await
+        let refused = self.write(CompleteAll(vec![(run, token)])).await?;
+        refused.into_iter().next().map_or(Ok(()), |refused| Err(refused.error))
+    }
+
+    async fn complete_all(&self, runs: &[(RunId, FencingToken)]) -> Result<Vec<RunId>, StoreError> {
+        let refused = self.write(CompleteAll(runs.to_vec())).await?;
+        Ok(refused.into_iter().map(|refused| refused.run).collect())
     }
 
     async fn give_back(&self, run: RunId, token: FencingToken, at: Timestamp) -> Result<(), StoreError> {
@@ -66,107 +79,139 @@ impl QueueStore for SqliteStore {
         self.changed().notify_waiters();
         Ok(())
     }
+
+    async fn set_share(&self, tenant: TenantId, share: Share) -> Result<(), StoreError> {
+        self.write(SetShare { tenant, share }).await?;
+        self.changed().notify_waiters();
+        Ok(())
+    }
 }
 
 #[derive(Debug)]
-struct Add(Enqueue);
+struct Add {
+    jobs: Vec<Enqueue>,
+    /// What is due later need not be looked at until then. It is a guess: a claim has the last word.
+    now: Timestamp,
+}
+
+const ADD: Bulk = Bulk {
+    head: "INSERT INTO job_queue (job_type, subject, tenant_id, priority, max_attempts, scheduled_for, status) VALUES",
+    columns: 7,
+    tail: "ON CONFLICT (subject, job_type) DO NOTHING",
+};
 
 #[async_trait]
 impl Write for Add {
     type Answer = ();
 
     async fn write(&self, to: &mut Transaction<'_>) -> Result<(), StoreError> {
-        let (job, id) = (&self.0, self.0.run.to_string());
         let connection = to.connection().await?;
-        let known = sqlx::query_scalar("SELECT 1 FROM pipeline_runs WHERE id = ?").bind(&id);
-        let known: Option<i64> = known.fetch_optional(&mut *connection).await.map_err(failed)?;
-        known.ok_or(StoreError::NoRun(job.run))?;
-        let add = "INSERT INTO job_queue (job_type, subject, tenant_id, priority, max_attempts, scheduled_for)
-             VALUES ('run', ?, ?, ?, ?, ?) ON CONFLICT (subject, job_type) DO NOTHING";
-        let add = sqlx::query(add).bind(id).bind(job.tenant.to_string()).bind(job.priority);
-        let add = add.bind(job.max_attempts.max(1)).bind(to_text(job.scheduled_for));
-        add.execute(connection).await.map(drop).map_err(failed)
+        let runs: Vec<String> = self.jobs.iter().map(|job| job.run.to_string()).collect();
+        let missing = "SELECT value FROM json_each(?) WHERE NOT EXISTS (SELECT 1 FROM pipeline_runs WHERE id = value)";
+        let missing = sqlx::query_scalar(missing).bind(list(&runs)).fetch_optional(&mut *connection);
+        let missing: Option<String> = missing.await.map_err(failed)?;
+        if let Some(missing) = missing {
+            return Err(StoreError::NoRun(run_id(&missing)?));
+        }
+        let jobs: Vec<(&Enqueue, &String)> = self.jobs.iter().zip(&runs).collect();
+        for (statement, rows) in ADD.pieces(&jobs) {
+            let mut add = sqlx::query(AssertSqlSafe(statement));
+            for (job, run) in rows {
+                add = add.bind("run").bind(run).bind(job.tenant.to_string()).bind(job.priority);
+                add = add.bind(job.max_attempts.max(1)).bind(to_text(job.scheduled_for));
+                add = add.bind(if job.scheduled_for > self.now { "scheduled" } else { "waiting" });
+            }
+            add.execute(&mut *connection).await.map_err(failed)?;
+        }
+        let behind = "UPDATE job_queue SET status = 'behind'
+             WHERE job_type = 'run' AND status IN ('waiting', 'scheduled')
+                 AND subject IN (SELECT r.id FROM pipeline_runs r JOIN json_each(?) j ON r.id = j.value
+                     WHERE r.cancel_requested IS NULL AND EXISTS (
+                         SELECT 1 FROM pipeline_runs e
+                         WHERE e.pipeline_name = r.pipeline_name AND e.concurrency_group = r.concurrency_group
+                             AND e.number < r.number AND e.status IN ('queued', 'running', 'waiting')))";
+        let behind = sqlx::query(behind).bind(list(&runs));
+        behind.execute(&mut *connection).await.map_err(failed)?;
+        let mut tenants: Vec<TenantId> = self.jobs.iter().map(|job| job.tenant).collect();
+        tenants.sort();
+        tenants.dedup();
+        for tenant in tenants {
+            wake(connection, &tenant.to_string()).await?;
+        }
+        Ok(())
     }
 }
 
 #[derive(Debug)]
-struct Take {
-    claim: Claim,
-    now: Timestamp,
-    session: Arc<Session>,
-}
-
-/// A run that may be taken, as far as its times tell.
-#[derive(FromRow)]
-struct Candidate {
-    place: i64,
-    subject: String,
-    tenant_id: String,
-    attempts: u32,
-    max_attempts: u32,
-    fencing_token: i64,
+struct SetShare {
+    tenant: TenantId,
+    share: Share,
 }
 
 #[async_trait]
-impl Write for Take {
-    type Answer = Vec<QueuedJob>;
+impl Write for SetShare {
+    type Answer = ();
 
-    async fn write(&self, to: &mut Transaction<'_>) -> Result<Vec<QueuedJob>, StoreError> {
-        let (now, until) = (to_text(self.now), to_text(claimed_until(self.now, self.claim.lease)));
-        let connection = to.connection().await?;
-        let mut taken = Vec::new();
-        while taken.len() < self.claim.limit {
-            let due = "SELECT q.place, q.subject, q.tenant_id, q.attempts, q.max_attempts, r.fencing_token
-                 FROM job_queue q JOIN pipeline_runs r ON r.id = q.subject
-                 WHERE q.status <> 'dead' AND q.scheduled_for <= ?1
-                     AND (r.locked_until IS NULL OR r.locked_until <= ?1)
-                 ORDER BY q.priority DESC, q.place LIMIT ?2";
-            let due = sqlx::query_as(due).bind(&now).bind(number((self.claim.limit - taken.len()) as u64));
-            let due: Vec<Candidate> = due.fetch_all(&mut *connection).await.map_err(failed)?;
-            if due.is_empty() {
-                break;
-            }
-            for candidate in due {
-                if candidate.attempts >= candidate.max_attempts {
-                    bury(connection, candidate.place).await?;
-                } else {
-                    taken.push(self.take(connection, candidate, &until).await?);
-                }
-            }
-        }
-        taken.iter().for_each(|job| to.note(job.run, None));
-        Ok(taken)
+    async fn write(&self, to: &mut Transaction<'_>) -> Result<(), StoreError> {
+        set_share(to.connection().await?, self.tenant, self.share).await
     }
 }
 
-impl Take {
-    async fn take(
-        &self,
-        to: &mut SqliteConnection,
-        candidate: Candidate,
-        until: &str,
-    ) -> Result<QueuedJob, StoreError> {
-        let (worker, token) = (self.claim.worker.as_str(), candidate.fencing_token + 1);
-        let lease = "UPDATE pipeline_runs SET fencing_token = ?, locked_by = ?, locked_until = ?, locked_session = ?
-             WHERE id = ?";
-        let lease = sqlx::query(lease).bind(token).bind(worker).bind(until).bind(self.session.id());
-        lease.bind(&candidate.subject).execute(&mut *to).await.map_err(failed)?;
-        let note = "UPDATE job_queue SET status = 'taken', attempts = attempts + 1, locked_by = ?, locked_until = ?,
-                 fencing_token = ? WHERE place = ?";
-        let note = sqlx::query(note).bind(worker).bind(until).bind(token).bind(candidate.place);
-        note.execute(to).await.map_err(failed)?;
-        let tenant = uuid::Uuid::try_parse(&candidate.tenant_id).map(TenantId::from);
-        Ok(QueuedJob {
-            run: run_id(&candidate.subject)?,
-            tenant: tenant.map_err(|error| StoreError::Corrupt(error.to_string()))?,
-            token: FencingToken(count(token)?),
-            attempt: candidate.attempts + 1,
-        })
+#[derive(Debug)]
+struct CompleteAll(Vec<(RunId, FencingToken)>);
+
+/// A run that was not completed, and why.
+#[derive(Debug)]
+struct Refused {
+    run: RunId,
+    error: StoreError,
+}
+
+#[async_trait]
+impl Write for CompleteAll {
+    type Answer = Vec<Refused>;
+
+    async fn write(&self, to: &mut Transaction<'_>) -> Result<Vec<Refused>, StoreError> {
+        let connection = to.connection().await?;
+        let runs: Vec<String> = self.0.iter().map(|(run, _)| run.to_string()).collect();
+        let seen = "SELECT id, fencing_token FROM pipeline_runs WHERE id IN (SELECT value FROM json_each(?))";
+        let seen = sqlx::query_as(seen).bind(list(&runs)).fetch_all(&mut *connection).await;
+        let seen: Vec<(String, i64)> = seen.map_err(failed)?;
+        let seen: HashMap<String, i64> = seen.into_iter().collect();
+        let (mut ended, mut raised, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+        for ((run, token), id) in self.0.iter().zip(runs) {
+            let known = seen.get(&id).ok_or(StoreError::NoRun(*run));
+            match known.and_then(|known| is_larger(*token, *known)) {
+                Ok(is_larger) => {
+                    raised.extend(is_larger.then_some((*run, *token)));
+                    ended.push(id);
+                }
+                Err(error @ (StoreError::Fenced | StoreError::NoRun(_))) => refused.push(Refused { run: *run, error }),
+                Err(error) => return Err(error),
+            }
+        }
+        let ended = list(&ended);
+        let remove = "DELETE FROM job_queue WHERE job_type = 'run' AND subject IN (SELECT value FROM json_each(?))
+             RETURNING tenant_id";
+        let tenants = sqlx::query_scalar(remove).bind(&ended).fetch_all(&mut *connection).await;
+        let mut tenants: Vec<String> = tenants.map_err(failed)?;
+        let end = "UPDATE pipeline_runs SET locked_by = NULL, locked_until = NULL, locked_session = NULL
+             WHERE id IN (SELECT value FROM json_each(?))";
+        sqlx::query(end).bind(&ended).execute(&mut *connection).await.map_err(failed)?;
+        tenants.sort();
+        tenants.dedup();
+        for tenant in tenants {
+            wake(connection, &tenant).await?;
+        }
+        for (run, token) in raised {
+            to.fence(run, token).await?;
+        }
+        Ok(refused)
     }
 }
 
 /// Makes a dead letter of an entry.
-async fn bury(to: &mut SqliteConnection, place: i64) -> Result<(), StoreError> {
+pub(super) async fn bury(to: &mut SqliteConnection, place: i64) -> Result<(), StoreError> {
     let bury = "UPDATE job_queue SET status = 'dead', locked_by = NULL, locked_until = NULL,
              died = (SELECT coalesce(max(died), 0) + 1 FROM job_queue) WHERE place = ?";
     sqlx::query(bury).bind(place).execute(to).await.map(drop).map_err(failed)
@@ -182,7 +227,6 @@ struct Change {
 #[derive(Debug)]
 enum What {
     Renew(Timestamp),
-    Complete,
     GiveBack(Timestamp),
     HandOver,
 }
@@ -205,10 +249,6 @@ impl Write for Change {
                 }
                 return Ok(());
             }
-            What::Complete => {
-                let remove = sqlx::query("DELETE FROM job_queue WHERE subject = ? AND job_type = 'run'").bind(&id);
-                remove.execute(&mut *connection).await.map_err(failed)?;
-            }
             What::HandOver => {
                 let wait = "UPDATE job_queue SET status = 'waiting', attempts = max(attempts - 1, 0),
                          locked_by = NULL, locked_until = NULL
@@ -217,13 +257,13 @@ impl Write for Change {
             }
             What::GiveBack(at) => {
                 let entry = "SELECT place, attempts >= max_attempts FROM job_queue
-                     WHERE subject = ? AND job_type = 'run' AND status <> 'dead'";
+                     WHERE subject = ? AND job_type = 'run' AND status NOT IN ('dead', 'behind')";
                 let entry: Option<(i64, bool)> =
                     sqlx::query_as(entry).bind(&id).fetch_optional(&mut *connection).await.map_err(failed)?;
                 match entry {
                     Some((place, true)) => bury(connection, place).await?,
                     Some((place, false)) => {
-                        let wait = "UPDATE job_queue SET status = 'waiting', scheduled_for = ?, locked_by = NULL,
+                        let wait = "UPDATE job_queue SET status = 'scheduled', scheduled_for = ?, locked_by = NULL,
                                  locked_until = NULL WHERE place = ?";
                         sqlx::query(wait)
                             .bind(to_text(at))
@@ -237,7 +277,13 @@ impl Write for Change {
             }
         }
         let end = "UPDATE pipeline_runs SET locked_by = NULL, locked_until = NULL, locked_session = NULL WHERE id = ?";
-        sqlx::query(end).bind(id).execute(connection).await.map(drop).map_err(failed)
+        sqlx::query(end).bind(&id).execute(&mut *connection).await.map_err(failed)?;
+        let tenant = sqlx::query_scalar("SELECT tenant_id FROM job_queue WHERE subject = ? AND job_type = 'run'");
+        let tenant: Option<String> = tenant.bind(id).fetch_optional(&mut *connection).await.map_err(failed)?;
+        match tenant {
+            Some(tenant) => wake(connection, &tenant).await,
+            None => Ok(()),
+        }
     }
 }
 
@@ -253,7 +299,7 @@ impl Write for Revive {
 
     async fn write(&self, to: &mut Transaction<'_>) -> Result<(), StoreError> {
         // Behind all others of its priority, as if it were new.
-        let revive = "UPDATE job_queue SET status = 'waiting', attempts = 0, died = NULL, scheduled_for = ?,
+        let revive = "UPDATE job_queue SET status = 'scheduled', attempts = 0, died = NULL, scheduled_for = ?,
                  place = (SELECT max(place) + 1 FROM job_queue)
              WHERE subject = ? AND job_type = 'run' AND status = 'dead'";
         let revive = sqlx::query(revive).bind(to_text(self.at)).bind(self.run.to_string());

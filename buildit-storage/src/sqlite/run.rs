@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use buildit::event::{Event, RunStatus};
+use buildit::event::{Event, EventBody, RunStatus};
 use buildit::id::{FencingToken, RunId};
-use buildit::store::{EventPage, Lease, NewRun, RunProgress, RunRecord, RunStore, RunSummary, StoreError};
+use buildit::store::{EventPage, Lease, NewRun, RunProgress, RunRecord, RunStore, RunSummary, Standing, StoreError};
 use jiff::Timestamp;
 use sqlx::FromRow;
 
 use super::SqliteStore;
 use super::error::failed;
+use super::group::{cancel_before, standings};
 use super::session::Session;
 use super::transaction::{Derived, EventRow, Head, Transaction};
 use super::writer::Write;
@@ -22,6 +23,9 @@ impl RunStore for SqliteStore {
     async fn create_run(&self, run: NewRun) -> Result<RunRecord, StoreError> {
         let definition = to_json(&run)?;
         let number = self.write(Create { run: run.clone(), definition }).await?;
+        if run.cancels_earlier() {
+            self.changed().notify_waiters();
+        }
         Ok(RunRecord { run, number, status: RunStatus::default(), last_seq: 0 })
     }
 
@@ -69,7 +73,12 @@ impl RunStore for SqliteStore {
         token: FencingToken,
         events: Arc<[Event]>,
     ) -> Result<(), StoreError> {
-        self.write(Append::new(run, expected_seq, token, events)?).await
+        let ends = events.iter().any(|event| matches!(event.body, EventBody::RunFinished { .. }));
+        self.write(Append::new(run, expected_seq, token, events)?).await?;
+        if ends {
+            self.changed().notify_waiters();
+        }
+        Ok(())
     }
 
     async fn events(&self, run: RunId, after: u64, limit: usize) -> Result<EventPage, StoreError> {
@@ -96,6 +105,10 @@ impl RunStore for SqliteStore {
     async fn lease_run(&self, run: RunId, lease: Lease, now: Timestamp) -> Result<FencingToken, StoreError> {
         let session = Arc::clone(self.session());
         self.write(TakeLease { run, lease, now, session }).await
+    }
+
+    async fn standings(&self, runs: &[RunId]) -> Result<Vec<Standing>, StoreError> {
+        standings(self.reads(), runs).await
     }
 }
 
@@ -173,9 +186,13 @@ impl Write for Create {
         let insert = insert.bind(RunStatus::default().as_str()).bind(created_at).bind(&run.group);
         let insert = insert.bind(run.source.map(|source| source.to_hex())).bind(&self.definition);
         let insert = insert.bind(to_json(&RunProgress::default())?);
-        insert.execute(connection).await.map_err(failed)?;
+        insert.execute(&mut *connection).await.map_err(failed)?;
+        let number = count(number)?;
+        if run.cancels_earlier() {
+            cancel_before(connection, run.id, number).await?;
+        }
         to.note(run.id, Some(Head::default()));
-        count(number)
+        Ok(number)
     }
 }
 
@@ -302,9 +319,16 @@ impl Write for EndLeases {
     async fn write(&self, to: &mut Transaction<'_>) -> Result<(), StoreError> {
         let connection = to.connection().await?;
         for session in &self.sessions {
-            let end = "UPDATE pipeline_runs SET locked_by = NULL, locked_until = NULL, locked_session = NULL
-                 WHERE locked_session = ?";
-            sqlx::query(end).bind(session).execute(&mut *connection).await.map_err(failed)?;
+            for end in [
+                // Whoever claims next looks at them.
+                "UPDATE job_queue SET locked_until = '' WHERE status = 'taken' AND subject IN (
+                     SELECT id FROM pipeline_runs WHERE locked_session = ?
+                 )",
+                "UPDATE pipeline_runs SET locked_by = NULL, locked_until = NULL, locked_session = NULL
+                 WHERE locked_session = ?",
+            ] {
+                sqlx::query(end).bind(session).execute(&mut *connection).await.map_err(failed)?;
+            }
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::bulk::Bulk;
 use super::error::failed;
+use super::group::free_next;
 use crate::sql::{ProductRow, StageRow, count, from_json, from_text, is_larger, number, to_json, to_text};
 
 /// How many heads are kept; with more, all are forgotten between two transactions.
@@ -209,6 +210,7 @@ impl<'a> Transaction<'a> {
         }
         for (id, _) in changed.iter().filter(|(_, head)| head.progress.status.is_final()) {
             note_duration(self.connection, id).await?;
+            free_next(self.connection, id).await?;
         }
         Ok(())
     }

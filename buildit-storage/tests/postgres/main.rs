@@ -5,9 +5,12 @@ mod conformance;
 mod connections;
 mod databases;
 mod earlier;
+#[path = "../shared/engines.rs"]
+mod engines;
 mod leases;
 mod queue;
 mod scratch;
+mod sharing;
 mod storm;
 mod tables;
 

@@ -3,8 +3,11 @@
 
 mod conformance;
 mod earlier;
+#[path = "../shared/engines.rs"]
+mod engines;
 mod files;
 mod leases;
+mod sharing;
 mod tables;
 
 use std::sync::Arc;

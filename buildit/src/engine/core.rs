@@ -37,8 +37,6 @@ pub(super) struct Core {
     pub(super) groups: Arc<Groups>,
     pub(super) claims: Claims,
     pub(super) plans: Plans,
-    /// Held while a run is created and joins its group, so that the two orders are one.
-    pub(super) creating: tokio::sync::Mutex<()>,
     pub(super) closing: AtomicBool,
     /// Told when `closing` is set.
     pub(super) stopping: tokio::sync::Notify,
@@ -88,7 +86,6 @@ impl Core {
             groups: Arc::default(),
             claims: Claims::default(),
             plans: Plans::default(),
-            creating: tokio::sync::Mutex::new(()),
             closing: AtomicBool::new(false),
             stopping: tokio::sync::Notify::new(),
             runs: Mutex::default(),

@@ -1,101 +1,127 @@
-//! Concurrency groups: runs of one group go one after another, in the order in which they were created.
+//! Concurrency groups: runs of one group go one after another, in the order in which they were created, whichever engine
+//! drives them. The store says whose turn it is and who is to end; here is who asks it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use futures_util::FutureExt;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::clock::later;
+use super::core::Core;
 use super::message::Message;
 use crate::id::RunId;
+use crate::store::Standing;
 
-/// A pipeline and the resolved name of one of its groups.
-type Key = (String, String);
+/// How often the store is asked when nothing hints at news.
+const LOOK: Duration = Duration::from_secs(1);
 
-/// The groups of an engine.
+/// How long after a hint it is asked: where many runs are queued there are hints all the time.
+const CALM: Duration = Duration::from_millis(20);
+
+/// The runs of groups that this engine drives.
 #[derive(Debug, Default)]
-pub(super) struct Groups(Mutex<HashMap<Key, VecDeque<Member>>>);
+pub(super) struct Groups {
+    members: Mutex<Members>,
+    /// Told when a run has come or gone.
+    moved: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Members {
+    by_run: HashMap<RunId, Member>,
+    /// Whether somebody asks the store.
+    watched: bool,
+}
 
 #[derive(Debug)]
 struct Member {
-    run: RunId,
     sender: UnboundedSender<Message>,
+    has_turn: bool,
+    is_cancelled: bool,
 }
 
 /// A run's place in its group, left when it is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     groups: Arc<Groups>,
-    key: Key,
     run: RunId,
 }
 
 impl Groups {
-    /// Puts a run at the end of its group. It is told when its turn has come, which may be at once.
-    pub(super) fn join(
-        self: &Arc<Self>,
-        key: Key,
-        run: RunId,
-        sender: &UnboundedSender<Message>,
-        cancel_earlier: Option<String>,
-    ) -> Place {
-        let mut groups = self.lock();
-        let members = groups.entry(key.clone()).or_default();
-        if let Some(reason) = cancel_earlier {
-            // All of them: one that still waits would only begin in order to be cancelled.
-            for member in members.iter() {
-                let _ = member.sender.send(Message::Cancel { reason: reason.clone() });
-            }
+    /// A run of a group is driven here. It is told when its turn has come, which may be at once, and when it is to end.
+    pub(super) fn join(core: &Arc<Core>, run: RunId, sender: &UnboundedSender<Message>) -> Place {
+        let groups = Arc::clone(&core.groups);
+        let member = Member { sender: sender.clone(), has_turn: false, is_cancelled: false };
+        let mut members = groups.lock();
+        members.by_run.insert(run, member);
+        if !std::mem::replace(&mut members.watched, true) {
+            tokio::spawn(watch(Arc::clone(core)));
         }
-        if members.is_empty() {
-            let _ = sender.send(Message::Turn);
-        }
-        members.push_back(Member { run, sender: sender.clone() });
-        drop(groups);
-        Place { groups: Arc::clone(self), key, run }
+        drop(members);
+        groups.moved.notify_one();
+        Place { groups, run }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, VecDeque<Member>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The runs to ask for; none when there is nobody left, and then nobody asks any more.
+    fn runs(&self) -> Vec<RunId> {
+        let mut members = self.lock();
+        members.watched = !members.by_run.is_empty();
+        members.by_run.keys().copied().collect()
+    }
+
+    fn tell(&self, standings: Vec<Standing>) {
+        let mut members = self.lock();
+        for Standing { run, waits_for, cancel } in standings {
+            let Some(member) = members.by_run.get_mut(&run) else { continue };
+            // Before its turn, so that a run that only waits does not begin in order to be cancelled.
+            if let Some(reason) = cancel
+                && !std::mem::replace(&mut member.is_cancelled, true)
+            {
+                let _ = member.sender.send(Message::Cancel { reason });
+            }
+            if waits_for.is_none() && !std::mem::replace(&mut member.has_turn, true) {
+                let _ = member.sender.send(Message::Turn);
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Members> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut groups = self.groups.lock();
-        let Some(members) = groups.get_mut(&self.key) else { return };
-        let was_first = members.front().is_some_and(|member| member.run == self.run);
-        members.retain(|member| member.run != self.run);
-        match members.front() {
-            Some(next) if was_first => drop(next.sender.send(Message::Turn)),
-            Some(_) => {}
-            None => drop(groups.remove(&self.key)),
-        }
+        self.groups.lock().by_run.remove(&self.run);
+        self.groups.moved.notify_one();
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use tokio::sync::mpsc::unbounded_channel;
-
-    use super::*;
-
-    #[test]
-    fn turns_come_in_order_and_a_new_run_cancels_all_before_it() {
-        let groups = Arc::new(Groups::default());
-        let key = || ("shop".to_owned(), "deploy".to_owned());
-        let [(a, mut in_a), (b, mut in_b), (c, mut in_c)] = std::array::from_fn(|_| unbounded_channel());
-        let first = groups.join(key(), RunId::new(), &a, None);
-        assert!(matches!(in_a.try_recv(), Ok(Message::Turn)));
-        let second = groups.join(key(), RunId::new(), &b, None);
-        assert!(in_b.try_recv().is_err());
-        let third = groups.join(key(), RunId::new(), &c, Some("newer".into()));
-        assert!(matches!(in_a.try_recv(), Ok(Message::Cancel { .. })));
-        assert!(matches!(in_b.try_recv(), Ok(Message::Cancel { .. })));
-        drop(second);
-        assert!(in_c.try_recv().is_err(), "the first still runs");
-        drop(first);
-        assert!(matches!(in_c.try_recv(), Ok(Message::Turn)));
-        drop(third);
-        assert!(groups.lock().is_empty());
+/// Asks the store how the runs of groups stand, as long as there are any.
+async fn watch(core: Arc<Core>) {
+    loop {
+        let runs = core.groups.runs();
+        if runs.is_empty() {
+            return;
+        }
+        let mut changed = core.store.queue_changed().fuse();
+        // Listens before the look, so that nothing that comes after it is missed.
+        let _ = futures_util::poll!(&mut changed);
+        match core.store.standings(&runs).await {
+            Ok(standings) => core.groups.tell(standings),
+            Err(error) => tracing::warn!(%error, "runs of concurrency groups wait for the store"),
+        }
+        let next_look = core.clock.sleep_until(later(core.clock.now(), LOOK));
+        let is_hint = tokio::select! {
+            () = core.groups.moved.notified() => false,
+            () = &mut changed => true,
+            () = next_look => false,
+        };
+        if is_hint {
+            core.clock.sleep_until(later(core.clock.now(), CALM)).await;
+        }
     }
 }

@@ -11,7 +11,7 @@ use super::bus::RunBus;
 use super::core::Core;
 use super::driver::{Driver, Work};
 use super::error::{RunError, StartError};
-use super::groups::Place;
+use super::groups::{Groups, Place};
 use super::handle::RunHandle;
 use super::host::RunHost;
 use super::lease;
@@ -123,14 +123,12 @@ pub(super) async fn launch(core: &Arc<Core>, checked: Checked) -> Result<RunHand
     let Checked { plan, placement, secrets, masker, new } = checked;
     let (id, context) = (new.id, Arc::clone(&new.context));
     let claim = core.claims.claim(id).await;
-    let creating = core.creating.lock().await;
     let record = core.store.create_run(new).await?;
     let token = core.store.lease_run(id, core.lease_from_now(), core.clock.now()).await?;
     let info = RunInfo { id, number: record.number };
     let run = Run::of_plan(&plan, context, info).carrying(Arc::clone(&record.run.carried));
     let (bus, inbox) = RunBus::new(info, plan, token, 0, core.faults.clone());
     let place = join(core, &record, &bus);
-    drop(creating);
     let host = RunHost::new(Arc::clone(core), Arc::clone(&bus), masker);
     let ready = Ready { bus, inbox, host, run, placement, secrets, place, record, released: Vec::new() };
     let handle = ready.spawn(core);
@@ -195,13 +193,10 @@ fn group_name(
     }
 }
 
-/// The run's place in its group, at the end of it.
-pub(super) fn join(core: &Core, record: &RunRecord, bus: &RunBus) -> Option<Place> {
-    let group = record.run.group.clone()?;
-    let spec = bus.plan.spec();
-    let cancels = spec.concurrency.as_ref().is_some_and(|concurrency| concurrency.cancel_in_progress);
-    let reason = cancels.then(|| format!("run {} of the same concurrency group takes its place", record.number));
-    Some(core.groups.join((spec.name.clone(), group), bus.info.id, &bus.sender, reason))
+/// The run's place in its group.
+pub(super) fn join(core: &Arc<Core>, record: &RunRecord, bus: &RunBus) -> Option<Place> {
+    record.run.group.as_ref()?;
+    Some(Groups::join(core, bus.info.id, &bus.sender))
 }
 
 /// A run that can be driven.

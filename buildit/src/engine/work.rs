@@ -37,8 +37,6 @@ pub(super) async fn enqueue(
     waiting: impl FnOnce(RunId) -> Enqueue + Send,
 ) -> Result<RunRecord, StartError> {
     let new = check(core, pipeline, options).await?.new;
-    // Within this engine, runs of one concurrency group are queued in the order of their creation.
-    let _creating = core.creating.lock().await;
     let record = core.store.create_run(new).await?;
     core.store.enqueue(waiting(record.run.id)).await?;
     Ok(record)

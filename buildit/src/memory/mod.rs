@@ -14,8 +14,10 @@
 
 mod blobs;
 mod caches;
+mod groups;
 mod journal;
 mod kept;
+mod line;
 mod logs;
 mod ports;
 mod queue;

@@ -1,12 +1,13 @@
 //! The queue in memory. Leases are not its business: they are the runs' own.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::id::RunId;
-use crate::store::{Enqueue, StoreError};
+use super::line::{Place, TenantLine};
+use crate::id::{RunId, TenantId};
+use crate::store::{Enqueue, Share, StoreError, come_in};
 
 /// Everything that changes a queue: what is journaled is what is applied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +20,7 @@ pub(super) enum QueueChange {
     Died { run: RunId },
     Revived { run: RunId, at: Timestamp },
     Removed { run: RunId },
+    Shared { tenant: TenantId, share: Share },
 }
 
 /// A run in the queue.
@@ -28,6 +30,7 @@ pub(super) struct Entry {
     pub(super) scheduled_for: Timestamp,
     pub(super) taken: u32,
     place: Place,
+    is_taken: bool,
 }
 
 impl Entry {
@@ -37,13 +40,16 @@ impl Entry {
     }
 }
 
-/// Where an entry lies in the order of taking: higher priority first, then by age.
-type Place = (std::cmp::Reverse<i32>, u64);
-
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     entries: HashMap<RunId, Entry>,
-    order: BTreeMap<Place, RunId>,
+    /// The tenants that ever had something in the queue, or a share of their own.
+    tenants: BTreeMap<TenantId, TenantLine>,
+    /// Those that are not due, as far as it was looked at.
+    later: BTreeSet<(Timestamp, RunId)>,
+    taken: BTreeMap<Place, RunId>,
+    /// Those behind another run of their group, as far as it was looked at.
+    behind: HashSet<RunId>,
     /// Dead letters, by when they died.
     dead: BTreeMap<u64, RunId>,
     next: u64,
@@ -58,10 +64,49 @@ impl Queue {
         self.entries.get(&run)
     }
 
-    /// Those that are due, in the order in which they are taken.
-    pub(super) fn due(&self, now: Timestamp) -> impl Iterator<Item = (RunId, &Entry)> {
-        let in_order = self.order.values().filter_map(|run| Some((*run, self.entries.get(run)?)));
-        in_order.filter(move |(_, entry)| entry.scheduled_for <= now)
+    /// Those that are taken, whether or not their leases have ended.
+    pub(super) fn taken(&self) -> impl Iterator<Item = (RunId, &Entry)> {
+        self.taken.values().filter_map(|run| Some((*run, self.entries.get(run)?)))
+    }
+
+    /// What has become due waits with the others of its tenant.
+    pub(super) fn look(&mut self, now: Timestamp) {
+        while let Some(&(at, run)) = self.later.first()
+            && at <= now
+        {
+            self.later.pop_first();
+            let Some(entry) = self.entries.get(&run) else { continue };
+            let (tenant, place) = (entry.job.tenant, entry.place);
+            self.change(tenant, |line| line.wait(place, run));
+        }
+    }
+
+    /// The tenants with something to take.
+    pub(super) fn lines(&self) -> impl Iterator<Item = (TenantId, &TenantLine)> {
+        self.tenants.iter().filter(|(_, line)| line.is_ready()).map(|(tenant, line)| (*tenant, line))
+    }
+
+    /// A run is behind another one of its group, and need not be looked at until it is [free](Self::free).
+    pub(super) fn hold(&mut self, run: RunId) {
+        if self.leave(run).is_some() {
+            self.behind.insert(run);
+        }
+    }
+
+    /// A run is no longer behind another one.
+    pub(super) fn free(&mut self, run: RunId) {
+        if self.behind.remove(&run)
+            && let Some(entry) = self.entries.get(&run)
+        {
+            self.later.insert((entry.scheduled_for, run));
+        }
+    }
+
+    /// A tenant had nothing that could be taken when its turn had come, and the others got as far as this.
+    pub(super) fn passed(&mut self, tenant: TenantId, turn: u64) {
+        if let Some(line) = self.tenants.get_mut(&tenant) {
+            line.come_in(|last| last.max(turn));
+        }
     }
 
     pub(super) fn dead_letters(&self) -> Vec<RunId> {
@@ -74,19 +119,21 @@ impl Queue {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.entries.len()
+        self.entries.len() + self.tenants.len()
     }
 
-    /// What makes an empty queue this one.
+    /// What makes an empty queue this one. Whose turn it is begins anew.
     pub(super) fn as_changes(&self) -> Vec<QueueChange> {
+        let shared = self.tenants.iter().filter(|(_, line)| line.share() != Share::default());
+        let shared = shared.map(|(tenant, line)| QueueChange::Shared { tenant: *tenant, share: line.share() });
+        let mut changes: Vec<QueueChange> = shared.collect();
         let mut entries: Vec<&Entry> = self.entries.values().collect();
         entries.sort_by_key(|entry| entry.place.1);
-        let mut changes = Vec::new();
         for entry in entries {
             let run = entry.job.run;
             changes.push(QueueChange::Added(entry.job.clone()));
             changes.extend((0..entry.taken).map(|_| QueueChange::Taken { run }));
-            if entry.scheduled_for != entry.job.scheduled_for {
+            if !entry.is_taken && (entry.taken > 0 || entry.scheduled_for != entry.job.scheduled_for) {
                 changes.push(QueueChange::GivenBack { run, at: entry.scheduled_for });
             }
         }
@@ -99,46 +146,91 @@ impl Queue {
         match change {
             QueueChange::Added(job) => {
                 let place = (std::cmp::Reverse(job.priority), self.next);
-                self.order.insert(place, job.run);
-                let entry = Entry { scheduled_for: job.scheduled_for, taken: 0, place, job };
+                self.later.insert((job.scheduled_for, job.run));
+                let entry = Entry { scheduled_for: job.scheduled_for, taken: 0, place, is_taken: false, job };
                 self.entries.insert(entry.job.run, entry);
             }
             QueueChange::Taken { run } => {
-                if let Some(entry) = self.entries.get_mut(&run) {
-                    entry.taken += 1;
+                let Some(entry) = self.leave(run) else { return };
+                let (is_new, place, tenant) = (!entry.is_taken, entry.place, entry.job.tenant);
+                entry.taken += 1;
+                entry.is_taken = true;
+                self.taken.insert(place, run);
+                if is_new {
+                    self.change(tenant, TenantLine::took);
                 }
             }
-            QueueChange::GivenBack { run, at } => {
-                if let Some(entry) = self.entries.get_mut(&run) {
-                    entry.scheduled_for = at;
-                }
-            }
-            QueueChange::HandedOver { run } => {
-                if let Some(entry) = self.entries.get_mut(&run) {
-                    entry.taken = entry.taken.saturating_sub(1);
-                }
-            }
+            QueueChange::GivenBack { run, at } => self.back(run, |entry| entry.scheduled_for = at),
+            QueueChange::HandedOver { run } => self.back(run, |entry| entry.taken = entry.taken.saturating_sub(1)),
             QueueChange::Died { run } => {
-                if let Some(entry) = self.entries.get(&run) {
-                    self.order.remove(&entry.place);
+                self.stop(run);
+                if self.leave(run).is_some() {
                     self.dead.insert(self.next, run);
                 }
             }
             QueueChange::Revived { run, at } => {
                 self.dead.retain(|_, dead| *dead != run);
-                if let Some(entry) = self.entries.get_mut(&run) {
-                    entry.place.1 = self.next;
+                let next = self.next;
+                self.back(run, |entry| {
+                    entry.place.1 = next;
                     entry.taken = 0;
                     entry.scheduled_for = at;
-                    self.order.insert(entry.place, run);
-                }
+                });
             }
             QueueChange::Removed { run } => {
-                if let Some(entry) = self.entries.remove(&run) {
-                    self.order.remove(&entry.place);
-                    self.dead.retain(|_, dead| *dead != run);
-                }
+                self.stop(run);
+                self.leave(run);
+                self.entries.remove(&run);
+                self.dead.retain(|_, dead| *dead != run);
             }
+            QueueChange::Shared { tenant, share } => self.change(tenant, |line| line.set_share(share)),
+        }
+    }
+
+    /// Puts an entry among those that wait for their time.
+    fn back(&mut self, run: RunId, change: impl FnOnce(&mut Entry)) {
+        self.stop(run);
+        if let Some(entry) = self.leave(run) {
+            change(entry);
+            let later = (entry.scheduled_for, run);
+            self.later.insert(later);
+        }
+    }
+
+    /// Takes an entry out of wherever it waits.
+    fn leave(&mut self, run: RunId) -> Option<&mut Entry> {
+        let entry = self.entries.get_mut(&run)?;
+        self.later.remove(&(entry.scheduled_for, run));
+        self.behind.remove(&run);
+        if let Some(line) = self.tenants.get_mut(&entry.job.tenant) {
+            line.waiting.remove(&entry.place);
+        }
+        Some(entry)
+    }
+
+    /// The run is under way no more.
+    fn stop(&mut self, run: RunId) {
+        let Some(entry) = self.entries.get_mut(&run) else { return };
+        if std::mem::take(&mut entry.is_taken) {
+            let tenant = entry.job.tenant;
+            self.taken.remove(&entry.place);
+            self.change(tenant, TenantLine::stopped);
+        }
+    }
+
+    /// Changes a tenant, which comes in if it has something to take from then on.
+    fn change(&mut self, tenant: TenantId, change: impl FnOnce(&mut TenantLine)) {
+        let line = self.tenants.entry(tenant).or_default();
+        let was_ready = line.is_ready();
+        change(line);
+        if was_ready || !line.is_ready() {
+            return;
+        }
+        let others = || self.tenants.iter().filter(|(other, _)| **other != tenant).map(|(_, line)| line);
+        let least = others().filter(|line| line.is_ready()).map(TenantLine::turn).min();
+        let most = others().map(TenantLine::turn).max();
+        if let Some(line) = self.tenants.get_mut(&tenant) {
+            line.come_in(|last| come_in(last, least, most));
         }
     }
 }

@@ -19,6 +19,7 @@ pub(super) struct RunState {
     last_seq: u64,
     lease: Option<Lease>,
     is_closed: bool,
+    cancel: Option<String>,
     events: Events,
 }
 
@@ -39,13 +40,22 @@ impl RunState {
     /// A new run, kept in this file if there is one.
     pub(super) fn new(run: NewRun, number: u64, file: Option<RunFile>) -> Self {
         let events = file.map_or_else(|| Events::Memory(Vec::new()), Events::File);
-        Self { run, number, progress: RunProgress::default(), last_seq: 0, lease: None, is_closed: false, events }
+        Self {
+            run,
+            number,
+            progress: RunProgress::default(),
+            last_seq: 0,
+            lease: None,
+            is_closed: false,
+            cancel: None,
+            events,
+        }
     }
 
     /// A run out of its file. Its lease is void: whoever held it had the folder open, and has it no more.
     pub(super) fn stored(file: RunFile, stored: StoredRun) -> Self {
-        let StoredRun { run, number, progress, last_seq, is_closed, .. } = stored;
-        Self { run, number, progress, last_seq, lease: None, is_closed, events: Events::File(file) }
+        let StoredRun { run, number, progress, last_seq, is_closed, cancel, .. } = stored;
+        Self { run, number, progress, last_seq, lease: None, is_closed, cancel, events: Events::File(file) }
     }
 
     /// Appends events, all or none; they are durable once the file that is given back is synced.
@@ -140,6 +150,22 @@ impl RunState {
         self.lease.as_ref().is_some_and(|held| held.until > now)
     }
 
+    /// Why it is to end, when another run has asked it to.
+    pub(super) fn cancel(&self) -> Option<&str> {
+        self.cancel.as_deref()
+    }
+
+    /// Asks the run to end, if nobody did before.
+    pub(super) fn request_cancel(&mut self, reason: &str) -> Result<(), StoreError> {
+        if self.cancel.is_none() {
+            if let Events::File(file) = &mut self.events {
+                file.request_cancel(reason)?;
+            }
+            self.cancel = Some(reason.to_owned());
+        }
+        Ok(())
+    }
+
     /// Closes the run; `false` when it was closed already.
     pub(super) fn close(&mut self) -> Result<bool, StoreError> {
         if !self.progress.status.is_final() {
@@ -153,6 +179,10 @@ impl RunState {
         }
         self.is_closed = true;
         Ok(true)
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.progress.status.is_final()
     }
 
     pub(super) fn is_closed(&self) -> bool {

@@ -7,11 +7,12 @@ use foldhash::fast::RandomState;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::groups::Groups;
 use super::journal::{ChangeFile, FileLogs, Folder, Index, IsNew, RunFile};
 use super::kept::KeptRun;
 use super::run::RunState;
 use crate::id::{FencingToken, RunId};
-use crate::store::{NewRun, RunRecord, StoreError};
+use crate::store::{NewRun, RunRecord, Standing, StoreError, replaced_by};
 
 /// How many closed runs stay in memory once they were read or have just ended: what people look at.
 const RECENT: usize = 16;
@@ -36,6 +37,7 @@ pub(super) struct Runs {
     /// The last number of each pipeline.
     numbers: HashMap<String, u64>,
     last_place: u64,
+    pub(super) groups: Groups,
     index: Option<Index>,
     /// The numbers of runs that were deleted.
     deleted: Option<ChangeFile>,
@@ -58,6 +60,7 @@ impl Runs {
         }
         runs.deleted = Some(deleted);
         runs.last_place = known.values().map(|entry| entry.place).max().unwrap_or(0);
+        let mut cancelling = Vec::new();
         for id in Index::runs(folder)? {
             let logs = FileLogs::new(folder.logs(id), IsNew::No);
             let entry = known.remove(&id);
@@ -75,6 +78,8 @@ impl Runs {
             let (created_at, number, token, is_closed) =
                 (stored.run.created_at, stored.number, stored.token, stored.is_closed);
             let is_new = place.is_none();
+            let group = stored.run.group.clone().filter(|_| !stored.progress.status.is_final());
+            let cancels = group.is_some() && stored.run.cancels_earlier();
             let place = place.unwrap_or_else(|| {
                 runs.last_place += 1;
                 runs.last_place
@@ -85,11 +90,19 @@ impl Runs {
             if !is_closed {
                 runs.open.insert(place, id);
             }
+            if let Some(group) = group {
+                runs.groups.join(id, &run.pipeline, &group, number);
+            }
+            if cancels {
+                cancelling.push((id, number));
+            }
             if is_new || is_closed {
                 runs.note(&run)?;
                 run.forget();
             }
         }
+        // What a crash left out between the making of a run and the asking of the others.
+        cancelling.into_iter().try_for_each(|(id, number)| runs.cancel_before(id, number).map(drop))?;
         Ok(runs)
     }
 
@@ -97,7 +110,12 @@ impl Runs {
         self.by_id.get(&run).cloned().ok_or(StoreError::NoRun(run))
     }
 
-    pub(super) fn create(&mut self, run: NewRun, folder: Option<&Arc<Folder>>) -> Result<RunRecord, StoreError> {
+    /// Keeps a new run; beside it, the runs that are asked to end by it.
+    pub(super) fn create(
+        &mut self,
+        run: NewRun,
+        folder: Option<&Arc<Folder>>,
+    ) -> Result<(RunRecord, Vec<RunId>), StoreError> {
         if self.by_id.contains_key(&run.id) {
             return Err(StoreError::Exists(run.id));
         }
@@ -115,7 +133,34 @@ impl Runs {
         if let Err(error) = self.note(&run) {
             tracing::warn!(%error, "a run is missing in the index of its journal");
         }
-        Ok(record)
+        let Some(group) = &record.run.group else { return Ok((record, Vec::new())) };
+        self.groups.join(id, &record.run.plan.name, group, number);
+        if !record.run.cancels_earlier() {
+            return Ok((record, Vec::new()));
+        }
+        // The run is kept; whom it could not ask is asked when the folder is opened.
+        let asked = self.cancel_before(id, number).unwrap_or_else(|error| {
+            tracing::warn!(run = %id, %error, "the earlier runs of a group could not be asked to end");
+            Vec::new()
+        });
+        Ok((record, asked))
+    }
+
+    /// Asks the earlier runs of this one's group to end.
+    fn cancel_before(&self, run: RunId, number: u64) -> Result<Vec<RunId>, StoreError> {
+        let reason = replaced_by(number);
+        let earlier: Vec<RunId> = self.groups.before(run).collect();
+        for run in &earlier {
+            self.get(*run)?.with_state(|state| state.request_cancel(&reason))?;
+        }
+        Ok(earlier)
+    }
+
+    /// How a run stands with others of its group.
+    pub(super) fn standing(&self, run: RunId) -> Option<Standing> {
+        let kept = self.by_id.get(&run)?;
+        let cancel = kept.with_state(|state| Ok(state.cancel().map(str::to_owned))).ok()?;
+        Some(Standing { run, waits_for: self.groups.before(run).next(), cancel })
     }
 
     pub(super) fn newest_first(&self) -> impl Iterator<Item = &Arc<KeptRun>> {

@@ -5,13 +5,15 @@ mod log;
 mod progress;
 mod queue;
 mod run;
+mod share;
 
 use std::fmt::Debug;
 
 pub use log::{LogAppend, LogChunk, LogPage, LogStore};
 pub use progress::RunProgress;
 pub use queue::{Claim, Enqueue, Lease, QueueStore, QueuedJob};
-pub use run::{EventPage, NewRun, RunRecord, RunStore, RunSummary};
+pub use run::{EventPage, NewRun, RunRecord, RunStore, RunSummary, Standing, replaced_by};
+pub use share::{Line, Share, Turns, come_in, take_turns};
 
 use crate::id::{JobId, RunId};
 

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::StoreError;
+use super::{Share, StoreError};
 use crate::id::{FencingToken, RunId, TenantId, WorkerId};
 
 /// Holds runs until an engine takes them, with leases that end by themselves.
@@ -20,8 +20,25 @@ pub trait QueueStore: Debug + Send + Sync + 'static {
     /// [`StoreError::NoRun`] when the store has no such run; any other [`StoreError`] when it was not kept.
     async fn enqueue(&self, job: Enqueue) -> Result<(), StoreError>;
 
-    /// Takes up to `claim.limit` runs that may be taken at `now`: due, and unleased or with an ended lease; those of
-    /// higher priority first, and of one priority in the order in which they were added.
+    /// Adds many runs. A store may add them in one step, or one after another.
+    ///
+    /// # Errors
+    ///
+    /// As of [`enqueue`](Self::enqueue); then some may have been added, and it can be called again.
+    async fn enqueue_all(&self, jobs: Vec<Enqueue>) -> Result<(), StoreError> {
+        for job in jobs {
+            self.enqueue(job).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes up to `claim.limit` runs that may be taken at `now`. First come those that were taken before and whose
+    /// lease has ended; then those that are due, unleased, within their tenant's limit and not behind another run of
+    /// their concurrency group (or asked to end, so that they can). It takes fewer only when no more may be taken.
+    ///
+    /// [Turns](super::Turns) say how tenants share them by the weights of their [`Share`]s, and in which order they are
+    /// given back. Of one tenant those of higher priority go first, and of one priority in the order in which they were
+    /// added.
     ///
     /// A claim is the lease on the run itself: [`RunStore::append`](super::RunStore::append) takes its token, and
     /// whoever held the run before is fenced. A lease that ended by itself counts as given back, so a run that kills
@@ -45,6 +62,23 @@ pub trait QueueStore: Debug + Send + Sync + 'static {
     ///
     /// [`StoreError::Fenced`] when another has taken the run since.
     async fn complete(&self, run: RunId, token: FencingToken) -> Result<(), StoreError>;
+
+    /// Removes many runs that have ended, and gives those that it did not remove because another has taken them since,
+    /// or because they are there no more.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store fails; then some may have been removed.
+    async fn complete_all(&self, runs: &[(RunId, FencingToken)]) -> Result<Vec<RunId>, StoreError> {
+        let mut refused = Vec::new();
+        for (run, token) in runs {
+            match self.complete(*run, *token).await {
+                Err(StoreError::Fenced | StoreError::NoRun(_)) => refused.push(*run),
+                completed => completed?,
+            }
+        }
+        Ok(refused)
+    }
 
     /// Ends the lease and gives the run back, to be taken from `at` on; one that was taken `max_attempts` times is a
     /// dead letter.
@@ -81,6 +115,14 @@ pub trait QueueStore: Debug + Send + Sync + 'static {
     ///
     /// [`StoreError::NoRun`] when it is none.
     async fn requeue(&self, run: RunId, at: Timestamp) -> Result<(), StoreError>;
+
+    /// Sets what a tenant may have of the workers from the next claim on; [`Share::default`] is what one has of which
+    /// nothing was said. What is under way beyond a limit goes on.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when it was not kept.
+    async fn set_share(&self, tenant: TenantId, share: Share) -> Result<(), StoreError>;
 }
 
 /// A run that is to wait.

@@ -20,6 +20,9 @@ pub trait RunStore: Debug + Send + Sync + 'static {
     /// Keeps a new run, under the id that it comes with, and gives it its number: 1 for the first run of a pipeline,
     /// without gaps or doubles. It is open and unleased.
     ///
+    /// If its pipeline's concurrency group cancels what is in progress, all earlier runs of the group that have not ended
+    /// are asked to, in the same step: their [`Standing`]s say so from then on.
+    ///
     /// # Errors
     ///
     /// [`StoreError::Exists`] for an id that is taken; any other [`StoreError`] when it was not kept.
@@ -99,6 +102,28 @@ pub trait RunStore: Debug + Send + Sync + 'static {
     ///
     /// [`StoreError::Fenced`] when another holds it, [`StoreError::NoRun`] when there is no such run.
     async fn lease_run(&self, run: RunId, lease: Lease, now: Timestamp) -> Result<FencingToken, StoreError>;
+
+    /// How these runs stand with others of their concurrency groups; those that are not there are left out.
+    ///
+    /// The runs of one pipeline and one group go one after another, by their numbers: each waits for all earlier ones
+    /// that have not ended. So a run whose turn has come keeps it, whichever engine drives it, and when that one dies
+    /// the others wait until the run is taken over and ends.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot tell.
+    async fn standings(&self, runs: &[RunId]) -> Result<Vec<Standing>, StoreError>;
+}
+
+/// How a run stands with others of its concurrency group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The run.
+    pub run: RunId,
+    /// The first run of its group that has not ended and is earlier than it; none when its turn has come.
+    pub waits_for: Option<RunId>,
+    /// Why it is to end, when another run has asked it to.
+    pub cancel: Option<String>,
 }
 
 /// A run that is to be kept.
@@ -164,6 +189,21 @@ pub struct RunSummary {
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
+}
+
+impl NewRun {
+    /// Whether it asks the earlier runs of its concurrency group to end.
+    #[must_use]
+    pub fn cancels_earlier(&self) -> bool {
+        self.group.is_some() && self.plan.concurrency.as_ref().is_some_and(|group| group.cancel_in_progress)
+    }
+}
+
+/// Why the earlier runs of a concurrency group are to end when the run of this number comes: what a store answers in
+/// [`Standing::cancel`].
+#[must_use]
+pub fn replaced_by(number: u64) -> String {
+    format!("run {number} of the same concurrency group takes its place")
 }
 
 /// Some events of a run.

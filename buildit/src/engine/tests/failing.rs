@@ -9,11 +9,11 @@ use bytes::Bytes;
 use super::*;
 use crate::cancel::Stop;
 use crate::executor::{Adoption, Executor, ExecutorError, JobContext, LogCursor, LogWrite, Physical, Unsupported};
-use crate::id::{FencingToken, JobId, RunId};
+use crate::id::{FencingToken, JobId, RunId, TenantId};
 use crate::job::{JobSpec, Stream};
 use crate::store::{
     Claim, Enqueue, EventPage, Lease, LogAppend, LogPage, LogStore, NewRun, QueueStore, QueuedJob, RunRecord,
-    RunSummary,
+    RunSummary, Share, Standing,
 };
 
 /// A store in memory that takes no events, or no log, while it is full. Clones are the same store.
@@ -89,6 +89,10 @@ impl RunStore for FullStore {
     async fn lease_run(&self, run: RunId, lease: Lease, now: Timestamp) -> Result<FencingToken, StoreError> {
         self.inner.lease_run(run, lease, now).await
     }
+
+    async fn standings(&self, runs: &[RunId]) -> Result<Vec<Standing>, StoreError> {
+        self.inner.standings(runs).await
+    }
 }
 
 #[async_trait]
@@ -143,6 +147,10 @@ impl QueueStore for FullStore {
 
     async fn requeue(&self, run: RunId, at: Timestamp) -> Result<(), StoreError> {
         self.inner.requeue(run, at).await
+    }
+
+    async fn set_share(&self, tenant: TenantId, share: Share) -> Result<(), StoreError> {
+        self.inner.set_share(tenant, share).await
     }
 }
 

@@ -24,6 +24,7 @@ enum Entry<R, E> {
     Created { run: R, number: u64 },
     Events { token: FencingToken, events: E },
     Leased { token: FencingToken, lease: Option<Lease> },
+    CancelRequested { reason: String },
     Closed,
 }
 
@@ -46,6 +47,8 @@ pub(in super::super) struct StoredRun {
     pub(in super::super) progress: RunProgress,
     pub(in super::super) last_seq: u64,
     pub(in super::super) is_closed: bool,
+    /// Why it is to end, when another run has asked it to.
+    pub(in super::super) cancel: Option<String>,
 }
 
 impl RunFile {
@@ -78,6 +81,7 @@ impl RunFile {
             progress: RunProgress::default(),
             last_seq: 0,
             is_closed: false,
+            cancel: None,
         };
         let mut places = Vec::new();
         loop {
@@ -97,6 +101,7 @@ impl RunFile {
                     stored.token = stored.token.max(token);
                 }
                 Entry::Leased { token, .. } => stored.token = stored.token.max(token),
+                Entry::CancelRequested { reason } => stored.cancel = Some(reason),
                 Entry::Closed => stored.is_closed = true,
             }
         }
@@ -124,6 +129,12 @@ impl RunFile {
         file.sync_data().inspect_err(|error| self.file.sync_failed(error)).at("sync", self.file.path())?;
         self.leased = token;
         Ok(())
+    }
+
+    /// Notes why the run is to end, and makes it durable.
+    pub(in super::super) fn request_cancel(&mut self, reason: &str) -> Result<(), StoreError> {
+        let (_, file) = self.write(&Entry::<(), ()>::CancelRequested { reason: reason.to_owned() })?;
+        file.sync_data().inspect_err(|error| self.file.sync_failed(error)).at("sync", self.file.path())
     }
 
     /// Notes that the run is closed. Lost in a crash of the machine, it is closed again.

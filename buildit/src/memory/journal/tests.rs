@@ -1,6 +1,7 @@
 //! What a crash at any byte leaves, and what must be refused.
 
 use std::fs;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,7 +15,9 @@ use crate::executor::LogCursor;
 use crate::id::{Digest, FencingToken, JobId, RunId, TenantId};
 use crate::job::Stream;
 use crate::pipeline::{PipelineSpec, RunContext};
-use crate::store::{Claim, Enqueue, Lease, LogAppend, LogChunk, LogStore, NewRun, QueueStore, RunStore, StoreError};
+use crate::store::{
+    Claim, Enqueue, Lease, LogAppend, LogChunk, LogStore, NewRun, QueueStore, RunStore, Share, StoreError,
+};
 
 fn new_run(pipeline: &str) -> NewRun {
     NewRun {
@@ -357,18 +360,16 @@ async fn closed_runs_are_not_read_until_they_are_asked_for() {
 async fn a_queue_that_was_written_anew_is_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let mut queue = super::super::queue::Queue::default();
-    let runs: Vec<RunId> = (0..4).map(|_| RunId::new()).collect();
+    let runs: Vec<RunId> = (0..6).map(|_| RunId::new()).collect();
     use super::super::queue::QueueChange as Change;
-    for (run, priority) in runs.iter().zip([0, 5, 0, 1]) {
-        let job = Enqueue {
-            run: *run,
-            tenant: TenantId::new(),
-            priority,
-            scheduled_for: Timestamp::UNIX_EPOCH,
-            max_attempts: 2,
-        };
+    let tenant = TenantId::new();
+    for (run, priority) in runs.iter().zip([0, 5, 0, 1, 2, 0]) {
+        let job = Enqueue { run: *run, tenant, priority, scheduled_for: Timestamp::UNIX_EPOCH, max_attempts: 2 };
         queue.apply(Change::Added(job));
     }
+    queue.apply(Change::Taken { run: runs[4] });
+    let share = Share { max_running: NonZeroU32::new(3), ..Share::default() };
+    queue.apply(Change::Shared { tenant, share });
     queue.apply(Change::Taken { run: runs[0] });
     queue.apply(Change::GivenBack { run: runs[0], at: "2026-01-01T00:00:00Z".parse().unwrap() });
     queue.apply(Change::Died { run: runs[3] });
@@ -378,10 +379,13 @@ async fn a_queue_that_was_written_anew_is_the_same() {
     file.replace(&queue.as_changes()).unwrap();
     let mut again = super::super::queue::Queue::default();
     super::ChangeFile::open(&opened, "queue", |change| again.apply(change)).unwrap();
-    let seen = |queue: &super::super::queue::Queue| {
-        let due: Vec<_> =
-            queue.due(Timestamp::MAX).map(|(run, entry)| (run, entry.taken, entry.scheduled_for)).collect();
-        (due, queue.dead_letters())
+    let seen = |queue: &mut super::super::queue::Queue| {
+        queue.look(Timestamp::MAX);
+        let waiting =
+            queue.lines().map(|(tenant, line)| (tenant, line.share(), line.waiting.values().copied().collect()));
+        let waiting: Vec<(TenantId, Share, Vec<RunId>)> = waiting.collect();
+        let entries: Vec<_> = runs.iter().map(|run| queue.entry(*run).map(|e| (e.taken, e.scheduled_for))).collect();
+        (waiting, entries, queue.taken().map(|(run, _)| run).collect::<Vec<_>>(), queue.dead_letters())
     };
-    assert_eq!(seen(&again), seen(&queue));
+    assert_eq!(seen(&mut again), seen(&mut queue));
 }

@@ -1,14 +1,15 @@
 //! The queue.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::super::queue::QueueChange;
+use super::super::queue::{Entry, QueueChange};
 use super::super::store::MemoryStore;
-use crate::id::{FencingToken, RunId};
-use crate::store::{Claim, Enqueue, Lease, QueueStore, QueuedJob, StoreError};
+use crate::id::{FencingToken, RunId, TenantId};
+use crate::store::{Claim, Enqueue, Lease, QueueStore, QueuedJob, Share, StoreError, Turns};
 
 /// Longer leases are cut: a run whose engine died would wait so long for the next one.
 const MAX_LEASE: Duration = Duration::from_secs(60);
@@ -24,43 +25,69 @@ impl QueueStore for MemoryStore {
         journaled.change(vec![QueueChange::Added(job)])
     }
 
+    async fn enqueue_all(&self, jobs: Vec<Enqueue>) -> Result<(), StoreError> {
+        jobs.iter().try_for_each(|job| self.kept(job.run).map(drop))?;
+        let mut journaled = self.queue_locked();
+        let mut seen = HashSet::new();
+        let new = jobs.into_iter().filter(|job| !journaled.queue.contains(job.run) && seen.insert(job.run));
+        let new = new.map(QueueChange::Added).collect();
+        journaled.change(new)
+    }
+
     async fn claim(&self, claim: Claim, now: Timestamp) -> Result<Vec<QueuedJob>, StoreError> {
         let until = now.saturating_add(claim.lease.min(MAX_LEASE)).unwrap_or(Timestamp::MAX);
+        let lease = Lease { worker: claim.worker, until };
         let mut journaled = self.queue_locked();
-        let mut taken = Vec::new();
+        let mut all = Vec::new();
         let mut changes = Vec::new();
-        for (id, entry) in journaled.queue.due(now) {
-            if taken.len() == claim.limit {
+        for (id, entry) in journaled.queue.taken() {
+            if all.len() == claim.limit {
                 break;
             }
-            let run = match self.kept(id) {
-                Ok(run) => run,
-                // It was deleted, and nobody came to take it off the queue.
-                Err(StoreError::NoRun(_)) => {
-                    changes.push(QueueChange::Removed { run: id });
+            let found = self.take(id, entry, &lease, now)?;
+            changes.extend(found.change(id));
+            all.extend(found.job());
+        }
+        // Those that died make room for others of their tenants.
+        journaled.change(std::mem::take(&mut changes))?;
+        journaled.queue.look(now);
+        let (mut passed, mut behind, mut latest) = (Vec::new(), Vec::new(), 0);
+        let (tenants, lines): (Vec<_>, Vec<_>) = journaled.queue.lines().unzip();
+        let mut turns = Turns::new(lines.iter().map(|line| line.line()));
+        let mut waiting: Vec<_> = lines.iter().map(|line| line.waiting.values()).collect();
+        while all.len() < claim.limit
+            && let (Some(place), Some(turn)) = (turns.whose(), turns.turn())
+        {
+            let taken = loop {
+                let Some(&id) = waiting[place].next() else { break None };
+                let Some(entry) = journaled.queue.entry(id).filter(|entry| entry.scheduled_for <= now) else {
                     continue;
+                };
+                let found = if self.is_behind(id) { Found::Behind } else { self.take(id, entry, &lease, now)? };
+                if matches!(found, Found::Behind) {
+                    behind.push(id);
                 }
-                Err(error) => return Err(error),
+                changes.extend(found.change(id));
+                if let Some(job) = found.job() {
+                    break Some(job);
+                }
             };
-            if run.with_state(|state| Ok(state.is_leased(now)))? {
-                continue;
-            }
-            if entry.is_worn_out() {
-                changes.push(QueueChange::Died { run: id });
-                continue;
-            }
-            // A lease without the change that should follow it ends by itself, and the run is taken again.
-            match run.lease(Lease { worker: claim.worker.clone(), until }, now) {
-                Ok(token) => {
-                    taken.push(QueuedJob { run: id, tenant: entry.job.tenant, token, attempt: entry.taken + 1 });
-                    changes.push(QueueChange::Taken { run: id });
+            match taken {
+                Some(job) => {
+                    all.push(job);
+                    latest = latest.max(turn);
+                    turns.took();
                 }
-                Err(StoreError::Fenced) => {}
-                Err(error) => return Err(error),
+                None => {
+                    passed.push(tenants[place]);
+                    turns.passed();
+                }
             }
         }
         journaled.change(changes)?;
-        Ok(taken)
+        behind.into_iter().for_each(|run| journaled.queue.hold(run));
+        passed.into_iter().for_each(|tenant| journaled.queue.passed(tenant, latest));
+        Ok(all)
     }
 
     async fn renew(&self, run: RunId, token: FencingToken, until: Timestamp) -> Result<(), StoreError> {
@@ -105,5 +132,67 @@ impl QueueStore for MemoryStore {
         let mut journaled = self.queue_locked();
         journaled.queue.check_dead(run)?;
         journaled.change(vec![QueueChange::Revived { run, at }])
+    }
+
+    async fn set_share(&self, tenant: TenantId, share: Share) -> Result<(), StoreError> {
+        self.queue_locked().change(vec![QueueChange::Shared { tenant, share }])
+    }
+}
+
+/// What came of the try to take a run.
+enum Found {
+    Taken(QueuedJob),
+    /// Somebody else has it.
+    Held,
+    /// An earlier run of its group has not ended.
+    Behind,
+    Dies,
+    /// It was deleted, and nobody came to take it off the queue.
+    Gone,
+}
+
+impl Found {
+    fn change(&self, run: RunId) -> Option<QueueChange> {
+        match self {
+            Self::Taken(_) => Some(QueueChange::Taken { run }),
+            Self::Held | Self::Behind => None,
+            Self::Dies => Some(QueueChange::Died { run }),
+            Self::Gone => Some(QueueChange::Removed { run }),
+        }
+    }
+
+    fn job(self) -> Option<QueuedJob> {
+        match self {
+            Self::Taken(job) => Some(job),
+            Self::Held | Self::Behind | Self::Dies | Self::Gone => None,
+        }
+    }
+}
+
+impl MemoryStore {
+    fn is_behind(&self, run: RunId) -> bool {
+        let runs = self.runs_locked();
+        runs.groups.before(run).next().is_some() && runs.standing(run).is_some_and(|standing| standing.cancel.is_none())
+    }
+
+    /// Leases the run of this entry if it may be taken. A lease without the change that should follow it ends by
+    /// itself, and the run is taken again.
+    fn take(&self, run: RunId, entry: &Entry, lease: &Lease, now: Timestamp) -> Result<Found, StoreError> {
+        let kept = match self.kept(run) {
+            Ok(kept) => kept,
+            Err(StoreError::NoRun(_)) => return Ok(Found::Gone),
+            Err(error) => return Err(error),
+        };
+        if kept.with_state(|state| Ok(state.is_leased(now)))? {
+            return Ok(Found::Held);
+        }
+        if entry.is_worn_out() {
+            return Ok(Found::Dies);
+        }
+        match kept.lease(lease.clone(), now) {
+            Ok(token) => Ok(Found::Taken(QueuedJob { run, tenant: entry.job.tenant, token, attempt: entry.taken + 1 })),
+            Err(StoreError::Fenced) => Ok(Found::Held),
+            Err(error) => Err(error),
+        }
     }
 }

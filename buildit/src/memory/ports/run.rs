@@ -11,12 +11,14 @@ use super::super::run::Page;
 use super::super::store::MemoryStore;
 use crate::event::Event;
 use crate::id::{FencingToken, RunId};
-use crate::store::{EventPage, Lease, NewRun, RunRecord, RunStore, RunSummary, StoreError};
+use crate::store::{EventPage, Lease, NewRun, RunRecord, RunStore, RunSummary, Standing, StoreError};
 
 #[async_trait]
 impl RunStore for MemoryStore {
     async fn create_run(&self, run: NewRun) -> Result<RunRecord, StoreError> {
-        self.runs_locked().create(run, self.folder())
+        let (record, asked) = self.runs_locked().create(run, self.folder())?;
+        self.free(asked);
+        Ok(record)
     }
 
     async fn run(&self, run: RunId) -> Result<RunRecord, StoreError> {
@@ -45,9 +47,18 @@ impl RunStore for MemoryStore {
     ) -> Result<(), StoreError> {
         let kept = self.kept(run)?;
         let file = kept.fenced(token, || kept.with_state(|state| state.append(expected_seq, token, events)))?;
-        let Some(file) = file else { return Ok(()) };
-        match sync(vec![file]).await {
-            Ok(()) => Ok(()),
+        let synced = match file {
+            Some(file) => sync(vec![file]).await,
+            None => Ok(()),
+        };
+        match synced {
+            Ok(()) => {
+                if kept.with_state(|state| Ok(state.has_ended()))? {
+                    let next = self.runs_locked().groups.leave(run);
+                    self.free(next);
+                }
+                Ok(())
+            }
             Err(error) => {
                 kept.with_state(|state| {
                     state.sync_failed(&error);
@@ -93,5 +104,21 @@ impl RunStore for MemoryStore {
 
     async fn lease_run(&self, run: RunId, lease: Lease, now: Timestamp) -> Result<FencingToken, StoreError> {
         self.kept(run)?.lease(lease, now)
+    }
+
+    async fn standings(&self, runs: &[RunId]) -> Result<Vec<Standing>, StoreError> {
+        let known = self.runs_locked();
+        Ok(runs.iter().filter_map(|run| known.standing(*run)).collect())
+    }
+}
+
+impl MemoryStore {
+    /// These runs are no longer behind others of their groups.
+    fn free(&self, runs: impl IntoIterator<Item = RunId>) {
+        let mut runs = runs.into_iter().peekable();
+        if runs.peek().is_some() {
+            let mut journaled = self.queue_locked();
+            runs.for_each(|run| journaled.queue.free(run));
+        }
     }
 }

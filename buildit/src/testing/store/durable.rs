@@ -6,8 +6,9 @@ use super::clause::{Broken, Violation, ensure, ensure_eq, ensure_refused};
 use super::samples::{at, claim, event, job, kept_run, lease, life, new_run, waiting};
 use crate::event::EventBody;
 use crate::executor::LogCursor;
+use crate::id::TenantId;
 use crate::job::Stream;
-use crate::store::{LogAppend, LogChunk, Store, StoreError};
+use crate::store::{LogAppend, LogChunk, NewRun, Share, Store, StoreError};
 
 /// The name of the clause.
 pub(super) const CLAUSE: &str = "what_was_confirmed_is_there_when_the_store_is_opened_again";
@@ -19,7 +20,7 @@ pub(super) async fn check(open: impl AsyncFn() -> Arc<dyn Store>) -> Result<(), 
 async fn try_out(open: impl AsyncFn() -> Arc<dyn Store>) -> Result<(), Broken> {
     let store = open().await;
     let ended = kept_run(&store).await?;
-    let running = new_run("sample", at(5));
+    let running = NewRun { group: None, ..new_run("sample", at(5)) };
     store.create_run(running.clone()).await?;
     let token = store.lease_run(ended, lease("first", 20), at(0)).await?;
     store.append(ended, 0, token, life().into()).await?;
@@ -36,11 +37,15 @@ async fn try_out(open: impl AsyncFn() -> Arc<dyn Store>) -> Result<(), Broken> {
     store.append(deleted, 0, token, life().into()).await?;
     store.close_run(deleted, token).await?;
     store.delete_run(deleted).await?;
+    let (asked, newer) = super::groups::two_of_a_group(&store).await?;
+    let standings = store.standings(&[asked, newer]).await?;
+    store.set_share(TenantId::new(), Share::default()).await?;
     let lists = (store.runs(None, 9).await?, store.open_runs().await?);
     drop(store);
 
     let store = open().await;
     ensure_eq!((store.runs(None, 9).await?, store.open_runs().await?), lists, "the lists of runs");
+    ensure_eq!(store.standings(&[asked, newer]).await?, standings, "how runs of a group stand");
     ensure_eq!(store.events(ended, 0, 99).await?.events, life(), "the events of the run that ended");
     let record = store.run(running.id).await?;
     ensure_eq!((&record.run, record.number, record.last_seq), (&running, 2, 4), "the run that runs");

@@ -19,10 +19,12 @@
 mod artifact;
 mod clause;
 mod durable;
+mod groups;
 mod log;
 mod queue;
 mod run;
 mod samples;
+mod shares;
 #[cfg(test)]
 mod tests;
 
@@ -36,7 +38,7 @@ use crate::store::Store;
 /// The clauses about runs, logs and the queue.
 #[must_use]
 pub fn store_clauses() -> Vec<Clause<dyn Store>> {
-    [run::clauses(), log::clauses(), queue::clauses()].concat()
+    [run::clauses(), log::clauses(), queue::clauses(), shares::clauses(), groups::clauses()].concat()
 }
 
 /// The clauses about blobs.

@@ -64,9 +64,9 @@ fn carried() -> CarriedStage {
     CarriedStage { stage: "build".into(), result: StageResult::succeeded(), taken }
 }
 
-/// A run that is kept already.
+/// A run that is kept already, of no group, so that it waits for nobody.
 pub(super) async fn kept_run(store: &Arc<dyn Store>) -> Result<RunId, Broken> {
-    let run = new_run("sample", at(0));
+    let run = NewRun { group: None, ..new_run("sample", at(0)) };
     let id = run.id;
     store.create_run(run).await?;
     Ok(id)
@@ -112,9 +112,14 @@ pub(super) fn job(run: RunId, stage: &str, attempt: u32) -> JobId {
     JobId { run, stage: stage.into(), attempt }
 }
 
+/// The tenant whose runs wait where it does not matter.
+pub(super) fn tenant() -> TenantId {
+    uuid::Uuid::from_u128(1).into()
+}
+
 /// A run that is to wait, due at once, to be taken twice at most.
 pub(super) fn waiting(run: RunId) -> Enqueue {
-    Enqueue { run, tenant: TenantId::new(), priority: 0, scheduled_for: at(0), max_attempts: 2 }
+    Enqueue { run, tenant: tenant(), priority: 0, scheduled_for: at(0), max_attempts: 2 }
 }
 
 /// A claim of this worker for so many runs, for 30 seconds.

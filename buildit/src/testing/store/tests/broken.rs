@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use super::faults::Fault;
 use crate::event::RunStatus;
-use crate::id::{Digest, FencingToken, RunId};
+use crate::id::{Digest, FencingToken, RunId, TenantId};
 use crate::memory::MemoryStore;
 use crate::store::RunRecord;
 
@@ -18,6 +18,9 @@ pub(super) struct Broken {
     pub(super) numbers: Mutex<HashMap<RunId, u64>>,
     pub(super) queued: Mutex<HashMap<RunId, usize>>,
     pub(super) taken: Mutex<BTreeSet<RunId>>,
+    /// How many runs of each tenant were taken.
+    pub(super) turns: Mutex<HashMap<TenantId, usize>>,
+    pub(super) shared: Mutex<BTreeSet<TenantId>>,
     pub(super) put: Mutex<BTreeSet<Digest>>,
     pub(super) saved: Mutex<HashMap<String, Digest>>,
     pub(super) leases: Mutex<u64>,
@@ -32,6 +35,8 @@ impl Broken {
             numbers: Mutex::default(),
             queued: Mutex::default(),
             taken: Mutex::default(),
+            turns: Mutex::default(),
+            shared: Mutex::default(),
             put: Mutex::default(),
             saved: Mutex::default(),
             leases: Mutex::default(),

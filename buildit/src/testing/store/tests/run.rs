@@ -10,7 +10,7 @@ use super::broken::Broken;
 use super::faults::Fault;
 use crate::event::Event;
 use crate::id::{FencingToken, RunId};
-use crate::store::{EventPage, Lease, NewRun, RunRecord, RunStore, RunSummary, StoreError};
+use crate::store::{EventPage, Lease, NewRun, RunRecord, RunStore, RunSummary, Standing, StoreError};
 
 #[async_trait]
 impl RunStore for Broken {
@@ -109,5 +109,17 @@ impl RunStore for Broken {
             }
             leased => leased,
         }
+    }
+
+    async fn standings(&self, runs: &[RunId]) -> Result<Vec<Standing>, StoreError> {
+        let mut standings = self.inner.standings(runs).await?;
+        for standing in &mut standings {
+            match self.fault {
+                Fault::ForgetsGroups => standing.waits_for = None,
+                Fault::NeverAsks => standing.cancel = None,
+                _ => {}
+            }
+        }
+        Ok(standings)
     }
 }
