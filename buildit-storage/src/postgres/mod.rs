@@ -21,10 +21,12 @@ mod cache;
 mod clock;
 mod column;
 mod error;
+mod garbage;
 mod listen;
 mod log;
 mod queue;
 mod run;
+mod secret;
 mod store;
 mod transaction;
 

@@ -17,9 +17,11 @@
 mod bulk;
 mod cache;
 mod error;
+mod garbage;
 mod log;
 mod queue;
 mod run;
+mod secret;
 mod session;
 mod store;
 mod transaction;

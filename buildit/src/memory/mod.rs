@@ -22,6 +22,7 @@ mod queue;
 mod results;
 mod run;
 mod runs;
+mod secrets;
 mod store;
 
 pub use store::MemoryStore;

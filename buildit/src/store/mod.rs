@@ -1,17 +1,23 @@
 //! The port [`Store`]: where runs, logs and the queue are kept. It is the sum of small traits, so that a caller asks
 //! for no more than it uses.
 
+mod garbage;
 mod log;
 mod progress;
 mod queue;
+mod retention;
 mod run;
+mod secret;
 
 use std::fmt::Debug;
 
+pub use garbage::{Amount, Collected, GarbageError, ReferenceStore, collect_garbage, find_garbage};
 pub use log::{LogAppend, LogChunk, LogPage, LogStore};
 pub use progress::RunProgress;
 pub use queue::{Claim, Enqueue, Lease, QueueStore, QueuedJob};
+pub use retention::{Retention, apply_retention, expired_runs};
 pub use run::{EventPage, NewRun, RunRecord, RunStore, RunSummary};
+pub use secret::{SealedSecret, SecretPlace, SecretScope, SecretStore, SecretSummary};
 
 use crate::id::{JobId, RunId};
 

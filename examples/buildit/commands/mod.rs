@@ -3,6 +3,7 @@
 mod artifacts;
 mod completions;
 mod fmt;
+mod gc;
 mod graph;
 mod init;
 mod kept;
@@ -10,6 +11,7 @@ mod logs;
 mod plan;
 mod run;
 mod runs;
+mod secrets;
 mod shell;
 mod validate;
 
@@ -29,6 +31,8 @@ pub(crate) fn dispatch(command: Command, look: Look) -> Outcome {
         Command::Runs(args) => runtime()?.block_on(runs::runs(args, look)),
         Command::Logs(args) => runtime()?.block_on(logs::logs(args, look)),
         Command::Artifacts(args) => runtime()?.block_on(artifacts::artifacts(args, look)),
+        Command::Gc(args) => runtime()?.block_on(gc::gc(args)),
+        Command::Secrets(args) => runtime()?.block_on(secrets::secrets(args)),
         Command::Run(args) => driven(run::run(*args, look)),
         Command::Resume(args) => driven(run::resume(*args, look)),
         Command::Rerun(args) => driven(run::rerun(*args, look)),
