@@ -132,8 +132,9 @@ async fn keys_change_beside_readers_and_a_writer() {
         let both = both.clone();
         tokio::spawn(async move { both.rotate(now()).await.unwrap() })
     };
-    let (written, read, rotated) = tokio::join!(writer, reader, rotator);
-    (written.unwrap(), read.unwrap(), rotated.unwrap());
+    writer.await.unwrap();
+    reader.await.unwrap();
+    rotator.await.unwrap();
     both.rotate(now()).await.unwrap();
     let new = with(&store, TWO);
     for place in &places {
