@@ -5,13 +5,18 @@
 //! - [`PostgresStore`](postgres::PostgresStore) (feature `postgres`) keeps the same in a PostgreSQL database, which
 //!   several engines share.
 //! - [`ObjectBlobs`] keeps blobs (artifacts, caches, source snapshots) in anything that `object_store` speaks to; a
-//!   folder is the default.
+//!   folder is the default, and with the features `s3`, `gcs` and `azure` it
+//!   [connects](ObjectBlobs::connect) to buckets.
+//! - `secrets` (feature `secrets`) seals secrets that any of these stores keeps.
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod blobs;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(feature = "secrets")]
+#[cfg_attr(docsrs, doc(cfg(feature = "secrets")))]
+pub mod secrets;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
 #[cfg(feature = "sqlite")]

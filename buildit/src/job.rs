@@ -262,6 +262,14 @@ pub struct JobProducts {
     pub caches: Vec<SavedCache>,
 }
 
+impl JobProducts {
+    /// The addresses of all the blobs among it.
+    pub fn digests(&self) -> impl Iterator<Item = Digest> {
+        let artifacts = self.artifacts.iter().chain(&self.reports).map(|artifact| artifact.digest);
+        artifacts.chain(self.caches.iter().map(|cache| cache.digest))
+    }
+}
+
 /// An artifact: an archive (tar) of what one `artifacts` node matched, with paths relative to the workspace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {

@@ -120,3 +120,63 @@ fn g2_resume_takes_up_what_was_killed() {
     assert_eq!(done.log("during"), ["got 42"], "the log is whole (G3)");
     assert_eq!(done.of_type("run_finished")[0]["status"], "succeeded");
 }
+
+/// The bytes of all files below a folder.
+fn bytes_below(folder: &std::path::Path) -> u64 {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    let bytes = |entry: fs::DirEntry| match entry.file_type().unwrap().is_dir() {
+        true => bytes_below(&entry.path()),
+        false => entry.metadata().unwrap().len(),
+    };
+    entries.map(bytes).sum()
+}
+
+const TALKS: &str = r##"
+    pipeline "talks"
+    param "WORD" default="x"
+    stage "say" { run #"echo "${params.WORD}" >word.txt"#; artifacts "word.txt" }
+"##;
+
+#[test]
+fn gc_leaves_what_is_referred_to() {
+    let project = Project::new(TALKS);
+    for word in ["one", "two", "three"] {
+        in_store(&project, &["run", "--param", &format!("WORD={word}")]).exits(0);
+    }
+    let gc = |more: &[&str]| {
+        let done = in_store(&project, &[&["gc", "--output", "json"], more].concat()).exits(0);
+        done.objects().remove(0)
+    };
+    assert_eq!(gc(&[])["kept_blobs"], 4, "three artifacts and one source");
+    let would = gc(&["--keep", "1", "--dry-run"]);
+    assert_eq!((&would["runs"], &would["blobs"]), (&2.into(), &0.into()), "{would}");
+    let young = gc(&["--keep", "1"]);
+    assert_eq!((&young["runs"], &young["blobs"], &young["kept_blobs"]), (&2.into(), &0.into(), &4.into()), "{young}");
+    let done = gc(&["--grace", "0s"]);
+    assert_eq!((&done["runs"], &done["blobs"], &done["kept_blobs"]), (&0.into(), &2.into(), &2.into()), "{done}");
+    let blobs = project.state().join("runs.db.blobs");
+    assert_eq!(Some(bytes_below(&blobs)), done["kept_bytes"].as_u64(), "the bytes on the disk");
+
+    let out = project.state().join("out");
+    in_store(&project, &["artifacts", "@1", "--out", out.to_str().unwrap()]).exits(0);
+    assert_eq!(fs::read_to_string(out.join("word.txt")).unwrap(), "three\n");
+    let everything = gc(&["--older-than", "0s", "--grace", "0s"]);
+    assert_eq!((&everything["runs"], &everything["kept_blobs"]), (&1.into(), &0.into()), "{everything}");
+    assert_eq!(bytes_below(&blobs), 0);
+    assert!(in_store(&project, &["gc"]).exits(0).stdout.contains("removed 0 runs, 0 caches, 0 blobs (0 B)"));
+}
+
+#[test]
+fn gc_tidies_a_journal() {
+    let project = Project::new(TALKS);
+    let journal = project.state().join("journal");
+    let journal = journal.to_str().unwrap();
+    let in_journal =
+        |args: &[&str]| Done::of(project.command(&[args, &["--journal", journal]].concat()).output().unwrap());
+    assert!(in_journal(&["gc"]).exits(2).stderr.contains("there is no journal"));
+    in_journal(&["run", "--param", "WORD=one"]).exits(0);
+    in_journal(&["run", "--param", "WORD=two"]).exits(0);
+    let done = in_journal(&["gc", "--keep", "1", "--output", "json"]).exits(0).objects().remove(0);
+    assert_eq!((&done["runs"], &done["blobs"], &done["kept_blobs"]), (&1.into(), &1.into(), &2.into()), "{done}");
+    assert_eq!(Some(bytes_below(&project.state().join("journal/blobs"))), done["kept_bytes"].as_u64());
+}

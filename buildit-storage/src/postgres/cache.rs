@@ -1,7 +1,7 @@
 //! The index of caches.
 
 use async_trait::async_trait;
-use buildit::artifact::{BlobError, CacheHit, CacheStore};
+use buildit::artifact::{BlobError, CacheHit, CacheQuota, CacheStore, EvictCaches, Evicted};
 use buildit::id::Digest;
 use buildit::store::StoreError;
 use sqlx::PgConnection;
@@ -10,6 +10,7 @@ use super::PostgresStore;
 use super::column::is_name;
 use super::error::failed;
 use super::transaction::Write;
+use crate::sql::{count, number};
 
 #[async_trait]
 impl CacheStore for PostgresStore {
@@ -21,12 +22,19 @@ impl CacheStore for PostgresStore {
         found.map(hit).transpose()
     }
 
-    async fn save_cache(&self, scope: &str, key: &str, archive: Digest) -> Result<(), BlobError> {
+    async fn save_cache(&self, scope: &str, key: &str, archive: Digest, bytes: u64) -> Result<(), BlobError> {
         if !is_name(scope) || !is_name(key) {
             tracing::debug!(scope, bytes = key.len(), "a cache whose key is too long, or holds a NUL, is not kept");
             return Ok(());
         }
-        self.write(Save { scope, key, archive }).await.map_err(broken)
+        self.write(Save { scope, key, archive, bytes: number(bytes) }).await.map_err(broken)
+    }
+}
+
+#[async_trait]
+impl EvictCaches for PostgresStore {
+    async fn evict_caches(&self, quota: CacheQuota) -> Result<Evicted, BlobError> {
+        self.write(Evict(quota)).await.map_err(broken)
     }
 }
 
@@ -75,6 +83,7 @@ struct Save<'a> {
     scope: &'a str,
     key: &'a str,
     archive: Digest,
+    bytes: i64,
 }
 
 #[async_trait]
@@ -82,9 +91,42 @@ impl Write for Save<'_> {
     type Answer = ();
 
     async fn write(&self, to: &mut PgConnection) -> Result<(), StoreError> {
-        let save = "INSERT INTO caches (scope, key, digest, saved_at, last_used_at) VALUES ($1, $2, $3, now(), now())
+        let save = "INSERT INTO caches (scope, key, digest, bytes, saved_at, last_used_at)
+             VALUES ($1, $2, $3, $4, now(), now())
              ON CONFLICT (scope, key) DO UPDATE SET last_used_at = excluded.last_used_at";
-        let save = sqlx::query(save).bind(self.scope).bind(self.key).bind(self.archive.to_hex());
+        let save = sqlx::query(save).bind(self.scope).bind(self.key).bind(self.archive.to_hex()).bind(self.bytes);
         save.execute(to).await.map(drop).map_err(failed)
+    }
+}
+
+#[derive(Debug)]
+struct Evict(CacheQuota);
+
+#[async_trait]
+impl Write for Evict {
+    type Answer = Evicted;
+
+    async fn write(&self, to: &mut PgConnection) -> Result<Evicted, StoreError> {
+        let of_scope = "DELETE FROM caches WHERE place IN (
+                 SELECT place FROM (SELECT place, bytes, sum(bytes) OVER (
+                     PARTITION BY scope ORDER BY bytes IS NULL, last_used_at DESC, place DESC ROWS UNBOUNDED PRECEDING
+                 ) AS sum FROM caches) AS all_of_them WHERE sum > $1 OR bytes IS NULL
+             ) RETURNING bytes";
+        let of_all = "DELETE FROM caches WHERE place IN (
+                 SELECT place FROM (SELECT place, bytes, sum(bytes) OVER (
+                     ORDER BY bytes IS NULL, last_used_at DESC, place DESC ROWS UNBOUNDED PRECEDING
+                 ) AS sum FROM caches) AS all_of_them WHERE sum > $1 OR bytes IS NULL
+             ) RETURNING bytes";
+        let mut evicted = Evicted::default();
+        for (statement, quota) in [(of_scope, self.0.scope_bytes), (of_all, self.0.total_bytes)] {
+            let Some(quota) = quota else { continue };
+            let delete = sqlx::query_scalar(statement).bind(number(quota));
+            let gone: Vec<Option<i64>> = delete.fetch_all(&mut *to).await.map_err(failed)?;
+            evicted.caches += gone.len() as u64;
+            for bytes in gone.into_iter().flatten() {
+                evicted.bytes = evicted.bytes.saturating_add(count(bytes)?);
+            }
+        }
+        Ok(evicted)
     }
 }

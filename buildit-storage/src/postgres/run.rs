@@ -18,7 +18,8 @@ use super::error::{Again, backend, failed};
 use super::group::{cancel_before, free_next, standings};
 use super::transaction::Write;
 use crate::sql::{
-    check_events, count, from_json, is_larger, number, products, run_status, stage_rows, to_json, token_of,
+    carried_products, check_events, count, from_json, is_larger, number, products, run_status, stage_rows, to_json,
+    token_of,
 };
 
 #[async_trait]
@@ -195,17 +196,23 @@ impl Write for Create<'_> {
         let create = sqlx::query_scalar(CREATE).bind(run.id.as_uuid()).bind(&run.plan.name).bind(down(run.created_at));
         let create = create.bind(RunStatus::default().as_str()).bind(run.group.as_deref().map(shown));
         let create = create.bind(run.source.map(|source| source.to_hex())).bind(&self.definition);
-        match create.bind(to_json(&progress)?).fetch_one(&mut *to).await {
-            Ok(number) => {
-                let number = count(number)?;
-                if run.cancels_earlier() {
-                    cancel_before(to, run.id, number).await?;
-                }
-                Ok(number)
-            }
-            Err(error) if is_taken(&error) => Err(StoreError::Exists(run.id)),
-            Err(error) => Err(failed(error)),
+        let given = match create.bind(to_json(&progress)?).fetch_one(&mut *to).await {
+            Ok(given) => count(given)?,
+            Err(error) if is_taken(&error) => return Err(StoreError::Exists(run.id)),
+            Err(error) => return Err(failed(error)),
+        };
+        for row in carried_products(run) {
+            let insert = "INSERT INTO artifacts (pipeline_run_id, stage_name, attempt, kind, name, digest, bytes)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
+            let insert = sqlx::query(insert).bind(run.id.as_uuid()).bind(row.stage.as_str());
+            let insert = insert.bind(i64::from(row.attempt)).bind(row.kind).bind(shown(&row.name));
+            let insert = insert.bind(row.digest.to_hex()).bind(number(row.bytes));
+            insert.execute(&mut *to).await.map_err(failed)?;
         }
+        if run.cancels_earlier() {
+            cancel_before(to, run.id, given).await?;
+        }
+        Ok(given)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod append;
 mod frame;
+mod garbage;
 mod lease;
 mod page;
 mod projection;
@@ -11,11 +12,12 @@ mod words;
 
 pub(crate) use append::{check_events, check_lines};
 pub(crate) use frame::{decode, encode};
+pub(crate) use garbage::{ASKED_AT_ONCE, digests};
 pub(crate) use lease::{claimed_until, is_larger, token_of};
 pub(crate) use page::{PageReader, encode_aside, text_bytes};
 #[cfg(feature = "sqlite")]
 pub(crate) use projection::{ProductRow, StageRow};
-pub(crate) use projection::{products, stage_rows};
+pub(crate) use projection::{carried_products, products, stage_rows};
 pub(crate) use schema::migrate;
 pub(crate) use share::{Plan, share};
 pub(crate) use words::{count, from_json, number, run_status, to_json};

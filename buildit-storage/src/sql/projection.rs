@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use buildit::event::{Event, EventBody, StageResult};
 use buildit::id::{Digest, StageName};
+use buildit::job::JobProducts;
+use buildit::store::NewRun;
 use jiff::Timestamp;
 
 /// What some events change in a stage's row. `None` leaves what is there; `started_at` never replaces one.
@@ -95,25 +97,30 @@ pub(crate) struct ProductRow {
 
 /// What the attempts of these events left; attempt 0 is of an earlier run.
 pub(crate) fn products(events: &[Event]) -> Vec<ProductRow> {
-    let mut rows = Vec::new();
-    for event in events {
-        let (stage, attempt, products) = match &event.body {
-            EventBody::AttemptFinished { stage, attempt, outcome } => (stage, *attempt, &outcome.products),
-            // What was taken from an earlier run is referred to by this one too.
-            EventBody::ResultTaken { stage, result } => (stage, 0, &result.products),
-            _ => continue,
-        };
-        let Some(products) = products else { continue };
-        let artifacts = products.artifacts.iter().map(|artifact| ("artifact", artifact));
-        let reports = products.reports.iter().map(|reports| ("reports", reports));
-        rows.extend(artifacts.chain(reports).map(|(kind, artifact)| ProductRow {
-            stage: stage.clone(),
-            attempt,
-            kind,
-            name: artifact.name.clone(),
-            digest: artifact.digest,
-            bytes: artifact.bytes,
-        }));
-    }
-    rows
+    let products = events.iter().filter_map(|event| match &event.body {
+        EventBody::AttemptFinished { stage, attempt, outcome } => Some((stage, *attempt, outcome.products.as_ref()?)),
+        // What was taken from an earlier run is referred to by this one too.
+        EventBody::ResultTaken { stage, result } => Some((stage, 0, result.products.as_ref()?)),
+        _ => None,
+    });
+    products.flat_map(|(stage, attempt, products)| rows(stage, attempt, products)).collect()
+}
+
+/// What the stages have left that a new run is spared.
+pub(crate) fn carried_products(run: &NewRun) -> Vec<ProductRow> {
+    let carried = run.carried.iter().filter_map(|carried| Some((&carried.stage, carried.taken.products.as_ref()?)));
+    carried.flat_map(|(stage, products)| rows(stage, 0, products)).collect()
+}
+
+fn rows(stage: &StageName, attempt: u32, products: &JobProducts) -> impl Iterator<Item = ProductRow> {
+    let artifacts = products.artifacts.iter().map(|artifact| ("artifact", artifact));
+    let reports = products.reports.iter().map(|reports| ("reports", reports));
+    artifacts.chain(reports).map(move |(kind, artifact)| ProductRow {
+        stage: stage.clone(),
+        attempt,
+        kind,
+        name: artifact.name.clone(),
+        digest: artifact.digest,
+        bytes: artifact.bytes,
+    })
 }

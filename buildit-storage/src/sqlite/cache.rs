@@ -1,7 +1,7 @@
 //! The index of caches.
 
 use async_trait::async_trait;
-use buildit::artifact::{BlobError, CacheHit, CacheStore};
+use buildit::artifact::{BlobError, CacheHit, CacheQuota, CacheStore, EvictCaches, Evicted};
 use buildit::id::Digest;
 use buildit::store::StoreError;
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use super::SqliteStore;
 use super::error::failed;
 use super::transaction::Transaction;
 use super::writer::Write;
-use crate::sql::to_text;
+use crate::sql::{count, number, to_text};
 
 #[async_trait]
 impl CacheStore for SqliteStore {
@@ -33,9 +33,17 @@ impl CacheStore for SqliteStore {
         Ok(None)
     }
 
-    async fn save_cache(&self, scope: &str, key: &str, archive: Digest) -> Result<(), BlobError> {
-        let saved = Saved { scope: scope.to_owned(), key: key.to_owned(), digest: archive.to_hex(), at: now() };
+    async fn save_cache(&self, scope: &str, key: &str, archive: Digest, bytes: u64) -> Result<(), BlobError> {
+        let (scope, key, digest) = (scope.to_owned(), key.to_owned(), archive.to_hex());
+        let saved = Saved { scope, key, digest, bytes: number(bytes), at: now() };
         self.write(saved).await.map_err(broken)
+    }
+}
+
+#[async_trait]
+impl EvictCaches for SqliteStore {
+    async fn evict_caches(&self, quota: CacheQuota) -> Result<Evicted, BlobError> {
+        self.write(Evict(quota)).await.map_err(broken)
     }
 }
 
@@ -61,6 +69,7 @@ struct Saved {
     scope: String,
     key: String,
     digest: String,
+    bytes: i64,
     at: String,
 }
 
@@ -69,9 +78,11 @@ impl Write for Saved {
     type Answer = ();
 
     async fn write(&self, to: &mut Transaction<'_>) -> Result<(), StoreError> {
-        let statement = "INSERT INTO caches (scope, key, digest, saved_at, last_used_at) VALUES (?1, ?2, ?3, ?4, ?4)
+        let statement = "INSERT INTO caches (scope, key, digest, bytes, saved_at, last_used_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?5)
              ON CONFLICT (scope, key) DO UPDATE SET last_used_at = excluded.last_used_at";
-        let query = sqlx::query(statement).bind(&self.scope).bind(&self.key).bind(&self.digest).bind(&self.at);
+        let query =
+            sqlx::query(statement).bind(&self.scope).bind(&self.key).bind(&self.digest).bind(self.bytes).bind(&self.at);
         query.execute(to.connection().await?).await.map(drop).map_err(failed)
     }
 }
@@ -98,5 +109,38 @@ impl Write for Used {
             .await
             .map(drop)
             .map_err(failed)
+    }
+}
+
+#[derive(Debug)]
+struct Evict(CacheQuota);
+
+#[async_trait]
+impl Write for Evict {
+    type Answer = Evicted;
+
+    async fn write(&self, to: &mut Transaction<'_>) -> Result<Evicted, StoreError> {
+        // In floating point, which no sum of sizes overflows.
+        let of_scope = "DELETE FROM caches WHERE place IN (
+                 SELECT place FROM (SELECT place, bytes, total(bytes) OVER (
+                     PARTITION BY scope ORDER BY bytes IS NULL, last_used_at DESC, place DESC ROWS UNBOUNDED PRECEDING
+                 ) AS sum FROM caches) WHERE sum > ? OR bytes IS NULL
+             ) RETURNING bytes";
+        let of_all = "DELETE FROM caches WHERE place IN (
+                 SELECT place FROM (SELECT place, bytes, total(bytes) OVER (
+                     ORDER BY bytes IS NULL, last_used_at DESC, place DESC ROWS UNBOUNDED PRECEDING
+                 ) AS sum FROM caches) WHERE sum > ? OR bytes IS NULL
+             ) RETURNING bytes";
+        let mut evicted = Evicted::default();
+        for (statement, quota) in [(of_scope, self.0.scope_bytes), (of_all, self.0.total_bytes)] {
+            let Some(quota) = quota else { continue };
+            let delete = sqlx::query_scalar(statement).bind(number(quota));
+            let gone: Vec<Option<i64>> = delete.fetch_all(to.connection().await?).await.map_err(failed)?;
+            evicted.caches += gone.len() as u64;
+            for bytes in gone.into_iter().flatten() {
+                evicted.bytes = evicted.bytes.saturating_add(count(bytes)?);
+            }
+        }
+        Ok(evicted)
     }
 }

@@ -15,7 +15,7 @@ use super::group::{cancel_before, standings};
 use super::session::Session;
 use super::transaction::{Derived, EventRow, Head, Transaction};
 use super::writer::Write;
-use crate::sql::{check_events, count, from_json, from_text, number, products, run_status};
+use crate::sql::{carried_products, check_events, count, from_json, from_text, number, products, run_status};
 use crate::sql::{stage_rows, to_json, to_text, token_of};
 
 #[async_trait]
@@ -178,21 +178,28 @@ impl Write for Create {
         let next = "INSERT INTO pipelines (name, last_number, created_at) VALUES (?, 1, ?)
              ON CONFLICT (tenant_id, name) DO UPDATE SET last_number = last_number + 1 RETURNING last_number";
         let next = sqlx::query_scalar(next).bind(&run.plan.name).bind(&created_at);
-        let number: i64 = next.fetch_one(&mut *connection).await.map_err(failed)?;
+        let given: i64 = next.fetch_one(&mut *connection).await.map_err(failed)?;
         let insert = "INSERT INTO pipeline_runs
                  (id, pipeline_name, number, status, created_at, concurrency_group, source_digest, definition, progress)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
-        let insert = sqlx::query(insert).bind(id).bind(&run.plan.name).bind(number);
+        let insert = sqlx::query(insert).bind(id).bind(&run.plan.name).bind(given);
         let insert = insert.bind(RunStatus::default().as_str()).bind(created_at).bind(&run.group);
         let insert = insert.bind(run.source.map(|source| source.to_hex())).bind(&self.definition);
         let insert = insert.bind(to_json(&RunProgress::default())?);
         insert.execute(&mut *connection).await.map_err(failed)?;
-        let number = count(number)?;
+        for row in carried_products(run) {
+            let insert = "INSERT INTO artifacts (pipeline_run_id, stage_name, attempt, kind, name, digest, bytes)
+                 VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
+            let insert = sqlx::query(insert).bind(run.id.to_string()).bind(row.stage.as_str()).bind(row.attempt);
+            let insert = insert.bind(row.kind).bind(&row.name).bind(row.digest.to_hex()).bind(number(row.bytes));
+            insert.execute(&mut *connection).await.map_err(failed)?;
+        }
+        let given = count(given)?;
         if run.cancels_earlier() {
-            cancel_before(connection, run.id, number).await?;
+            cancel_before(connection, run.id, given).await?;
         }
         to.note(run.id, Some(Head::default()));
-        Ok(number)
+        Ok(given)
     }
 }
 

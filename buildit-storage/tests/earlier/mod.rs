@@ -101,7 +101,7 @@ pub(crate) async fn fill(store: &(impl Store + CacheStore)) {
     let taken = store.claim(claim, at(0)).await.unwrap();
     store.give_back(id(DEAD), taken[0].token, at(0)).await.unwrap();
     store.enqueue(waiting(WAITING)).await.unwrap();
-    store.save_cache("shop", "cargo-1", Digest::of(b"cache")).await.unwrap();
+    store.save_cache("shop", "cargo-1", Digest::of(b"cache"), 5).await.unwrap();
 }
 
 /// Looks for all of it, and goes on with it.

@@ -29,13 +29,24 @@ async fn it_is_a_store() {
 
 #[tokio::test]
 #[ignore = "needs postgres"]
-async fn it_finds_caches() {
+async fn it_finds_and_forgets_caches() {
     let many = Many::default();
-    let mut violations = Vec::new();
-    for clause in store::cache_clauses() {
-        violations.extend(clause.check(Arc::new(many.store().await)).await.err());
-    }
-    assert!(violations.is_empty(), "{violations:#?}");
+    store::assert_clauses(store::cache_clauses(), async || Arc::new(many.store().await) as _).await;
+    store::assert_clauses(store::eviction_clauses(), async || Arc::new(many.store().await) as _).await;
+}
+
+#[tokio::test]
+#[ignore = "needs postgres"]
+async fn it_tells_what_it_refers_to() {
+    let many = Many::default();
+    store::assert_clauses(store::reference_clauses(), async || Arc::new(many.store().await) as _).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs postgres"]
+async fn it_keeps_sealed_secrets() {
+    let many = Many::default();
+    store::assert_clauses(store::secret_clauses(), async || Arc::new(many.store().await) as _).await;
 }
 
 #[tokio::test]

@@ -104,7 +104,7 @@ async fn names_that_no_index_holds_are_refused_before_the_run_begins() {
     assert_eq!(store.runs(None, 9).await.unwrap(), []);
     let archive = Digest::of(b"archive");
     for key in ["a\0".to_owned(), "a".repeat(5000)] {
-        store.save_cache("sample", &key, archive).await.unwrap();
+        store.save_cache("sample", &key, archive, 7).await.unwrap();
         assert_eq!(store.find_cache("sample", &key, std::slice::from_ref(&key)).await.unwrap(), None);
     }
 }

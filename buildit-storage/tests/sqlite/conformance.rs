@@ -1,5 +1,6 @@
 //! What every store must hold.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use buildit::testing::store;
@@ -20,13 +21,22 @@ async fn it_is_a_store() {
 }
 
 #[tokio::test]
-async fn it_finds_caches() {
+async fn it_finds_and_forgets_caches() {
     let folder = tempfile::tempdir().unwrap();
-    let mut violations = Vec::new();
-    for clause in store::cache_clauses() {
-        violations.extend(clause.check(std::sync::Arc::new(fresh(&folder).await)).await.err());
-    }
-    assert!(violations.is_empty(), "{violations:#?}");
+    store::assert_clauses(store::cache_clauses(), async || Arc::new(fresh(&folder).await) as _).await;
+    store::assert_clauses(store::eviction_clauses(), async || Arc::new(fresh(&folder).await) as _).await;
+}
+
+#[tokio::test]
+async fn it_tells_what_it_refers_to() {
+    let folder = tempfile::tempdir().unwrap();
+    store::assert_clauses(store::reference_clauses(), async || Arc::new(fresh(&folder).await) as _).await;
+}
+
+#[tokio::test]
+async fn it_keeps_sealed_secrets() {
+    let folder = tempfile::tempdir().unwrap();
+    store::assert_clauses(store::secret_clauses(), async || Arc::new(fresh(&folder).await) as _).await;
 }
 
 #[tokio::test]

@@ -3,8 +3,13 @@
 use std::fs;
 use std::path::Path;
 
+use buildit::artifact::{BlobStore, RemoveBlobs, blob_of};
+use buildit::memory::MemoryStore;
 use buildit::store::{RunStore, StoreError};
+use buildit_storage::ObjectBlobs;
 use buildit_storage::sqlite::SqliteStore;
+use futures_util::StreamExt;
+use jiff::Timestamp;
 use sqlx::{Connection, SqliteConnection};
 
 use crate::new_run;
@@ -58,7 +63,7 @@ async fn a_newer_schema_is_refused() {
     )
     .await;
     let refused = SqliteStore::open(&file).await.unwrap_err();
-    assert!(matches!(refused, StoreError::Newer { found: 9000, supported: 2 }), "{refused:?}");
+    assert!(matches!(refused, StoreError::Newer { found: 9000, .. }), "{refused:?}");
 }
 
 #[tokio::test]
@@ -137,4 +142,40 @@ async fn after_a_full_disk_the_same_store_goes_on() {
     while !mount(&["umount", small]) {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
+}
+
+/// On a file system of its own, which only root can make.
+#[tokio::test]
+#[ignore = "needs root, to make a file system"]
+async fn a_read_only_disk_is_said_to_be_one_and_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = folder.path().to_str().unwrap();
+    let mount = |args: &[&str]| std::process::Command::new(args[0]).args(&args[1..]).status().unwrap().success();
+    if !mount(&["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", disk]) {
+        return;
+    }
+    let file = folder.path().join("runs.db");
+    with_runs(&file).await;
+    change(&file, "PRAGMA wal_checkpoint(TRUNCATE)").await;
+    let blobs = ObjectBlobs::open(&folder.path().join("blobs")).unwrap();
+    let (digest, _) = blobs.put(blob_of("bytes")).await.unwrap();
+    let before = fs::read(&file).unwrap();
+    // The writer closes the file in its own time.
+    while !mount(&["mount", "-o", "remount,ro", disk]) {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let said = |error: &dyn std::error::Error| {
+        let causes = std::iter::successors(Some(error), |error| error.source());
+        causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    };
+    let refused = SqliteStore::open(&file).await.unwrap_err();
+    assert!(said(&refused).contains("Read-only file system"), "{}", said(&refused));
+    let refused = blobs.put(blob_of("others")).await.unwrap_err();
+    assert!(said(&refused).contains("Read-only file system"), "{}", said(&refused));
+    assert!(blobs.remove_blob(&digest, Timestamp::MAX).await.is_err());
+    assert_eq!(blobs.open(&digest).await.unwrap().count().await, 1, "it is read all the same");
+    let refused = MemoryStore::journaled(folder.path().join("journal")).unwrap_err();
+    assert!(said(&refused).contains("Read-only file system"), "{}", said(&refused));
+    assert_eq!(fs::read(&file).unwrap(), before);
+    assert!(mount(&["umount", disk]));
 }

@@ -242,7 +242,8 @@ impl Attempt {
     async fn save(&self, saved: Vec<SavedCache>) {
         let Some(store) = &self.core().caches else { return };
         for cache in saved {
-            if let Err(error) = store.save_cache(&self.host.bus.plan.spec().name, &cache.key, cache.digest).await {
+            let scope = &self.host.bus.plan.spec().name;
+            if let Err(error) = store.save_cache(scope, &cache.key, cache.digest, cache.bytes).await {
                 tracing::warn!(cache = %cache.name, %error, "a cache cannot be saved");
             }
         }

@@ -31,7 +31,7 @@ impl RunSecrets {
     pub(super) async fn find(plan: &Plan, selected: &[bool], source: &dyn SecretSource) -> Result<Self, SecretError> {
         let mut found = Self::default();
         for name in names(plan, selected) {
-            match source.secret(&name).await? {
+            match source.secret_of(&plan.spec().name, &name).await? {
                 Some(value) => drop(found.values.insert(name, value)),
                 None => found.missing.push(name),
             }

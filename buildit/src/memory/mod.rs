@@ -24,6 +24,7 @@ mod queue;
 mod results;
 mod run;
 mod runs;
+mod secrets;
 mod store;
 
 pub use store::MemoryStore;

@@ -53,6 +53,11 @@ impl Results {
         }
     }
 
+    /// The blobs that they refer to.
+    fn blobs(&self) -> impl Iterator<Item = Digest> {
+        self.scopes.values().flat_map(HashMap::values).flat_map(|entry| entry.result.blobs())
+    }
+
     /// What leads to this state.
     fn as_changes(&self) -> Vec<ResultChange> {
         let mut all: Vec<(&String, &Entry)> =
@@ -102,6 +107,11 @@ pub(super) struct JournaledResults {
 const SLACK: u64 = 64 * 1024;
 
 impl JournaledResults {
+    /// The blobs that the results refer to.
+    pub(super) fn blobs(&self) -> impl Iterator<Item = Digest> {
+        self.results.blobs()
+    }
+
     pub(super) fn open(results: Results, mut file: ChangeFile) -> Result<Self, StoreError> {
         let kept: usize = results.scopes.values().map(HashMap::len).sum();
         if file.length() > SLACK * (1 + kept as u64) {

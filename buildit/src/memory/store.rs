@@ -10,13 +10,21 @@ use super::kept::KeptRun;
 use super::queue::{Queue, QueueChange};
 use super::results::{JournaledResults, Results};
 use super::runs::Runs;
+use super::secrets::{SecretChange, Secrets};
+use crate::artifact::{CacheHit, CacheQuota, Evicted};
 use crate::id::RunId;
 use crate::store::StoreError;
 
 /// How long the file of the queue may grow beyond what the queue holds, in bytes, before it is written anew.
 const QUEUE_SLACK: u64 = 1024 * 1024;
 
-/// Keeps runs, logs, the queue, blobs, caches and kept results: in memory, or [journaled](Self::journaled) to a folder. Clones are the
+/// How long the file of caches may grow beyond what they are, in bytes, before it is written anew.
+const CACHES_SLACK: u64 = 1024 * 1024;
+
+/// How long the file of secrets may grow beyond what they are, in bytes, before it is written anew.
+const SECRETS_SLACK: u64 = 1024 * 1024;
+
+/// Keeps runs, logs, the queue, blobs, caches, kept results and sealed secrets: in memory, or [journaled](Self::journaled) to a folder. Clones are the
 /// same store.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore(Arc<Inner>);
@@ -28,6 +36,7 @@ struct Inner {
     blobs: Blobs,
     caches: Mutex<JournaledCaches>,
     results: Mutex<JournaledResults>,
+    secrets: Mutex<JournaledSecrets>,
     folder: Option<Arc<Folder>>,
 }
 
@@ -69,15 +78,53 @@ pub(super) struct JournaledCaches {
 }
 
 impl JournaledCaches {
-    pub(super) fn save(&mut self, change: CacheChange) -> Result<(), StoreError> {
-        if self.caches.contains(&change) {
-            return Ok(());
+    /// What is found; that it was used is noted as well as it can be.
+    pub(super) fn find(&mut self, scope: &str, key: &str, restore_keys: &[String]) -> Option<CacheHit> {
+        let (hit, used) = self.caches.find(scope, key, restore_keys)?;
+        if let Err(error) = self.save(used) {
+            tracing::debug!(%error, "the use of a cache is not noted");
         }
+        Some(hit)
+    }
+
+    pub(super) fn save(&mut self, wanted: CacheChange) -> Result<(), StoreError> {
+        let change = self.caches.saved(wanted);
         if let Some(file) = &mut self.file {
             file.append(&change)?;
         }
-        self.caches.save(change);
+        self.caches.apply(change);
         Ok(())
+    }
+
+    pub(super) fn evict(&mut self, quota: CacheQuota) -> Result<Evicted, StoreError> {
+        let evicted = self.caches.evict(quota);
+        match &mut self.file {
+            Some(file) if evicted != Evicted::default() => file.replace(&self.caches.as_changes())?,
+            _ => {}
+        }
+        Ok(evicted)
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct JournaledSecrets {
+    pub(super) secrets: Secrets,
+    file: Option<ChangeFile>,
+}
+
+impl JournaledSecrets {
+    /// Makes a change; it is durable when it returns. What was changed or deleted is not left in the file for long.
+    pub(super) fn change(&mut self, change: SecretChange) -> Result<(), StoreError> {
+        if let Some(file) = &mut self.file {
+            file.append_durably(std::slice::from_ref(&change))?;
+        }
+        self.secrets.apply(change);
+        match &mut self.file {
+            Some(file) if file.length() > SECRETS_SLACK + 4096 * self.secrets.len() as u64 => {
+                file.replace(&self.secrets.as_changes())
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -109,7 +156,12 @@ impl MemoryStore {
             queue_file.replace(&changes)?;
         }
         let mut caches = Caches::default();
-        let cache_file = ChangeFile::open(&folder, "caches", |change| caches.save(change))?;
+        let mut cache_file = ChangeFile::open(&folder, "caches", |change| caches.apply(change))?;
+        if cache_file.length() > CACHES_SLACK + 1024 * caches.len() as u64 {
+            cache_file.replace(&caches.as_changes())?;
+        }
+        let mut secrets = Secrets::default();
+        let secret_file = ChangeFile::open(&folder, "secrets", |change| secrets.apply(change))?;
         let mut results = Results::default();
         let result_file = ChangeFile::open(&folder, "results", |change| results.apply(change))?;
         Ok(Self(Arc::new(Inner {
@@ -118,6 +170,7 @@ impl MemoryStore {
             blobs: Blobs::Folder(BlobFolder::new(&folder)),
             caches: Mutex::new(JournaledCaches { caches, file: Some(cache_file) }),
             results: Mutex::new(JournaledResults::open(results, result_file)?),
+            secrets: Mutex::new(JournaledSecrets { secrets, file: Some(secret_file) }),
             folder: Some(folder),
         })))
     }
@@ -138,7 +191,11 @@ impl MemoryStore {
         lock(&self.0.results)
     }
 
-    pub(super) fn blobs(&self) -> &Blobs {
+    pub(super) fn secrets_locked(&self) -> MutexGuard<'_, JournaledSecrets> {
+        lock(&self.0.secrets)
+    }
+
+    pub(super) fn kept_blobs(&self) -> &Blobs {
         &self.0.blobs
     }
 

@@ -18,6 +18,16 @@ pub trait SecretSource: Debug + Send + Sync + 'static {
     ///
     /// [`SecretError`] when the source cannot be asked or the value cannot be used.
     async fn secret(&self, name: &str) -> Result<Option<SecretString>, SecretError>;
+
+    /// The value of this secret for a run of this pipeline: what the engine asks for. A source that keeps nothing for
+    /// one pipeline alone has nothing more to do than [`secret`](Self::secret).
+    ///
+    /// # Errors
+    ///
+    /// [`SecretError`] when the source cannot be asked or the value cannot be used.
+    async fn secret_of(&self, _pipeline: &str, name: &str) -> Result<Option<SecretString>, SecretError> {
+        self.secret(name).await
+    }
 }
 
 /// Secrets that the embedding program holds itself. `Debug` shows their names only.
@@ -88,6 +98,15 @@ impl SecretSource for ChainedSecrets {
         }
         Ok(None)
     }
+
+    async fn secret_of(&self, pipeline: &str, name: &str) -> Result<Option<SecretString>, SecretError> {
+        for source in &self.0 {
+            if let Some(value) = source.secret_of(pipeline, name).await? {
+                return Ok(Some(value));
+            }
+        }
+        Ok(None)
+    }
 }
 
 macro_rules! forward {
@@ -96,6 +115,10 @@ macro_rules! forward {
         impl<T: SecretSource + ?Sized> SecretSource for $pointer<T> {
             async fn secret(&self, name: &str) -> Result<Option<SecretString>, SecretError> {
                 (**self).secret(name).await
+            }
+
+            async fn secret_of(&self, pipeline: &str, name: &str) -> Result<Option<SecretString>, SecretError> {
+                (**self).secret_of(pipeline, name).await
             }
         }
     };

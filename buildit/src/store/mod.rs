@@ -1,18 +1,24 @@
 //! The port [`Store`]: where runs, logs and the queue are kept. It is the sum of small traits, so that a caller asks
 //! for no more than it uses.
 
+mod garbage;
 mod log;
 mod progress;
 mod queue;
+mod retention;
 mod run;
+mod secret;
 mod share;
 
 use std::fmt::Debug;
 
+pub use garbage::{Amount, Collected, GarbageError, ReferenceStore, collect_garbage, find_garbage};
 pub use log::{LogAppend, LogChunk, LogPage, LogStore};
 pub use progress::RunProgress;
 pub use queue::{Claim, Enqueue, Lease, QueueStore, QueuedJob};
+pub use retention::{Retention, apply_retention, expired_runs};
 pub use run::{EventPage, NewRun, RunRecord, RunStore, RunSummary, Standing, replaced_by};
+pub use secret::{SealedSecret, SecretPlace, SecretScope, SecretStore, SecretSummary};
 pub use share::{Line, Share, Turns, come_in, take_turns};
 
 use crate::id::{JobId, RunId};

@@ -159,6 +159,15 @@ fn is_empty(carried: &Arc<[CarriedStage]>) -> bool {
     carried.is_empty()
 }
 
+impl NewRun {
+    /// The blobs that it refers to before anything has happened: its source, and what the stages have left that it is
+    /// spared.
+    pub fn blobs(&self) -> impl Iterator<Item = Digest> + '_ {
+        let carried = self.carried.iter().flat_map(|carried| &carried.taken.products);
+        self.source.into_iter().chain(carried.flat_map(|products| products.digests()))
+    }
+}
+
 /// What a run was started with, and where it is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunRecord {

@@ -2,16 +2,20 @@
 
 mod pair;
 mod run;
+mod secrets;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::diagnostics::Teller;
 use crate::look::Look;
+use crate::text::{parse_age, parse_size};
 
 pub(crate) use pair::Pair;
 pub(crate) use run::{ContextArgs, GivenArgs, RunArgs};
+pub(crate) use secrets::{KeyArgs, PlaceArgs, SecretsArgs, SecretsCommand, SetSecretArgs};
 
 /// The file that is taken when none is named.
 pub(crate) const DEFAULT_FILE: &str = ".buildit.kdl";
@@ -56,6 +60,10 @@ pub(crate) enum Command {
     Diff(DiffArgs),
     /// Run a kept run again, as it was started
     Rerun(Box<RerunArgs>),
+    /// Remove old runs from a store, and what nothing refers to any more
+    Gc(GcArgs),
+    /// Keep secrets in a store, sealed with a key
+    Secrets(SecretsArgs),
     /// Print completions for a shell
     Completions(CompletionsArgs),
 }
@@ -198,6 +206,34 @@ pub(crate) struct DiffArgs {
     pub(crate) after: String,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+    /// How to print
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub(crate) output: DataOutput,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GcArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// The journal that is to be tidied instead of a store
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "store")]
+    pub(crate) journal: Option<PathBuf>,
+    /// Forget runs that ended longer ago, such as `30d`
+    #[arg(long, value_name = "TIME", value_parser = parse_age)]
+    pub(crate) older_than: Option<Duration>,
+    /// Keep so many of the latest runs of each pipeline, and forget those beyond (that are older, with --older-than)
+    #[arg(long, value_name = "N")]
+    pub(crate) keep: Option<u64>,
+    /// Forget the caches that were used longest ago, until all of them have no more than this, such as `10GiB`
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, conflicts_with = "dry_run")]
+    pub(crate) cache_quota: Option<u64>,
+    /// Leave alone what was stored within this time, which a run under way may be about to refer to [default: 1h;
+    /// nothing in a journal]
+    #[arg(long, value_name = "TIME", value_parser = parse_age)]
+    pub(crate) grace: Option<Duration>,
+    /// Change nothing: tell how many runs would go, and what nothing refers to as it is
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     /// How to print
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     pub(crate) output: DataOutput,

@@ -33,8 +33,9 @@ pub(crate) async fn artifacts(args: ArtifactsArgs, look: Look) -> Outcome {
         }
     }
     if let Some(folder) = &args.out {
+        let blobs: Arc<dyn BlobStore> = keep.stores.blobs.clone();
         for left in &left {
-            fetch(&keep.stores.blobs, &left.artifact, folder).await?;
+            fetch(&blobs, &left.artifact, folder).await?;
         }
     }
     let mut out = Out::stdout();

@@ -33,6 +33,7 @@ const NOTABLE: (Duration, f64) = (Duration::from_millis(500), 0.2);
 
 pub(crate) async fn diff(args: DiffArgs, look: Look) -> Outcome {
     let Stores { store, blobs, .. } = Keep::store(args.store.store.as_deref()).await?.stores;
+    let blobs: Arc<dyn BlobStore> = blobs;
     let before = facts(&*store, find(&*store, &args.before).await?).await?;
     let after = facts(&*store, find(&*store, &args.after).await?).await?;
     let differences = difference(&before, &after);

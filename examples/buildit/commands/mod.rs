@@ -4,6 +4,7 @@ mod artifacts;
 mod completions;
 mod diff;
 mod fmt;
+mod gc;
 mod graph;
 mod init;
 mod kept;
@@ -11,6 +12,7 @@ mod logs;
 mod plan;
 mod run;
 mod runs;
+mod secrets;
 mod shell;
 mod validate;
 
@@ -31,6 +33,8 @@ pub(crate) fn dispatch(command: Command, look: Look) -> Outcome {
         Command::Logs(args) => runtime()?.block_on(logs::logs(args, look)),
         Command::Artifacts(args) => runtime()?.block_on(artifacts::artifacts(args, look)),
         Command::Diff(args) => runtime()?.block_on(diff::diff(args, look)),
+        Command::Gc(args) => runtime()?.block_on(gc::gc(args)),
+        Command::Secrets(args) => runtime()?.block_on(secrets::secrets(args)),
         Command::Run(args) => driven(run::run(*args, look)),
         Command::Resume(args) => driven(run::resume(*args, look)),
         Command::Rerun(args) => driven(run::rerun(*args, look)),

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use buildit::artifact::{BlobStore, CacheStore};
+use buildit::artifact::{EvictCaches, RemoveBlobs};
 use buildit::memory::MemoryStore;
-use buildit::store::{Store, StoreError};
+use buildit::store::{ReferenceStore, SecretStore, Store, StoreError};
 use buildit_storage::ObjectBlobs;
 use buildit_storage::sqlite::SqliteStore;
 
@@ -15,14 +15,24 @@ use crate::exit::Failure;
 #[derive(Clone, Debug)]
 pub(crate) struct Stores {
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) blobs: Arc<dyn BlobStore>,
-    pub(crate) caches: Arc<dyn CacheStore>,
+    pub(crate) blobs: Arc<dyn RemoveBlobs>,
+    pub(crate) caches: Arc<dyn EvictCaches>,
+    /// What of the blobs is needed.
+    pub(crate) references: Arc<dyn ReferenceStore>,
+    /// Sealed.
+    pub(crate) secrets: Arc<dyn SecretStore>,
 }
 
 impl From<MemoryStore> for Stores {
     fn from(store: MemoryStore) -> Self {
         let store = Arc::new(store);
-        Self { store: store.clone(), blobs: store.clone(), caches: store }
+        Self {
+            store: store.clone(),
+            blobs: store.clone(),
+            caches: store.clone(),
+            references: store.clone(),
+            secrets: store,
+        }
     }
 }
 
@@ -64,7 +74,13 @@ impl Keep {
             PathBuf::from(path)
         };
         let blobs = ObjectBlobs::open(&beside(".blobs")).map_err(Failure::backend)?;
-        let stores = Stores { store: store.clone(), blobs: Arc::new(blobs), caches: store };
+        let stores = Stores {
+            store: store.clone(),
+            blobs: Arc::new(blobs),
+            caches: store.clone(),
+            references: store.clone(),
+            secrets: store,
+        };
         let places = ["", "-wal", "-shm", ".sessions", ".blobs"].map(beside).to_vec();
         Ok(Self { stores, places })
     }

@@ -1,8 +1,14 @@
 //! The secrets that a run is given.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use buildit::secret::{MemorySecrets, SecretError, SecretSource};
+use buildit::store::SecretStore;
+use buildit_storage::secrets::{Keyring, SealedSecrets};
 use secrecy::SecretString;
+use zeroize::Zeroizing;
 
 use crate::args::Pair;
 use crate::exit::Failure;
@@ -23,23 +29,43 @@ pub(crate) fn secrets(names: &[String], files: &[Pair]) -> Result<MemorySecrets,
     for Pair { name, value: path } in files {
         let value = std::fs::read_to_string(path)
             .map_err(|error| Failure::usage(format!("--secret-file {name}: cannot read {path}: {error}")))?;
-        // Editors end a file with a line end, which is never part of a token.
-        let value = value.strip_suffix('\n').unwrap_or(&value);
-        let value = value.strip_suffix('\r').unwrap_or(value);
-        secrets = secrets.with(name, SecretString::from(value));
+        secrets = secrets.with(name, without_line_end(value));
     }
     Ok(secrets)
 }
 
-/// The secrets of a run of before: what is given now, or else the environment variable of a secret's name. It is asked
-/// only for what the run names.
+/// The environment variables of the secrets' names: for a run of before, which was given them in some way that is not
+/// known any more. It is asked only for what the run names.
 #[derive(Debug)]
-pub(crate) struct FoundAgain(pub(crate) MemorySecrets);
+pub(crate) struct FoundAgain;
 
 #[async_trait]
 impl SecretSource for FoundAgain {
     async fn secret(&self, name: &str) -> Result<Option<SecretString>, SecretError> {
-        let given = self.0.secret(name).await?;
-        Ok(given.or_else(|| std::env::var(name).ok().map(SecretString::from)))
+        Ok(std::env::var(name).ok().map(SecretString::from))
     }
+}
+
+/// A value as it was typed: editors end a file with a line end, which is never part of a token.
+pub(crate) fn without_line_end(value: String) -> SecretString {
+    let whole = Zeroizing::new(value);
+    let value = whole.strip_suffix('\n').unwrap_or(&whole);
+    SecretString::from(value.strip_suffix('\r').unwrap_or(value))
+}
+
+/// The keys that open the secrets of a store, from this file or else from `BUILDIT_SECRET_KEY`; `None` without either.
+pub(crate) fn keys(file: Option<&Path>) -> Result<Option<Keyring>, Failure> {
+    let from_variable = || match std::env::var("BUILDIT_SECRET_KEY") {
+        Ok(text) => Keyring::parse(&Zeroizing::new(text)).map(Some),
+        Err(_) => Ok(None),
+    };
+    file.map_or_else(from_variable, |file| Keyring::read(file).map(Some)).map_err(Failure::refused)
+}
+
+/// The secrets of this store, for which a key is given.
+pub(crate) fn kept_secrets(
+    store: Arc<dyn SecretStore>,
+) -> Result<Option<SealedSecrets<Arc<dyn SecretStore>>>, Failure> {
+    let file = std::env::var_os("BUILDIT_SECRET_KEY_FILE");
+    Ok(keys(file.as_deref().map(Path::new))?.map(|keys| SealedSecrets::new(store, keys)))
 }

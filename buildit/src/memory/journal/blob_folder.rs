@@ -1,16 +1,19 @@
 //! Blobs as files.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::Mutex;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use jiff::Timestamp;
 
-use super::error::At;
+use super::super::store::lock;
+use super::error::{At, NAME};
 use super::folder::{self, Folder};
-use crate::artifact::{BlobError, BlobStream};
+use crate::artifact::{BlobError, BlobStream, StoredBlob};
 use crate::id::Digest;
 use crate::store::StoreError;
 
@@ -18,15 +21,18 @@ use crate::store::StoreError;
 const PIECE: usize = 128 * 1024;
 
 /// A folder of files named by their digests.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(in super::super) struct BlobFolder {
     blobs: PathBuf,
     tmp: PathBuf,
+    /// Held while it is decided whether a blob is there, so that none goes that somebody has just been told of. The
+    /// folder belongs to this process, so nobody else takes part.
+    names: Mutex<()>,
 }
 
 impl BlobFolder {
     pub(in super::super) fn new(folder: &Folder) -> Self {
-        Self { blobs: folder.root().join("blobs"), tmp: folder.root().join("tmp") }
+        Self { blobs: folder.root().join("blobs"), tmp: folder.root().join("tmp"), names: Mutex::default() }
     }
 
     fn path(&self, digest: &Digest) -> PathBuf {
@@ -40,7 +46,7 @@ impl BlobFolder {
     }
 
     pub(in super::super) async fn put(&self, mut content: BlobStream) -> Result<(Digest, u64), BlobError> {
-        let unfinished = Unfinished(self.tmp.join(uuid::Uuid::now_v7().to_string()));
+        let unfinished = self.unfinished();
         let path = &unfinished.0;
         let mut file = folder::private_file().write(true).create_new(true).open(path).blob_at("create", path)?;
         let mut hasher = blake3::Hasher::new();
@@ -52,14 +58,69 @@ impl BlobFolder {
             file.write_all(&piece).blob_at("write", path)?;
         }
         let digest = Digest::from(hasher.finalize());
-        let place = self.path(&digest);
-        if place.exists() {
+        if self.hold_as(&digest, &file)? {
             return Ok((digest, length));
         }
         super::sync(vec![file.into()]).await.blob_at("sync", path)?;
-        self.put_in_place(path, &place)
-            .map_err(|source| BlobError::Backend { name: "journal", source: source.into() })?;
+        let _names = lock(&self.names);
+        self.put_in_place(path, &self.path(&digest)).map_err(|source| BlobError::backend(NAME, source))?;
         Ok((digest, length))
+    }
+
+    /// Whether there is this blob, which counts as put now.
+    pub(in super::super) fn hold(&self, digest: &Digest) -> Result<bool, BlobError> {
+        let unfinished = self.unfinished();
+        let path = &unfinished.0;
+        let file = folder::private_file().write(true).create_new(true).open(path).blob_at("create", path)?;
+        self.hold_as(digest, &file)
+    }
+
+    /// Whether there is this blob, which gets the time of a file that was written just now.
+    fn hold_as(&self, digest: &Digest, now: &File) -> Result<bool, BlobError> {
+        let path = self.path(digest);
+        let _names = lock(&self.names);
+        let touched = OpenOptions::new().append(true).open(&path).and_then(|file| {
+            let time = now.metadata()?.modified()?;
+            file.set_modified(time)
+        });
+        match touched {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            touched => touched.map(|()| true).blob_at("touch", &path),
+        }
+    }
+
+    /// The blobs whose address begins with this byte.
+    pub(in super::super) fn list(&self, first: u8) -> Result<Vec<StoredBlob>, BlobError> {
+        let folder = self.blobs.join(format!("{first:02x}"));
+        let entries = match std::fs::read_dir(&folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.blob_at("read", &folder)?,
+        };
+        let mut blobs = Vec::new();
+        for entry in entries {
+            let entry = entry.blob_at("read", &folder)?;
+            let Some(digest) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+            let (bytes, put_at) = size_and_time(&entry.path())?;
+            blobs.push(StoredBlob { digest, bytes, put_at });
+        }
+        Ok(blobs)
+    }
+
+    /// Removes a blob unless it was put at this time or later; whether it is gone.
+    pub(in super::super) fn remove(&self, digest: &Digest, before: Timestamp) -> Result<bool, BlobError> {
+        let path = self.path(digest);
+        let _names = lock(&self.names);
+        if !path.exists() {
+            return Ok(true);
+        }
+        if size_and_time(&path)?.1 >= before {
+            return Ok(false);
+        }
+        std::fs::remove_file(&path).map(|()| true).blob_at("remove", &path)
+    }
+
+    fn unfinished(&self) -> Unfinished {
+        Unfinished(self.tmp.join(uuid::Uuid::now_v7().to_string()))
     }
 
     fn put_in_place(&self, path: &Path, place: &Path) -> Result<(), StoreError> {
@@ -82,6 +143,12 @@ impl BlobFolder {
             Err(error) => Err(error).blob_at("open", &path),
         }
     }
+}
+
+fn size_and_time(path: &Path) -> Result<(u64, Timestamp), BlobError> {
+    let found = path.metadata().blob_at("look at", path)?;
+    let time = found.modified().and_then(|time| Timestamp::try_from(time).map_err(std::io::Error::other));
+    Ok((found.len(), time.blob_at("look at", path)?))
 }
 
 /// A file that is removed unless it was put in place.

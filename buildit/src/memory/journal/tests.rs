@@ -87,7 +87,7 @@ async fn everything_is_there_after_the_folder_is_opened_again() {
     let job = JobId { run: second.id, stage: "a/ü".into(), attempt: 1 };
     append_log(&store, &job, &[chunk(1, "one\ntwo\n"), chunk(3, "three\n")]).await.unwrap();
     let (digest, _) = store.put(blob_of("blob")).await.unwrap();
-    store.save_cache("scope", "key", digest).await.unwrap();
+    store.save_cache("scope", "key", digest, 5).await.unwrap();
     let waiting = Enqueue {
         run: second.id,
         tenant: TenantId::new(),

@@ -1,7 +1,9 @@
 //! The ports of [`MemoryStore`](super::MemoryStore).
 
 mod artifact;
+mod garbage;
 mod log;
 mod queue;
 mod result;
 mod run;
+mod secret;

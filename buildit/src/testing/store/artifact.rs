@@ -7,7 +7,7 @@ use futures_util::{StreamExt, stream};
 
 use super::Clause;
 use super::clause::{Broken, clauses, ensure, ensure_eq, ensure_refused};
-use crate::artifact::{BlobError, BlobStore, CacheHit, CacheStore, blob_of};
+use crate::artifact::{BlobError, BlobStore, CacheHit, CacheQuota, CacheStore, EvictCaches, Evicted, blob_of};
 use crate::id::Digest;
 
 pub(super) fn blob_clauses() -> Vec<Clause<dyn BlobStore>> {
@@ -27,6 +27,15 @@ pub(super) fn cache_clauses() -> Vec<Clause<dyn CacheStore>> {
         the_newest_cache_with_the_first_beginning_is_found,
         a_cache_of_one_key_stays,
         caches_of_other_scopes_are_not_found,
+    ]
+}
+
+pub(super) fn eviction_clauses() -> Vec<Clause<dyn EvictCaches>> {
+    clauses![
+        caches_within_the_quota_stay,
+        the_least_recently_used_caches_go,
+        each_scope_has_its_quota,
+        the_quota_of_all_counts_scopes_together,
     ]
 }
 
@@ -100,7 +109,7 @@ fn hit(key: &str, archive: &str, exact: bool) -> Option<CacheHit> {
 }
 
 async fn save(store: &Arc<dyn CacheStore>, scope: &str, key: &str, archive: &str) -> Result<(), Broken> {
-    Ok(store.save_cache(scope, key, Digest::of(archive.as_bytes())).await?)
+    Ok(store.save_cache(scope, key, Digest::of(archive.as_bytes()), archive.len() as u64).await?)
 }
 
 async fn a_cache_is_found_by_its_key(store: Arc<dyn CacheStore>) -> Result<(), Broken> {
@@ -138,4 +147,55 @@ async fn caches_of_other_scopes_are_not_found(store: Arc<dyn CacheStore>) -> Res
     save(&store, "s", "key", "archive").await?;
     ensure_eq!(store.find_cache("t", "key", &["k".into(), String::new()]).await?, None, "what another scope finds");
     Ok(())
+}
+
+/// Keeps caches of ten bytes each under these keys, in this order.
+async fn save_tens(store: &Arc<dyn EvictCaches>, keys: &[(&str, &str)]) -> Result<(), Broken> {
+    for (scope, key) in keys {
+        store.save_cache(scope, key, Digest::of(key.as_bytes()), 10).await?;
+    }
+    Ok(())
+}
+
+async fn ensure_left(store: &Arc<dyn EvictCaches>, keys: &[(&str, &str, bool)]) -> Result<(), Broken> {
+    for (scope, key, is_left) in keys {
+        let found = store.find_cache(scope, key, &[]).await?;
+        ensure_eq!(found.is_some(), *is_left, format!("whether `{key}` of `{scope}` is left"));
+    }
+    Ok(())
+}
+
+fn quota(scope: impl Into<Option<u64>>, total: impl Into<Option<u64>>) -> CacheQuota {
+    CacheQuota { scope_bytes: scope.into(), total_bytes: total.into() }
+}
+
+async fn caches_within_the_quota_stay(store: Arc<dyn EvictCaches>) -> Result<(), Broken> {
+    save_tens(&store, &[("s", "a"), ("s", "b"), ("t", "c")]).await?;
+    for quota in [quota(None, None), quota(20, 30), quota(u64::MAX, u64::MAX)] {
+        ensure_eq!(store.evict_caches(quota).await?, Evicted::default(), "what is evicted");
+    }
+    ensure_left(&store, &[("s", "a", true), ("s", "b", true), ("t", "c", true)]).await
+}
+
+async fn the_least_recently_used_caches_go(store: Arc<dyn EvictCaches>) -> Result<(), Broken> {
+    save_tens(&store, &[("s", "a"), ("s", "b"), ("s", "c"), ("s", "d")]).await?;
+    // The oldest is found, and the next one saved again.
+    ensure!(store.find_cache("s", "x", &["a".into()]).await?.is_some(), "a cache is not found");
+    save_tens(&store, &[("s", "b")]).await?;
+    ensure_eq!(store.evict_caches(quota(29, None)).await?, Evicted { caches: 2, bytes: 20 }, "what is evicted");
+    ensure_left(&store, &[("s", "a", true), ("s", "b", true), ("s", "c", false), ("s", "d", false)]).await?;
+    ensure_eq!(store.evict_caches(quota(0, None)).await?, Evicted { caches: 2, bytes: 20 }, "what no bytes leave");
+    ensure_left(&store, &[("s", "a", false), ("s", "b", false)]).await
+}
+
+async fn each_scope_has_its_quota(store: Arc<dyn EvictCaches>) -> Result<(), Broken> {
+    save_tens(&store, &[("s", "a"), ("t", "a"), ("t", "b"), ("t", "c")]).await?;
+    ensure_eq!(store.evict_caches(quota(20, None)).await?, Evicted { caches: 1, bytes: 10 }, "what is evicted");
+    ensure_left(&store, &[("s", "a", true), ("t", "a", false), ("t", "b", true), ("t", "c", true)]).await
+}
+
+async fn the_quota_of_all_counts_scopes_together(store: Arc<dyn EvictCaches>) -> Result<(), Broken> {
+    save_tens(&store, &[("s", "a"), ("t", "b"), ("s", "c"), ("t", "d")]).await?;
+    ensure_eq!(store.evict_caches(quota(None, 25)).await?, Evicted { caches: 2, bytes: 20 }, "what is evicted");
+    ensure_left(&store, &[("s", "a", false), ("t", "b", false), ("s", "c", true), ("t", "d", true)]).await
 }

@@ -14,16 +14,20 @@
 //! ```
 //!
 //! A store that outlives its process also passes [`assert_durable`], which opens it anew between writing and reading.
+//! What a store can do beyond that has clauses of its own ([`eviction_clauses`], [`reference_clauses`],
+//! [`removal_clauses`], [`secret_clauses`]), for [`assert_clauses`].
 //! Whoever wants the violations themselves calls [`check_store`] and its like.
 
 mod artifact;
 mod clause;
 mod durable;
+mod garbage;
 mod groups;
 mod log;
 mod queue;
 mod run;
 mod samples;
+mod secret;
 mod shares;
 #[cfg(test)]
 mod tests;
@@ -32,8 +36,13 @@ use std::sync::Arc;
 
 pub use clause::{Clause, Violation};
 
-use crate::artifact::{BlobStore, CacheStore};
-use crate::store::Store;
+use crate::artifact::{BlobStore, CacheStore, EvictCaches, RemoveBlobs};
+use crate::store::{ReferenceStore, SecretStore, Store};
+
+/// A store that refers to blobs, and says to which.
+pub trait Referring: Store + CacheStore + ReferenceStore {}
+
+impl<T: Store + CacheStore + ReferenceStore + ?Sized> Referring for T {}
 
 /// The clauses about runs, logs and the queue.
 #[must_use]
@@ -51,6 +60,48 @@ pub fn blob_clauses() -> Vec<Clause<dyn BlobStore>> {
 #[must_use]
 pub fn cache_clauses() -> Vec<Clause<dyn CacheStore>> {
     artifact::cache_clauses()
+}
+
+/// The clauses about forgetting caches that nobody uses.
+#[must_use]
+pub fn eviction_clauses() -> Vec<Clause<dyn EvictCaches>> {
+    artifact::eviction_clauses()
+}
+
+/// The clauses about the blobs that a store refers to.
+#[must_use]
+pub fn reference_clauses() -> Vec<Clause<dyn Referring>> {
+    garbage::reference_clauses()
+}
+
+/// The clauses about removing blobs.
+#[must_use]
+pub fn removal_clauses() -> Vec<Clause<dyn RemoveBlobs>> {
+    garbage::removal_clauses()
+}
+
+/// The clauses about sealed secrets.
+#[must_use]
+pub fn secret_clauses() -> Vec<Clause<dyn SecretStore>> {
+    secret::clauses()
+}
+
+/// Everything that the stores which `make` makes do against these clauses, each of which gets one.
+pub async fn check_clauses<S: ?Sized>(clauses: Vec<Clause<S>>, make: impl AsyncFn() -> Arc<S>) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    for clause in clauses {
+        violations.extend(clause.check(make().await).await.err());
+    }
+    violations
+}
+
+/// Requires [`check_clauses`] to find nothing.
+///
+/// # Panics
+///
+/// With all violations, when there are some.
+pub async fn assert_clauses<S: ?Sized>(clauses: Vec<Clause<S>>, make: impl AsyncFn() -> Arc<S>) {
+    report(&check_clauses(clauses, make).await);
 }
 
 /// Everything that the stores which `make` makes do wrong with runs, logs and the queue.

@@ -9,6 +9,7 @@ use buildit::engine::{Engine, RunHandle, StartError};
 use buildit::pipeline::{PipelineError, RunContext};
 use buildit::plan::Plan;
 use buildit::run::forecast;
+use buildit::secret::ChainedSecrets;
 
 use super::super::shell::open_shells;
 use crate::args::{GivenArgs, RunArgs, RunOutput};
@@ -79,10 +80,16 @@ impl Session {
         executors: &mut Executors,
         pipelines: &[(&Plan, &[String])],
     ) -> Result<Engine, Failure> {
-        let secrets = session::secrets(&self.args.secrets, &self.args.secret_files)?;
-        let Stores { store, blobs, caches } = stores.clone();
-        let mut engine = Engine::builder().store(store).blobs(blobs).caches(caches);
-        engine = if self.is_again { engine.secrets(FoundAgain(secrets)) } else { engine.secrets(secrets) };
+        let given = session::secrets(&self.args.secrets, &self.args.secret_files)?;
+        let Stores { store, blobs, caches, secrets: sealed, .. } = stores.clone();
+        let mut secrets = ChainedSecrets::new().then(given);
+        if let Some(kept) = session::kept_secrets(sealed)? {
+            secrets = secrets.then(kept);
+        }
+        if self.is_again {
+            secrets = secrets.then(FoundAgain);
+        }
+        let mut engine = Engine::builder().secrets(secrets).store(store).blobs(blobs).caches(caches);
         engine =
             executors.register(engine, pipelines, self.args.executor.as_deref()).await.map_err(Failure::backend)?;
         if self.args.in_place {

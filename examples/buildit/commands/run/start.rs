@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use buildit::artifact::BlobStore;
 use buildit::engine::{Engine, StartOptions};
 use buildit::pipeline::RunContext;
 use buildit_executors::source::Source;
@@ -45,8 +46,8 @@ impl Session {
         let engine = self.engine(&stores, &mut executors, &[(&compiled.plan, &*context.only)]).await?;
         let mut options = StartOptions::new(context.clone());
         if !self.args.in_place {
-            let (digest, _) =
-                source.store(&stores.blobs, &compiled.plan.spec().checkout).await.map_err(Failure::backend)?;
+            let blobs: Arc<dyn BlobStore> = stores.blobs.clone();
+            let (digest, _) = source.store(&blobs, &compiled.plan.spec().checkout).await.map_err(Failure::backend)?;
             options = options.source(digest);
         }
         if let Some(executor) = &self.args.executor {

@@ -6,19 +6,37 @@ mod faults;
 mod log;
 mod queue;
 mod run;
+mod secret;
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use self::broken::Broken;
 use self::faults::REJECTED;
-use super::{assert_blobs, assert_durable, assert_store, check_blobs, check_durable, check_store};
+use super::{
+    Referring, Violation, assert_blobs, assert_durable, assert_store, check_blobs, check_clauses, check_durable,
+    check_store, eviction_clauses, reference_clauses, removal_clauses, report, secret_clauses,
+};
+use crate::artifact::{EvictCaches, RemoveBlobs};
 use crate::memory::MemoryStore;
+use crate::store::SecretStore;
+
+/// What stores do wrong with what goes beyond the ports of an engine.
+async fn check_more<S: Referring + RemoveBlobs + EvictCaches + SecretStore>(
+    make: impl AsyncFn() -> S,
+) -> Vec<Violation> {
+    let mut violations = check_clauses(reference_clauses(), async || Arc::new(make().await) as _).await;
+    violations.extend(check_clauses(removal_clauses(), async || Arc::new(make().await) as _).await);
+    violations.extend(check_clauses(eviction_clauses(), async || Arc::new(make().await) as _).await);
+    violations.extend(check_clauses(secret_clauses(), async || Arc::new(make().await) as _).await);
+    violations
+}
 
 #[tokio::test]
 async fn the_memory_store_conforms() {
     assert_store(async || MemoryStore::new()).await;
     assert_blobs(async || MemoryStore::new()).await;
+    report(&check_more(async || MemoryStore::new()).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -32,6 +50,7 @@ async fn the_journaled_store_conforms() {
     };
     assert_store(make).await;
     assert_blobs(make).await;
+    report(&check_more(make).await);
     let folder = tempfile::tempdir().unwrap();
     assert_durable(async || MemoryStore::journaled(folder.path()).unwrap()).await;
 }
@@ -48,6 +67,7 @@ async fn every_fault_is_found() {
         let make = async || Broken::new(*fault);
         let mut violations = check_store(make).await;
         violations.extend(check_blobs(make).await);
+        violations.extend(check_more(make).await);
         let violated: BTreeSet<&str> = violations.iter().map(|violation| violation.clause).collect();
         for clause in *clauses {
             assert!(violated.contains(clause), "{fault:?} passes {clause}; it violates {violated:?}");
@@ -61,5 +81,10 @@ fn every_clause_rejects_a_fault() {
     let all = super::store_clauses().iter().map(|clause| clause.name()).collect::<BTreeSet<_>>();
     let blobs = super::blob_clauses().iter().map(|clause| clause.name()).collect::<BTreeSet<_>>();
     let caches = super::cache_clauses().iter().map(|clause| clause.name()).collect::<BTreeSet<_>>();
-    assert_eq!(rejecting, &(&all | &blobs) | &caches);
+    let mut clauses = &(&all | &blobs) | &caches;
+    clauses.extend(reference_clauses().iter().map(|clause| clause.name()));
+    clauses.extend(removal_clauses().iter().map(|clause| clause.name()));
+    clauses.extend(eviction_clauses().iter().map(|clause| clause.name()));
+    clauses.extend(secret_clauses().iter().map(|clause| clause.name()));
+    assert_eq!(rejecting, clauses);
 }

@@ -1,4 +1,4 @@
-//! Where bytes are kept: the ports [`BlobStore`] and [`CacheStore`].
+//! Blobs: bytes by their address.
 
 use std::fmt::Debug;
 use std::path::PathBuf;
@@ -8,6 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_core::Stream;
+use jiff::Timestamp;
 
 use crate::id::Digest;
 
@@ -17,7 +18,8 @@ pub type BlobStream = Pin<Box<dyn Stream<Item = Result<Bytes, BlobError>> + Send
 /// Keeps blobs by their BLAKE3 digest. A blob never changes, and is there whole or not at all.
 #[async_trait]
 pub trait BlobStore: Debug + Send + Sync + 'static {
-    /// Keeps these bytes and gives their address and their number. Storing what is there already is cheap and fine.
+    /// Keeps these bytes and gives their address and their number. Storing what is there already is cheap and fine; it
+    /// counts as [`hold`](Self::hold).
     ///
     /// # Errors
     ///
@@ -42,11 +44,64 @@ pub trait BlobStore: Debug + Send + Sync + 'static {
     /// [`BlobError`] when the store cannot tell.
     async fn contains(&self, digest: &Digest) -> Result<bool, BlobError>;
 
+    /// Whether there is a blob of this address. One that is there stays for a while, although nothing may refer to it
+    /// yet: whoever is about to refer to a blob that it did not put itself asks here first. A store that never removes
+    /// anything has nothing more to do than [`contains`](Self::contains).
+    ///
+    /// # Errors
+    ///
+    /// [`BlobError`] when the store cannot tell.
+    async fn hold(&self, digest: &Digest) -> Result<bool, BlobError> {
+        self.contains(digest).await
+    }
+
     /// The file that holds the blob, where the store keeps plain files: for readers that want to be quick. Such a
     /// file must not be changed, and its content is not verified.
     fn local_path(&self, _digest: &Digest) -> Option<PathBuf> {
         None
     }
+}
+
+/// A blob store that can let go of blobs: what [`collect_garbage`](crate::store::collect_garbage) needs.
+#[async_trait]
+pub trait RemoveBlobs: BlobStore {
+    /// The blobs whose address begins with this byte: a 256th of all, which a list can hold.
+    ///
+    /// # Errors
+    ///
+    /// [`BlobError`] when the store cannot tell.
+    async fn blobs(&self, first: u8) -> Result<Vec<StoredBlob>, BlobError>;
+
+    /// Removes a blob, unless it was [put](BlobStore::put) or [held](BlobStore::hold) at `before` or later; whether it
+    /// is gone. A [`put`](BlobStore::put) that ends while this is under way leaves a blob that is there: either it is
+    /// seen here, or it sees that there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`BlobError`] when the store fails.
+    ///
+    /// # Cancel safety
+    ///
+    /// Wherever it is broken off, the blob is there or gone; [`sweep_blobs`](Self::sweep_blobs) finishes the rest.
+    async fn remove_blob(&self, digest: &Digest, before: Timestamp) -> Result<bool, BlobError>;
+
+    /// Puts back, or removes, what calls have left that were broken off before this time.
+    ///
+    /// # Errors
+    ///
+    /// [`BlobError`] when the store fails.
+    async fn sweep_blobs(&self, before: Timestamp) -> Result<(), BlobError>;
+}
+
+/// A blob that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredBlob {
+    /// Its address.
+    pub digest: Digest,
+    /// Its size.
+    pub bytes: u64,
+    /// When it was put, as far as the store can tell without looking closer.
+    pub put_at: Timestamp,
 }
 
 /// Why a blob could not be kept or read.
@@ -73,36 +128,6 @@ pub enum BlobError {
     },
 }
 
-/// Finds archives by the keys of caches. A cache may be lost at any time.
-#[async_trait]
-pub trait CacheStore: Debug + Send + Sync + 'static {
-    /// The archive under exactly `key`, or else the newest whose key begins with the first of `restore_keys` that
-    /// has one. `scope` keeps the caches of one pipeline from those of another.
-    ///
-    /// # Errors
-    ///
-    /// [`BlobError`] when the store cannot tell.
-    async fn find_cache(&self, scope: &str, key: &str, restore_keys: &[String]) -> Result<Option<CacheHit>, BlobError>;
-
-    /// Keeps an archive under a key. What is there under the same key stays: a cache of one key has one content.
-    ///
-    /// # Errors
-    ///
-    /// [`BlobError`] when the store fails.
-    async fn save_cache(&self, scope: &str, key: &str, archive: Digest) -> Result<(), BlobError>;
-}
-
-/// A cache that was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CacheHit {
-    /// The key that it was saved under.
-    pub key: String,
-    /// Its archive.
-    pub archive: Digest,
-    /// Whether `key` is exactly what was asked for.
-    pub exact: bool,
-}
-
 macro_rules! forward {
     ($pointer:ident) => {
         #[async_trait]
@@ -119,6 +144,10 @@ macro_rules! forward {
                 (**self).contains(digest).await
             }
 
+            async fn hold(&self, digest: &Digest) -> Result<bool, BlobError> {
+                (**self).hold(digest).await
+            }
+
             fn local_path(&self, digest: &Digest) -> Option<PathBuf> {
                 (**self).local_path(digest)
             }
@@ -127,6 +156,13 @@ macro_rules! forward {
 }
 forward!(Arc);
 forward!(Box);
+
+impl BlobError {
+    /// The backend of this name failed.
+    pub fn backend(name: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Backend { name, source: source.into() }
+    }
+}
 
 /// A stream of these bytes, in one piece.
 pub fn blob_of(bytes: impl Into<Bytes>) -> BlobStream {

@@ -1,0 +1,10 @@
+//! Blobs in an object store.
+
+mod connect;
+mod remove;
+mod store;
+#[cfg(test)]
+mod tests;
+mod verify;
+
+pub use store::ObjectBlobs;

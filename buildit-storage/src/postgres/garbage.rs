@@ -1,0 +1,30 @@
+//! What is referred to.
+
+use std::collections::HashSet;
+
+use async_trait::async_trait;
+use buildit::id::Digest;
+use buildit::store::{ReferenceStore, StoreError};
+
+use super::PostgresStore;
+use super::error::failed;
+use crate::sql::{ASKED_AT_ONCE, digests};
+
+#[async_trait]
+impl ReferenceStore for PostgresStore {
+    async fn referred(&self, asked: &[Digest]) -> Result<HashSet<Digest>, StoreError> {
+        // Whatever keeps an address has a column here, with an index.
+        let query = "SELECT digest FROM (SELECT unnest($1::text[]) AS digest) AS asked
+             WHERE EXISTS (SELECT 1 FROM artifacts WHERE artifacts.digest = asked.digest)
+                OR EXISTS (SELECT 1 FROM caches WHERE caches.digest = asked.digest)
+                OR EXISTS (SELECT 1 FROM pipeline_runs WHERE source_digest = asked.digest)";
+        let mut referred = HashSet::new();
+        for some in asked.chunks(ASKED_AT_ONCE) {
+            let some: Vec<String> = some.iter().map(Digest::to_hex).collect();
+            let query = sqlx::query_scalar(query).bind(some);
+            let found = query.fetch_all(&mut *self.reads().await?).await.map_err(failed)?;
+            referred.extend(digests(found)?);
+        }
+        Ok(referred)
+    }
+}

@@ -1,0 +1,140 @@
+//! How long runs are kept.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{RunStore, RunSummary, StoreError};
+use crate::id::RunId;
+
+/// Which runs may go: those that have ended, and that nothing said here keeps. Without any limit all of them stay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// Runs that ended within this time stay.
+    pub age: Option<Duration>,
+    /// So many of the latest runs of each pipeline stay, whether or not they have ended.
+    pub latest: Option<u64>,
+}
+
+impl Retention {
+    /// Those of these runs, of all pipelines and the latest first, that are to go by `now`.
+    ///
+    /// ```
+    /// # use buildit::{RunId, RunStatus};
+    /// # use buildit::store::{Retention, RunSummary};
+    /// # let now = jiff::Timestamp::UNIX_EPOCH;
+    /// # let run = |number, status| RunSummary { id: RunId::new(), number, pipeline: "shop".into(), status,
+    /// #     created_at: now, started_at: None, finished_at: None };
+    /// let runs = [run(3, RunStatus::Failed), run(2, RunStatus::Running), run(1, RunStatus::Succeeded)];
+    /// let keep_one = Retention { latest: Some(1), ..Retention::default() };
+    /// assert_eq!(keep_one.expired(&runs, now), [runs[2].id], "the second has not ended");
+    /// ```
+    #[must_use]
+    pub fn expired(&self, runs: &[RunSummary], now: Timestamp) -> Vec<RunId> {
+        if *self == Self::default() {
+            return Vec::new();
+        }
+        let mut seen: HashMap<&str, u64> = HashMap::new();
+        let expired = runs.iter().filter(|run| {
+            let later = seen.entry(&run.pipeline).or_default();
+            let is_latest = self.latest.is_some_and(|latest| *later < latest);
+            *later += 1;
+            !is_latest && run.status.is_final() && !self.age.is_some_and(|age| is_within(run, age, now))
+        });
+        expired.map(|run| run.id).collect()
+    }
+}
+
+/// Whether a run ended less than `age` ago. One whose end is not known counts from its beginning.
+fn is_within(run: &RunSummary, age: Duration, now: Timestamp) -> bool {
+    let ended = run.finished_at.unwrap_or(run.created_at);
+    // What no duration can hold is longer than any.
+    SignedDuration::try_from(age).map_or(true, |age| ended.duration_until(now) < age)
+}
+
+/// The runs of a store that are to go by `now`.
+///
+/// # Errors
+///
+/// [`StoreError`] when the store cannot tell.
+pub async fn expired_runs(
+    store: &(impl RunStore + ?Sized),
+    retention: Retention,
+    now: Timestamp,
+) -> Result<Vec<RunId>, StoreError> {
+    Ok(retention.expired(&store.runs(None, usize::MAX).await?, now))
+}
+
+/// Forgets the runs of a store that are to go by `now`, and says how many they were. A run of which something may be
+/// left at an executor stays until it is [closed](RunStore::close_run).
+///
+/// # Errors
+///
+/// [`StoreError`] when the store fails; what was forgotten before that is gone.
+pub async fn apply_retention(
+    store: &(impl RunStore + ?Sized),
+    retention: Retention,
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    let mut forgotten = 0;
+    for run in expired_runs(store, retention, now).await? {
+        match store.delete_run(run).await {
+            Ok(()) => forgotten += 1,
+            // Somebody else was quicker, or its remains are still being removed.
+            Err(StoreError::NoRun(_) | StoreError::NotEnded(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(forgotten)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::RunStatus;
+
+    const DAY: i64 = 24 * 3600;
+
+    fn day(day: i64) -> Timestamp {
+        Timestamp::new(1_767_225_600 + day * DAY, 0).unwrap()
+    }
+
+    fn run(pipeline: &str, number: u64, status: RunStatus) -> RunSummary {
+        let made = day(number.try_into().unwrap());
+        let finished_at = status.is_final().then_some(made);
+        let pipeline = pipeline.to_owned();
+        RunSummary { id: RunId::new(), number, pipeline, status, created_at: made, started_at: None, finished_at }
+    }
+
+    /// The numbers of those that go, by the tenth day.
+    fn goes(runs: &[RunSummary], age: Option<u64>, latest: Option<u64>) -> Vec<u64> {
+        let age = age.map(|days| Duration::from_secs(days * DAY.unsigned_abs()));
+        let expired = Retention { age, latest }.expired(runs, day(10));
+        runs.iter().filter(|run| expired.contains(&run.id)).map(|run| run.number).collect()
+    }
+
+    #[test]
+    fn a_run_goes_when_nothing_keeps_it() {
+        let runs: Vec<RunSummary> = (1..=5).rev().map(|number| run("a", number, RunStatus::Failed)).collect();
+        assert_eq!(goes(&runs, None, None), [0; 0]);
+        assert_eq!(goes(&runs, Some(7), None), [3, 2, 1], "a run of exactly that age goes");
+        assert_eq!(goes(&runs, None, Some(2)), [3, 2, 1]);
+        assert_eq!(goes(&runs, Some(7), Some(4)), [1], "either limit keeps a run");
+        assert_eq!(goes(&runs, Some(0), Some(0)), [5, 4, 3, 2, 1]);
+        assert_eq!(goes(&runs, Some(u64::MAX / 1_000_000), None), [0; 0]);
+    }
+
+    #[test]
+    fn pipelines_are_counted_apart_and_open_runs_stay() {
+        let runs = [
+            run("a", 6, RunStatus::Running),
+            run("b", 5, RunStatus::Succeeded),
+            run("a", 4, RunStatus::Cancelled),
+            run("b", 3, RunStatus::Waiting),
+            run("b", 2, RunStatus::Failed),
+        ];
+        assert_eq!(goes(&runs, None, Some(1)), [4, 2]);
+        assert_eq!(goes(&runs, None, Some(0)), [5, 4, 2]);
+    }
+}

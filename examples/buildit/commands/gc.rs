@@ -1,0 +1,87 @@
+//! `buildit gc`.
+
+use std::time::Duration;
+
+use buildit::artifact::{CacheQuota, Evicted};
+use buildit::store::{Collected, Retention, apply_retention, collect_garbage, expired_runs, find_garbage};
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use crate::args::{DataOutput, GcArgs};
+use crate::exit::{Exit, Failure, Outcome};
+use crate::out::Out;
+use crate::session::{Keep, Stores};
+use crate::text::size;
+
+/// How long what nothing refers to yet is left alone: a run may be about to.
+const GRACE: Duration = Duration::from_secs(3600);
+
+pub(crate) async fn gc(args: GcArgs) -> Outcome {
+    let keep = match &args.journal {
+        // It would be made.
+        Some(journal) if !journal.is_dir() => {
+            return Err(Failure::usage(format!("there is no journal {}", journal.display())));
+        }
+        Some(journal) => Keep::journal(journal)?,
+        None => Keep::store(args.store.store.as_deref()).await?,
+    };
+    let Stores { store, blobs, caches, references, .. } = &keep.stores;
+    let now = Timestamp::now();
+    let retention = Retention { age: args.older_than, latest: args.keep };
+    let quota = CacheQuota { scope_bytes: None, total_bytes: args.cache_quota };
+    // A journal belongs to this process, so nobody else is about to refer to anything.
+    let grace = args.grace.unwrap_or(if args.journal.is_some() { Duration::ZERO } else { GRACE });
+    let before = SignedDuration::try_from(grace).ok().and_then(|grace| now.checked_sub(grace).ok());
+    let before = before.unwrap_or(Timestamp::MIN);
+    let done = if args.dry_run {
+        let runs = expired_runs(&**store, retention, now).await.map_err(Failure::backend)?.len() as u64;
+        let found = find_garbage(&**references, &**blobs, before).await.map_err(Failure::backend)?;
+        Done::new(runs, Evicted::default(), found)
+    } else {
+        let runs = apply_retention(&**store, retention, now).await.map_err(Failure::backend)?;
+        let evicted = caches.evict_caches(quota).await.map_err(Failure::backend)?;
+        let collected = collect_garbage(&**references, &**blobs, before).await.map_err(Failure::backend)?;
+        Done::new(runs, evicted, collected)
+    };
+    let mut out = Out::stdout();
+    match args.output {
+        DataOutput::Json => out.line(&serde_json::to_string(&done).map_err(Failure::backend)?),
+        DataOutput::Human => {
+            let verb = if args.dry_run { "would remove" } else { "removed" };
+            out.line(&format!(
+                "{verb} {} runs, {} caches, {} blobs ({})",
+                done.runs,
+                done.caches,
+                done.blobs,
+                size(done.bytes)
+            ));
+            out.line(&format!("kept {} blobs ({})", done.kept_blobs, size(done.kept_bytes)));
+        }
+    }
+    Ok(Exit::Succeeded)
+}
+
+/// What went, or would go.
+#[derive(Serialize)]
+struct Done {
+    runs: u64,
+    caches: u64,
+    blobs: u64,
+    bytes: u64,
+    kept_blobs: u64,
+    kept_bytes: u64,
+}
+
+impl Done {
+    fn new(runs: u64, evicted: Evicted, collected: Collected) -> Self {
+        let Collected { kept, removed } = collected;
+        Self {
+            runs,
+            caches: evicted.caches,
+            blobs: removed.blobs,
+            bytes: removed.bytes,
+            kept_blobs: kept.blobs,
+            kept_bytes: kept.bytes,
+        }
+    }
+}
