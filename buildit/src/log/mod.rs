@@ -16,8 +16,10 @@ mod lane;
 mod limit;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 mod writer;
 
 pub use lane::MAX_LINE;
 pub use limit::TAIL;
+pub use upkeep::{Upkeep, upkeep};
 pub use writer::{LogObserver, LogOptions, LogWriter};

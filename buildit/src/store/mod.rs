@@ -5,6 +5,8 @@ mod log;
 mod progress;
 mod queue;
 mod run;
+mod search;
+mod upkeep;
 
 use std::fmt::Debug;
 
@@ -12,6 +14,8 @@ pub use log::{LogAppend, LogChunk, LogPage, LogStore};
 pub use progress::RunProgress;
 pub use queue::{Claim, Enqueue, Lease, QueueStore, QueuedJob};
 pub use run::{EventPage, NewRun, RunRecord, RunStore, RunSummary};
+pub use search::{BadQuery, LogHit, LogHits, LogQuery, LogSearch, LogTerms, SearchPlace};
+pub use upkeep::{KeptLogs, LogRetention, LogSift, LogUpkeep};
 
 use crate::id::{JobId, RunId};
 
@@ -19,6 +23,11 @@ use crate::id::{JobId, RunId};
 pub trait Store: RunStore + LogStore + QueueStore {}
 
 impl<T: RunStore + LogStore + QueueStore + ?Sized> Store for T {}
+
+/// Everything that is done with the logs of closed runs.
+pub trait LogKeep: LogUpkeep + LogSearch {}
+
+impl<T: LogUpkeep + LogSearch + ?Sized> LogKeep for T {}
 
 impl StoreError {
     /// The backend of this name failed.
@@ -37,6 +46,9 @@ pub enum StoreError {
     /// There is no log of this job.
     #[error("no log of job {0}")]
     NoLog(Box<JobId>),
+    /// The log of this job was removed.
+    #[error("the log of job {0} was removed, as logs are that are too old, too large or too many")]
+    LogRemoved(Box<JobId>),
     /// The record is not where the writer believes it is: somebody else wrote.
     #[error("the record is at {actual}, not at {expected}")]
     Conflict {

@@ -1,8 +1,10 @@
 //! Blobs and caches.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use super::super::caches::CacheChange;
 use super::super::store::{Blobs, MemoryStore};
@@ -22,6 +24,13 @@ impl BlobStore for MemoryStore {
         match self.blobs() {
             Blobs::Memory(blobs) => blobs.open(digest),
             Blobs::Folder(blobs) => blobs.open(digest),
+        }
+    }
+
+    async fn read_range(&self, digest: &Digest, range: Range<u64>) -> Result<Bytes, BlobError> {
+        match self.blobs() {
+            Blobs::Memory(blobs) => blobs.read_range(digest, range),
+            Blobs::Folder(blobs) => blobs.read_range(digest, range),
         }
     }
 

@@ -5,3 +5,5 @@ mod log;
 mod queue;
 mod result;
 mod run;
+mod search;
+mod upkeep;

@@ -10,6 +10,7 @@
 //! # async fn main() {
 //! store::assert_store(async || MemoryStore::new()).await;
 //! store::assert_blobs(async || MemoryStore::new()).await;
+//! store::assert_keep(async || MemoryStore::new()).await;
 //! # }
 //! ```
 //!
@@ -19,6 +20,7 @@
 mod artifact;
 mod clause;
 mod durable;
+mod keep;
 mod log;
 mod queue;
 mod run;
@@ -29,6 +31,7 @@ mod tests;
 use std::sync::Arc;
 
 pub use clause::{Clause, Violation};
+pub use keep::KeepStore;
 
 use crate::artifact::{BlobStore, CacheStore};
 use crate::store::Store;
@@ -51,6 +54,12 @@ pub fn cache_clauses() -> Vec<Clause<dyn CacheStore>> {
     artifact::cache_clauses()
 }
 
+/// The clauses about the logs of closed runs.
+#[must_use]
+pub fn keep_clauses() -> Vec<Clause<dyn KeepStore>> {
+    keep::clauses()
+}
+
 /// Everything that the stores which `make` makes do wrong with runs, logs and the queue.
 pub async fn check_store<S: Store>(make: impl AsyncFn() -> S) -> Vec<Violation> {
     let mut violations = Vec::new();
@@ -67,6 +76,15 @@ pub async fn check_blobs<S: BlobStore + CacheStore>(make: impl AsyncFn() -> S) -
         violations.extend(clause.check(Arc::new(make().await)).await.err());
     }
     for clause in cache_clauses() {
+        violations.extend(clause.check(Arc::new(make().await)).await.err());
+    }
+    violations
+}
+
+/// Everything that the stores which `make` makes do wrong with the logs of closed runs.
+pub async fn check_keep<S: KeepStore>(make: impl AsyncFn() -> S) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    for clause in keep_clauses() {
         violations.extend(clause.check(Arc::new(make().await)).await.err());
     }
     violations
@@ -94,6 +112,15 @@ pub async fn assert_store<S: Store>(make: impl AsyncFn() -> S) {
 /// With all violations, when there are some.
 pub async fn assert_blobs<S: BlobStore + CacheStore>(make: impl AsyncFn() -> S) {
     report(&check_blobs(make).await);
+}
+
+/// Requires [`check_keep`] to find nothing.
+///
+/// # Panics
+///
+/// With all violations, when there are some.
+pub async fn assert_keep<S: KeepStore>(make: impl AsyncFn() -> S) {
+    report(&check_keep(make).await);
 }
 
 /// Requires [`check_durable`] to find nothing.
