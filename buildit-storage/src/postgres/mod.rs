@@ -25,7 +25,9 @@ mod listen;
 mod log;
 mod queue;
 mod run;
+mod search;
 mod store;
 mod transaction;
+mod upkeep;
 
 pub use store::PostgresStore;

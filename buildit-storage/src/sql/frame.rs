@@ -84,6 +84,11 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<LogChunk>, StoreError> {
     Ok(chunks)
 }
 
+/// The checksum that is in these bytes.
+pub(crate) fn sum(bytes: &[u8]) -> Option<i64> {
+    bytes.get(1..HEAD).and_then(|sum| sum.try_into().ok()).map(i64::from_le_bytes)
+}
+
 fn checksum(bytes: &[u8]) -> [u8; 8] {
     let mut sum = [0; 8];
     sum.copy_from_slice(&blake3::hash(bytes).as_bytes()[..8]);

@@ -2,10 +2,13 @@
 
 use buildit::store::{LogChunk, LogPage, StoreError};
 
-use super::{decode, encode};
+use super::encode;
 
 /// From this many bytes on lines are compressed on a thread of their own.
 const LARGE: usize = 32 * 1024;
+
+/// How often lines are looked for that are elsewhere by the time they are read: logs are moved and removed once.
+pub(crate) const TRIES: u32 = 4;
 
 /// How many bytes of text chunks have.
 pub(crate) fn text_bytes(chunks: &[LogChunk]) -> usize {
@@ -42,19 +45,27 @@ impl PageReader {
         !self.page.chunks.is_empty() && self.bytes >= self.max_bytes
     }
 
-    /// Adds what it may have of the next row.
-    pub(crate) fn add(&mut self, data: &[u8]) -> Result<(), StoreError> {
-        if self.is_full() {
-            return Ok(());
-        }
-        for chunk in decode(data)?.iter().filter_map(|chunk| chunk.after(self.after)) {
+    /// How many bytes it may still have.
+    pub(crate) fn room(&self) -> usize {
+        if self.is_full() { 0 } else { self.max_bytes.saturating_sub(self.bytes).max(1) }
+    }
+
+    /// Whether it lacks lines that the log had when its end was looked at: they have moved since.
+    pub(crate) fn is_outrun(&self) -> bool {
+        self.page.chunks.is_empty() && self.after < self.page.last_line
+    }
+
+    /// Adds what it may have of the next lines.
+    pub(crate) fn add(&mut self, chunks: Vec<LogChunk>) {
+        for chunk in chunks {
             if self.is_full() {
                 break;
             }
-            self.bytes += chunk.text.len();
-            self.page.chunks.push(chunk);
+            if let Some(chunk) = chunk.after(self.after) {
+                self.bytes += chunk.text.len();
+                self.page.chunks.push(chunk);
+            }
         }
-        Ok(())
     }
 
     /// The page.

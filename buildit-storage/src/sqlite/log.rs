@@ -10,10 +10,16 @@ use super::SqliteStore;
 use super::error::failed;
 use super::transaction::Transaction;
 use super::writer::Write;
-use crate::sql::{PageReader, check_lines, count, encode_aside, number, text_bytes, to_text};
+use crate::sql::{
+    FrameRow, PageReader, TRIES, archived, check_lines, count, decode, encode_aside, frames, number, read_frames,
+    text_bytes, to_text,
+};
 
-/// How many rows are read at a time.
-const PAGE: i64 = 16;
+/// How many rows with lines are read at a time.
+const PAGE: i64 = 4;
+
+/// How many frames of an archived log are looked up at a time.
+const FRAMES: i64 = 32;
 
 #[async_trait]
 impl LogStore for SqliteStore {
@@ -33,26 +39,13 @@ impl LogStore for SqliteStore {
     }
 
     async fn read_log(&self, job: &JobId, after: u64, max_bytes: usize) -> Result<LogPage, StoreError> {
-        let mut reads = self.reads().begin().await.map_err(failed)?;
-        let head = head_of(job);
-        let head: Option<Head> = head.fetch_optional(&mut *reads).await.map_err(failed)?;
-        let Some(head) = head else { return Ok(LogPage::default()) };
-        let mut page = PageReader::new(count(head.last_line)?, after, max_bytes);
-        let mut last = number(after);
-        loop {
-            let query = "SELECT last_line, data FROM log_chunks WHERE job_log = ? AND last_line > ?
-                 ORDER BY last_line LIMIT ?";
-            let query = sqlx::query_as(query).bind(head.place).bind(last).bind(PAGE);
-            let rows: Vec<(i64, Vec<u8>)> = query.fetch_all(&mut *reads).await.map_err(failed)?;
-            let is_last = (rows.len() as i64) < PAGE;
-            for (last_line, data) in rows {
-                last = last_line;
-                page.add(&data)?;
-            }
-            if is_last || page.is_full() {
+        for _ in 0..TRIES {
+            let page = self.read_lines(job, after, max_bytes).await?;
+            if !page.is_outrun() {
                 return Ok(page.finish());
             }
         }
+        Err(StoreError::Corrupt(format!("lines of the log of {job} are missing")))
     }
 
     async fn logs_of_run(&self, run: RunId) -> Result<Vec<JobId>, StoreError> {
@@ -63,7 +56,51 @@ impl LogStore for SqliteStore {
     }
 }
 
-/// Where the log of a job ends.
+impl SqliteStore {
+    /// A page, which lacks lines that are moved or removed while it is read.
+    async fn read_lines(&self, job: &JobId, after: u64, max_bytes: usize) -> Result<PageReader, StoreError> {
+        let head: Option<Head> = head_of(job).fetch_optional(self.reads()).await.map_err(failed)?;
+        let Some(head) = head else { return Ok(PageReader::new(0, after, max_bytes)) };
+        if head.removed {
+            return Err(StoreError::LogRemoved(Box::new(job.clone())));
+        }
+        let mut page = PageReader::new(count(head.last_line)?, after, max_bytes);
+        let mut last = number(after);
+        if let Some(digest) = &head.archive_digest {
+            let (blobs, digest) = archived(self.blobs(), digest)?;
+            while !page.is_full() {
+                let query = "SELECT last_line, offset, length, bytes, sum FROM log_frames
+                     WHERE job_log = ? AND last_line > ? ORDER BY last_line LIMIT ?";
+                let query = sqlx::query_as(query).bind(head.place).bind(last).bind(FRAMES);
+                let rows: Vec<FrameRow> = query.fetch_all(self.reads()).await.map_err(failed)?;
+                let frames = frames(&rows)?;
+                match read_frames(blobs, &digest, &frames, &mut page).await? {
+                    0 => break,
+                    read => last = rows[read - 1].0,
+                }
+            }
+        }
+        while !page.is_full() {
+            // What was appended since the head was read is left for the next page.
+            let query = "SELECT last_line, data FROM log_chunks
+                 WHERE job_log = ? AND last_line > ? AND last_line <= ? ORDER BY last_line LIMIT ?";
+            let query = sqlx::query_as(query).bind(head.place).bind(last).bind(head.last_line).bind(PAGE);
+            let rows: Vec<(i64, Vec<u8>)> = query.fetch_all(self.reads()).await.map_err(failed)?;
+            if rows.is_empty() {
+                break;
+            }
+            for (last_line, data) in rows {
+                last = last_line;
+                if !page.is_full() {
+                    page.add(decode(&data)?);
+                }
+            }
+        }
+        Ok(page)
+    }
+}
+
+/// Where the log of a job ends, and where it is.
 #[derive(FromRow)]
 struct Head {
     place: i64,
@@ -71,6 +108,8 @@ struct Head {
     bytes: i64,
     stdout: i64,
     stderr: i64,
+    archive_digest: Option<String>,
+    removed: bool,
 }
 
 impl Head {
@@ -82,7 +121,7 @@ impl Head {
 type HeadQuery<'q> = sqlx::query::QueryAs<'q, sqlx::Sqlite, Head, sqlx::sqlite::SqliteArguments>;
 
 fn head_of(job: &JobId) -> HeadQuery<'static> {
-    let query = "SELECT place, last_line, bytes, stdout, stderr FROM job_logs
+    let query = "SELECT place, last_line, bytes, stdout, stderr, archive_digest, removed FROM job_logs
          WHERE pipeline_run_id = ? AND stage_name = ? AND attempt = ?";
     sqlx::query_as(query).bind(job.run.to_string()).bind(job.stage.as_str().to_owned()).bind(job.attempt)
 }

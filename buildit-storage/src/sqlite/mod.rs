@@ -20,9 +20,11 @@ mod error;
 mod log;
 mod queue;
 mod run;
+mod search;
 mod session;
 mod store;
 mod transaction;
+mod upkeep;
 mod writer;
 
 pub use store::SqliteStore;

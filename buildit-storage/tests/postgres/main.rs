@@ -6,6 +6,7 @@ mod connections;
 mod databases;
 mod earlier;
 mod leases;
+mod logs;
 mod queue;
 mod scratch;
 mod storm;

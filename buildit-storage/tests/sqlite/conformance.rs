@@ -1,8 +1,10 @@
 //! What every store must hold.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use buildit::testing::store;
+use buildit_storage::ObjectBlobs;
 use buildit_storage::sqlite::SqliteStore;
 use tempfile::TempDir;
 
@@ -19,12 +21,20 @@ async fn it_is_a_store() {
     store::assert_store(async || fresh(&folder).await).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_looks_after_the_logs_of_closed_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    store::assert_keep(async || fresh(&folder).await).await;
+    let blobs = Arc::new(ObjectBlobs::open(&folder.path().join("blobs")).unwrap());
+    store::assert_keep(async || fresh(&folder).await.with_blobs(blobs.clone())).await;
+}
+
 #[tokio::test]
 async fn it_finds_caches() {
     let folder = tempfile::tempdir().unwrap();
     let mut violations = Vec::new();
     for clause in store::cache_clauses() {
-        violations.extend(clause.check(std::sync::Arc::new(fresh(&folder).await)).await.err());
+        violations.extend(clause.check(Arc::new(fresh(&folder).await)).await.err());
     }
     assert!(violations.is_empty(), "{violations:#?}");
 }

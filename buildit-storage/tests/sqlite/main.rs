@@ -5,6 +5,7 @@ mod conformance;
 mod earlier;
 mod files;
 mod leases;
+mod logs;
 mod tables;
 
 use std::sync::Arc;
