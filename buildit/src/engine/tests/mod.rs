@@ -21,6 +21,7 @@ use crate::testing::{Act, Death, KillAt, Script, ScriptedExecutor, SimulatedCloc
 mod breaking;
 mod course;
 mod failing;
+mod logs;
 mod recovery;
 mod refusing;
 mod rerun;

@@ -20,6 +20,7 @@ use crate::secret::Masker;
 use crate::store::{Lease, LogChunk, LogStore, NewRun, RunStore};
 
 mod limit;
+mod upkeep;
 
 const KEY: &str = "-----BEGIN KEY-----\nMIIEvQIBADANBgkq\nab=\n-----END KEY-----\n";
 
