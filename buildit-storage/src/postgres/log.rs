@@ -16,8 +16,9 @@ use crate::sql::{
     text_bytes,
 };
 
-/// How many rows with lines are read at a time.
-const PAGE: i64 = 4;
+/// How many rows with lines are read at a time at most. They are one append each, of a line or of megabytes: so it is
+/// one at first, and twice as many each time.
+const PAGE: i64 = 32;
 
 /// How many frames of an archived log are looked up at a time.
 const FRAMES: i64 = 32;
@@ -75,11 +76,12 @@ impl PostgresStore {
                 }
             }
         }
+        let mut limit = 1;
         while !page.is_full() {
             // What was appended since the head was read is left for the next page.
             let query = "SELECT last_line, data FROM log_chunks
                  WHERE job_log = $1 AND last_line > $2 AND last_line <= $3 ORDER BY last_line LIMIT $4";
-            let query = sqlx::query_as(query).bind(head.place).bind(last).bind(head.last_line).bind(PAGE);
+            let query = sqlx::query_as(query).bind(head.place).bind(last).bind(head.last_line).bind(limit);
             let rows: Vec<(i64, Vec<u8>)> = query.fetch_all(&mut *reads).await.map_err(failed)?;
             if rows.is_empty() {
                 break;
@@ -90,6 +92,7 @@ impl PostgresStore {
                     page.add(decode(&data)?);
                 }
             }
+            limit = (limit * 2).min(PAGE);
         }
         Ok(page)
     }

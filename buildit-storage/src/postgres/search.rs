@@ -10,6 +10,7 @@ use super::PostgresStore;
 use super::error::failed;
 use super::log::job_id;
 use super::transaction::Write;
+use super::upkeep::lock_closed;
 use crate::sql::{Block, Candidate, Index, blocks, count, is_damaged, number, search};
 
 /// How many logs are looked at together.
@@ -32,7 +33,7 @@ impl LogSearch for PostgresStore {
             for (place, run, stage, attempt, line) in logs {
                 after = place;
                 let job = job_id(run.into(), stage, attempt)?;
-                match self.index_log(place, &job, count(line)?).await {
+                match self.index_log(run, place, &job, count(line)?).await {
                     Ok(is_done) => indexed += u64::from(is_done),
                     Err(error) if is_damaged(&error) => tracing::warn!(%job, %error, "a log cannot be indexed"),
                     Err(error) => return Err(error),
@@ -53,10 +54,10 @@ impl LogSearch for PostgresStore {
 
 impl PostgresStore {
     /// Adds what is missing of a log; `false` when somebody else does.
-    async fn index_log(&self, log: i64, job: &JobId, mut line: u64) -> Result<bool, StoreError> {
+    async fn index_log(&self, run: Uuid, log: i64, job: &JobId, mut line: u64) -> Result<bool, StoreError> {
         loop {
             let blocks = blocks(self, job, line).await?;
-            if !self.write(Add { log, line, blocks: &blocks }).await? {
+            if !self.write(Add { run, log, line, blocks: &blocks }).await? {
                 return Ok(false);
             }
             match blocks.last() {
@@ -98,6 +99,7 @@ fn shifted(terms: impl IntoIterator<Item = u16>) -> Vec<i16> {
 
 #[derive(Debug)]
 struct Add<'a> {
+    run: Uuid,
     log: i64,
     /// What is in the index already.
     line: u64,
@@ -111,6 +113,9 @@ impl Write for Add<'_> {
     type Answer = bool;
 
     async fn write(&self, to: &mut PgConnection) -> Result<bool, StoreError> {
+        if !lock_closed(to, self.run).await? {
+            return Ok(false);
+        }
         let upto = self.blocks.last().map_or(self.line, |block| block.last_line);
         let note = "UPDATE job_logs SET indexed_line = $3, indexed = $4
              WHERE place = $1 AND indexed_line = $2 AND NOT indexed AND NOT removed";

@@ -72,7 +72,7 @@ impl LogUpkeep for PostgresStore {
 }
 
 /// Locks a run, if it is closed.
-async fn lock_closed(to: &mut PgConnection, run: Uuid) -> Result<bool, StoreError> {
+pub(super) async fn lock_closed(to: &mut PgConnection, run: Uuid) -> Result<bool, StoreError> {
     let lock = sqlx::query_scalar("SELECT closed FROM pipeline_runs WHERE id = $1 FOR NO KEY UPDATE").bind(run);
     let closed: Option<bool> = lock.fetch_optional(to).await.map_err(failed)?;
     Ok(closed.unwrap_or(false))

@@ -93,12 +93,12 @@ pub(crate) async fn search(
             }
             looked += 1;
             let mut hits = look(store, query, &candidate).await?;
-            hits.retain(|hit| hit.line < last);
+            hits.retain(|hit| hit.line.line < last);
             let room = limit - page.hits.len();
             let is_full = hits.len() > room;
             page.hits.extend(hits.into_iter().rev().take(room));
             if is_full {
-                let line = page.hits.last().filter(|_| room > 0).map_or(last, |hit| hit.line);
+                let line = page.hits.last().filter(|_| room > 0).map_or(last, |hit| hit.line.line);
                 page.next = Some(SearchPlace { block, line });
                 return Ok(page);
             }
@@ -127,6 +127,6 @@ async fn look(store: &dyn Index, query: &LogQuery, block: &Candidate) -> Result<
         after = last.last_line();
         hits.extend(page.chunks.iter().flat_map(|chunk: &LogChunk| query.matches(&block.job, chunk)));
     }
-    hits.retain(|hit| (block.first_line..=block.last_line).contains(&hit.line));
+    hits.retain(|hit| (block.first_line..=block.last_line).contains(&hit.line.line));
     Ok(hits)
 }

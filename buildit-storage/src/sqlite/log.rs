@@ -15,8 +15,9 @@ use crate::sql::{
     text_bytes, to_text,
 };
 
-/// How many rows with lines are read at a time.
-const PAGE: i64 = 4;
+/// How many rows with lines are read at a time at most. They are one append each, of a line or of megabytes: so it is
+/// one at first, and twice as many each time.
+const PAGE: i64 = 32;
 
 /// How many frames of an archived log are looked up at a time.
 const FRAMES: i64 = 32;
@@ -80,11 +81,12 @@ impl SqliteStore {
                 }
             }
         }
+        let mut limit = 1;
         while !page.is_full() {
             // What was appended since the head was read is left for the next page.
             let query = "SELECT last_line, data FROM log_chunks
                  WHERE job_log = ? AND last_line > ? AND last_line <= ? ORDER BY last_line LIMIT ?";
-            let query = sqlx::query_as(query).bind(head.place).bind(last).bind(head.last_line).bind(PAGE);
+            let query = sqlx::query_as(query).bind(head.place).bind(last).bind(head.last_line).bind(limit);
             let rows: Vec<(i64, Vec<u8>)> = query.fetch_all(self.reads()).await.map_err(failed)?;
             if rows.is_empty() {
                 break;
@@ -95,6 +97,7 @@ impl SqliteStore {
                     page.add(decode(&data)?);
                 }
             }
+            limit = (limit * 2).min(PAGE);
         }
         Ok(page)
     }

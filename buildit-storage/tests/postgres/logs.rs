@@ -82,7 +82,7 @@ async fn two_that_index_at_once_do_no_harm() {
     let doubled = "SELECT count(*) - count(DISTINCT first_line) FROM log_blocks";
     assert_eq!(number(&mut database, doubled).await, 0, "no block twice");
     let hits = store.search_logs(&LogQuery::new("line 77777:").unwrap(), None, 9).await.unwrap().hits;
-    assert_eq!(hits.iter().map(|hit| (&hit.job, hit.line)).collect::<Vec<_>>(), [(&job, 77_777)]);
+    assert_eq!(hits.iter().map(|hit| (&hit.job, hit.line.line)).collect::<Vec<_>>(), [(&job, 77_777)]);
 }
 
 #[tokio::test]

@@ -184,7 +184,7 @@ async fn an_index_that_was_broken_off_goes_on_and_two_at_once_do_no_harm() {
     for number in [1, 3999, 8000] {
         let query = LogQuery::new(&format!("line {number}:")).unwrap();
         let hits = store.search_logs(&query, None, 10).await.unwrap().hits;
-        assert_eq!(hits.iter().map(|hit| hit.line).collect::<Vec<_>>(), [number]);
+        assert_eq!(hits.iter().map(|hit| hit.line.line).collect::<Vec<_>>(), [number]);
     }
     store.remove_logs(&[job.run]).await.unwrap();
     assert_eq!((rows(&file, "log_blocks").await, rows(&file, "log_frames").await), (0, 0));

@@ -21,7 +21,7 @@ use crate::store::{LogAppend, LogChunk, Store, StoreError};
 const WAITING: usize = 4 * 1024 * 1024;
 
 /// How many bytes go into one append at most; a slow store gets larger appends, not more memory.
-const APPEND: usize = 1024 * 1024;
+const APPEND: usize = 2 * 1024 * 1024;
 
 /// Told of every chunk once it is stored: the live side of a log.
 pub trait LogObserver: Debug + Send + Sync + 'static {

@@ -9,12 +9,11 @@ use std::fmt::{self, Debug};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use jiff::Timestamp;
 use memchr::memmem::Finder;
 
 use super::{LogChunk, StoreError};
 use crate::id::{JobId, RunId};
-use crate::job::Stream;
+use crate::job::LogLine;
 
 /// How long the shortest text is that can be searched for, in bytes.
 const SHORTEST: usize = 3;
@@ -121,13 +120,9 @@ impl LogQuery {
             line += memchr::memchr_iter(b'\n', &text[counted..place]).count() as u64;
             let begin = memchr::memrchr(b'\n', &text[..place]).map_or(0, |newline| newline + 1);
             let end = memchr::memchr(b'\n', &text[place..]).map_or(text.len(), |newline| place + newline);
-            hits.push(LogHit {
-                job: job.clone(),
-                line,
-                time: chunk.time,
-                stream: chunk.stream,
-                text: shown(&chunk.text.slice(begin..end), place - begin),
-            });
+            let text = shown(&chunk.text.slice(begin..end), place - begin);
+            let found = LogLine { line, time: chunk.time, stream: chunk.stream, text };
+            hits.push(LogHit { job: job.clone(), line: found });
             (counted, from) = (place, end);
         }
         hits
@@ -168,14 +163,8 @@ pub enum BadQuery {
 pub struct LogHit {
     /// The job.
     pub job: JobId,
-    /// The number of the line.
-    pub line: u64,
-    /// When it was read.
-    pub time: Timestamp,
-    /// Where it came from.
-    pub stream: Stream,
     /// The line; of one of more than 4 KiB, what is around the match.
-    pub text: String,
+    pub line: LogLine,
 }
 
 /// Lines that match.
@@ -239,7 +228,10 @@ fn term(three: &[u8]) -> u16 {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
+    use crate::job::Stream;
 
     fn chunk(text: &[u8]) -> LogChunk {
         let lines = u32::try_from(text.iter().filter(|&&byte| byte == b'\n').count()).unwrap();
@@ -250,7 +242,7 @@ mod tests {
     fn found(query: &str, text: &[u8]) -> Vec<(u64, String)> {
         let job = JobId { run: RunId::new(), stage: "a".into(), attempt: 1 };
         let hits = LogQuery::new(query).unwrap().matches(&job, &chunk(text));
-        hits.into_iter().map(|hit| (hit.line, hit.text)).collect()
+        hits.into_iter().map(|hit| (hit.line.line, hit.line.text)).collect()
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod logs;
 mod plan;
 mod run;
 mod runs;
+mod search;
 mod shell;
 mod validate;
 
@@ -27,6 +28,7 @@ pub(crate) fn dispatch(command: Command, look: Look) -> Outcome {
         Command::Completions(args) => completions::completions(&args),
         Command::Plan(args) => runtime()?.block_on(plan::plan(*args, look)),
         Command::Runs(args) => runtime()?.block_on(runs::runs(args, look)),
+        Command::Logs(args) if args.search.is_some() => runtime()?.block_on(search::search(args, look)),
         Command::Logs(args) => runtime()?.block_on(logs::logs(args, look)),
         Command::Artifacts(args) => runtime()?.block_on(artifacts::artifacts(args, look)),
         Command::Run(args) => driven(run::run(*args, look)),

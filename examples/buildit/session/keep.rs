@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use buildit::artifact::{BlobStore, CacheStore};
 use buildit::memory::MemoryStore;
-use buildit::store::{Store, StoreError};
+use buildit::store::{LogKeep, Store, StoreError};
 use buildit_storage::ObjectBlobs;
 use buildit_storage::sqlite::SqliteStore;
 
@@ -17,12 +17,14 @@ pub(crate) struct Stores {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) blobs: Arc<dyn BlobStore>,
     pub(crate) caches: Arc<dyn CacheStore>,
+    /// The logs of closed runs.
+    pub(crate) logs: Arc<dyn LogKeep>,
 }
 
 impl From<MemoryStore> for Stores {
     fn from(store: MemoryStore) -> Self {
         let store = Arc::new(store);
-        Self { store: store.clone(), blobs: store.clone(), caches: store }
+        Self { store: store.clone(), blobs: store.clone(), caches: store.clone(), logs: store }
     }
 }
 
@@ -57,14 +59,15 @@ impl Keep {
         let broken = |error: StoreError| {
             Failure::Backend(anyhow::Error::new(error).context(format!("the store {} cannot be used", file.display())))
         };
-        let store = Arc::new(SqliteStore::open(file).await.map_err(broken)?);
+        let store = SqliteStore::open(file).await.map_err(broken)?;
         let beside = |suffix: &str| {
             let mut path = file.as_os_str().to_owned();
             path.push(suffix);
             PathBuf::from(path)
         };
-        let blobs = ObjectBlobs::open(&beside(".blobs")).map_err(Failure::backend)?;
-        let stores = Stores { store: store.clone(), blobs: Arc::new(blobs), caches: store };
+        let blobs = Arc::new(ObjectBlobs::open(&beside(".blobs")).map_err(Failure::backend)?);
+        let store = Arc::new(store.with_blobs(blobs.clone()));
+        let stores = Stores { store: store.clone(), blobs, caches: store.clone(), logs: store };
         let places = ["", "-wal", "-shm", ".sessions", ".blobs"].map(beside).to_vec();
         Ok(Self { stores, places })
     }

@@ -54,14 +54,14 @@ impl LogSearch for MemoryStore {
                     after = end.last_line();
                     for chunk in &read.chunks {
                         looked += chunk.text.len();
-                        hits.extend(query.matches(job, chunk).into_iter().filter(|hit| hit.line < last));
+                        hits.extend(query.matches(job, chunk).into_iter().filter(|hit| hit.line.line < last));
                     }
                 }
                 let room = limit - page.hits.len();
                 let is_full = hits.len() > room;
                 page.hits.extend(hits.into_iter().rev().take(room));
                 if is_full {
-                    let line = page.hits.last().filter(|_| room > 0).map_or(last, |hit| hit.line);
+                    let line = page.hits.last().filter(|_| room > 0).map_or(last, |hit| hit.line.line);
                     page.next = Some(SearchPlace { block, line });
                     return Ok(page);
                 }

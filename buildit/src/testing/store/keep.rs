@@ -7,7 +7,7 @@ use super::log::{bytes_of, chunk, lines_of, write_ten};
 use super::samples::{FIRST, at, job, kept_run, life};
 use crate::executor::LogCursor;
 use crate::id::RunId;
-use crate::job::Stream;
+use crate::job::{LogLine, Stream};
 use crate::store::{LogAppend, LogHit, LogKeep, LogQuery, Store, StoreError};
 
 /// A store that also looks after the logs of closed runs.
@@ -146,7 +146,7 @@ async fn lines_are_found_in_closed_runs_the_latest_first(store: Arc<dyn KeepStor
     store.index_logs().await?;
     let hit = |run, line, text: &str| {
         let (time, text) = (at(1), text.to_owned());
-        LogHit { job: job(run, "build", 1), line, time, stream: Stream::Stdout, text }
+        LogHit { job: job(run, "build", 1), line: LogLine { line, time, stream: Stream::Stdout, text } }
     };
     let expected = [hit(second, 2, "an errOR: erROr"), hit(first, 3, "Another ERROR here"), hit(first, 1, "one error")];
     ensure_eq!(found(&store, &query("error")?).await?, expected, "the lines with `error`");
@@ -163,7 +163,7 @@ async fn a_search_is_narrowed_to_a_run(store: Arc<dyn KeepStore>) -> Result<(), 
     store.index_logs().await?;
     for run in runs {
         let hits = found(&store, &query("same")?.in_run(run)).await?;
-        let places: Vec<_> = hits.iter().map(|hit| (hit.job.run, hit.line)).collect();
+        let places: Vec<_> = hits.iter().map(|hit| (hit.job.run, hit.line.line)).collect();
         ensure_eq!(places, [(run, 3), (run, 1)], "the lines of the run");
     }
     ensure_eq!(found(&store, &query("same")?.in_run(RunId::new())).await?, [], "lines of no run");
@@ -211,7 +211,7 @@ async fn a_query_is_no_pattern_and_no_language(store: Arc<dyn KeepStore>) -> Res
     store.index_logs().await?;
     for (line, number) in lines.iter().zip(1..) {
         for text in [line, &line[line.len() - 6..], &line[..6]] {
-            let numbers: Vec<u64> = found(&store, &query(text)?).await?.iter().map(|hit| hit.line).collect();
+            let numbers: Vec<u64> = found(&store, &query(text)?).await?.iter().map(|hit| hit.line.line).collect();
             ensure_eq!(numbers, [number], format!("the lines with `{text}`"));
         }
     }

@@ -80,7 +80,7 @@ impl Session {
         pipelines: &[(&Plan, &[String])],
     ) -> Result<Engine, Failure> {
         let secrets = session::secrets(&self.args.secrets, &self.args.secret_files)?;
-        let Stores { store, blobs, caches } = stores.clone();
+        let Stores { store, blobs, caches, .. } = stores.clone();
         let mut engine = Engine::builder().store(store).blobs(blobs).caches(caches);
         engine = if self.is_again { engine.secrets(FoundAgain(secrets)) } else { engine.secrets(secrets) };
         engine =
