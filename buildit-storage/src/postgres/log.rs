@@ -12,7 +12,7 @@ use super::error::failed;
 use super::run::fence;
 use super::transaction::Write;
 use crate::sql::{
-    FrameRow, PageReader, TRIES, archived, check_lines, count, decode, encode_aside, frames, number, read_frames,
+    FrameRow, LinesRow, PageReader, TRIES, archived, check_lines, count, decode, frames, number, read_frames, rows_of,
     text_bytes,
 };
 
@@ -26,8 +26,8 @@ const FRAMES: i64 = 32;
 #[async_trait]
 impl LogStore for PostgresStore {
     async fn append_log(&self, append: LogAppend<'_>) -> Result<(), StoreError> {
-        let data = encode_aside(append.chunks).await?;
-        self.write(Append { append, data }).await
+        let rows = rows_of(append.chunks).await?;
+        self.write(Append { append, rows }).await
     }
 
     async fn log_cursor(&self, job: &JobId) -> Result<LogCursor, StoreError> {
@@ -131,7 +131,7 @@ async fn head_of(job: &JobId, connection: &mut PgConnection) -> Result<Option<He
 #[derive(Debug)]
 struct Append<'a> {
     append: LogAppend<'a>,
-    data: Vec<u8>,
+    rows: Vec<LinesRow>,
 }
 
 /// Stores lines behind the expected one, if that is the last, and tells which one is. The run is locked, so nobody else
@@ -148,7 +148,9 @@ const APPEND: &str = "WITH head AS (
          RETURNING place, bytes
      ), chunk AS (
          INSERT INTO log_chunks (job_log, last_line, first_line, \"offset\", bytes, time, data)
-         SELECT place, $5, $4 + 1, bytes - $6, $6, $9, $10 FROM log WHERE $9 IS NOT NULL
+         SELECT log.place, r.last_line, r.first_line, log.bytes - $6 + r.before, r.bytes, $9, r.data
+         FROM log, unnest($10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bytea[])
+             AS r (last_line, first_line, before, bytes, data)
      )
      SELECT coalesce((SELECT last_line FROM head), 0)";
 
@@ -169,7 +171,11 @@ impl Write for Append<'_> {
         let append = append.bind(job.run.as_uuid()).bind(job.stage.as_str()).bind(i64::from(job.attempt));
         let append = append.bind(number(expected_line)).bind(number(cursor.line));
         let append = append.bind(number(text_bytes(chunks) as u64));
-        let append = append.bind(number(cursor.stdout)).bind(number(cursor.stderr)).bind(time).bind(&self.data);
+        let append = append.bind(number(cursor.stdout)).bind(number(cursor.stderr)).bind(time);
+        let column = |of: fn(&LinesRow) -> i64| self.rows.iter().map(of).collect::<Vec<_>>();
+        let append = append.bind(column(|row| row.last_line)).bind(column(|row| row.first_line));
+        let append = append.bind(column(|row| row.before)).bind(column(|row| row.bytes));
+        let append = append.bind(self.rows.iter().map(|row| row.data.as_slice()).collect::<Vec<_>>());
         let actual: i64 = append.fetch_one(to).await.map_err(failed)?;
         check_lines(expected_line, &lines, cursor, count(actual)?)
     }

@@ -14,7 +14,7 @@ pub(crate) use append::{check_events, check_lines};
 pub(crate) use archive::{Frame, FrameRow, archive, archived, frames, is_damaged, read_frames};
 pub(crate) use frame::{decode, encode};
 pub(crate) use lease::{claimed_until, is_larger, token_of};
-pub(crate) use page::{PageReader, TRIES, encode_aside, text_bytes};
+pub(crate) use page::{LinesRow, PageReader, TRIES, rows_of, text_bytes};
 #[cfg(feature = "sqlite")]
 pub(crate) use projection::{ProductRow, StageRow};
 pub(crate) use projection::{products, stage_rows};

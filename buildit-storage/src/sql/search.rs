@@ -5,13 +5,16 @@ use buildit::id::JobId;
 use buildit::store::{LogChunk, LogHit, LogHits, LogQuery, LogStore, LogTerms, SearchPlace, StoreError};
 
 /// How much text is in a block of the index. A smaller one makes the index larger, a larger one is longer looked through.
-const BLOCK: usize = 256 * 1024;
+const BLOCK: usize = 64 * 1024;
+
+/// How much of a block is read at once: less than there is in a frame of an archived log, so that it is one frame.
+const LOOK: usize = BLOCK - 16 * 1024;
 
 /// How many blocks are added in one transaction: few, so that a run which is under way does not wait for long.
-const BATCH: usize = 4;
+const BATCH: usize = 16;
 
 /// How many blocks the index is asked for at once.
-const CANDIDATES: usize = 32;
+const CANDIDATES: usize = 64;
 
 /// How many blocks are looked through for one page.
 const MOST: usize = 256;
@@ -30,7 +33,7 @@ pub(crate) async fn blocks(store: &dyn LogStore, job: &JobId, after: u64) -> Res
     let mut bytes = 0;
     let mut read = after;
     loop {
-        let page = store.read_log(job, read, BLOCK).await?;
+        let page = store.read_log(job, read, BATCH * BLOCK).await?;
         if page.chunks.is_empty() {
             return Ok(blocks);
         }
@@ -115,7 +118,7 @@ async fn look(store: &dyn Index, query: &LogQuery, block: &Candidate) -> Result<
     let mut hits = Vec::new();
     let mut after = block.first_line.saturating_sub(1);
     while after < block.last_line {
-        let page = match store.read_log(&block.job, after, BLOCK).await {
+        let page = match store.read_log(&block.job, after, LOOK).await {
             Err(StoreError::LogRemoved(_)) => break,
             Err(error @ StoreError::Corrupt(_)) => {
                 tracing::warn!(job = %block.job, %error, "a log cannot be looked through");

@@ -11,7 +11,7 @@ use super::error::failed;
 use super::transaction::Transaction;
 use super::writer::Write;
 use crate::sql::{
-    FrameRow, PageReader, TRIES, archived, check_lines, count, decode, encode_aside, frames, number, read_frames,
+    FrameRow, LinesRow, PageReader, TRIES, archived, check_lines, count, decode, frames, number, read_frames, rows_of,
     text_bytes, to_text,
 };
 
@@ -25,12 +25,12 @@ const FRAMES: i64 = 32;
 #[async_trait]
 impl LogStore for SqliteStore {
     async fn append_log(&self, append: LogAppend<'_>) -> Result<(), StoreError> {
-        let data = encode_aside(append.chunks).await?;
+        let rows = rows_of(append.chunks).await?;
         let lines = append.chunks.iter().map(|chunk| (chunk.first_line, chunk.lines)).collect();
         let time = append.chunks.first().map(|chunk| to_text(chunk.time)).unwrap_or_default();
         let (job, bytes) = (append.job.clone(), text_bytes(append.chunks) as u64);
         let LogAppend { token, expected_line, cursor, .. } = append;
-        self.write(Append { job, token, expected_line, cursor, lines, time, bytes, data }).await
+        self.write(Append { job, token, expected_line, cursor, lines, time, bytes, rows }).await
     }
 
     async fn log_cursor(&self, job: &JobId) -> Result<LogCursor, StoreError> {
@@ -139,7 +139,7 @@ struct Append {
     lines: Vec<(u64, u32)>,
     time: String,
     bytes: u64,
-    data: Vec<u8>,
+    rows: Vec<LinesRow>,
 }
 
 #[async_trait]
@@ -165,13 +165,13 @@ impl Write for Append {
         let upsert = upsert.bind(number(cursor.line)).bind(offset + bytes);
         let upsert = upsert.bind(number(cursor.stdout)).bind(number(cursor.stderr));
         let place: i64 = upsert.fetch_one(&mut *connection).await.map_err(failed)?;
-        if self.lines.is_empty() {
-            return Ok(());
+        for row in &self.rows {
+            let insert = "INSERT INTO log_chunks (job_log, last_line, first_line, offset, bytes, time, data)
+                 VALUES (?, ?, ?, ?, ?, ?, ?)";
+            let insert = sqlx::query(insert).bind(place).bind(row.last_line).bind(row.first_line);
+            let insert = insert.bind(offset + row.before).bind(row.bytes).bind(&self.time).bind(&row.data);
+            insert.execute(&mut *connection).await.map_err(failed)?;
         }
-        let insert = "INSERT INTO log_chunks (job_log, last_line, first_line, offset, bytes, time, data)
-             VALUES (?, ?, ?, ?, ?, ?, ?)";
-        let insert = sqlx::query(insert).bind(place).bind(number(cursor.line)).bind(number(actual + 1));
-        let insert = insert.bind(offset).bind(bytes).bind(&self.time).bind(&self.data);
-        insert.execute(connection).await.map(drop).map_err(failed)
+        Ok(())
     }
 }

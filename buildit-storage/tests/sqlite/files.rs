@@ -58,7 +58,7 @@ async fn a_newer_schema_is_refused() {
     )
     .await;
     let refused = SqliteStore::open(&file).await.unwrap_err();
-    assert!(matches!(refused, StoreError::Newer { found: 9000, supported: 1 }), "{refused:?}");
+    assert!(matches!(refused, StoreError::Newer { found: 9000, .. }), "{refused:?}");
 }
 
 #[tokio::test]
