@@ -104,6 +104,8 @@ async fn print(store: &SqliteStore, lines: u64) -> (JobId, u64, Duration) {
         group: None,
         executor: None,
         max_parallel: None,
+        rerun_of: None,
+        carried: Arc::default(),
     };
     store.create_run(run.clone()).await.expect("a run");
     let job = JobId { run: run.id, stage: "build".into(), attempt: 1 };

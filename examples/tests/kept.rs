@@ -79,9 +79,8 @@ fn a_line_is_searched_in_all_runs_that_have_ended_or_in_one() {
     in_store(&project, &["run"]).exits(0);
     in_store(&project, &["run", "--stage", "build"]).exits(0);
     let all = in_store(&project, &["logs", "--search", "BUILDING"]).exits(0);
-    let command = "build:1 | + echo building; echo hello >app.txt";
-    let expected = ["shop #2 build:2 | building", &format!("shop #2 {command}")];
-    let expected = [expected, ["shop #1 build:2 | building", &format!("shop #1 {command}")]].concat();
+    let commands = [2, 1].map(|run| format!("shop #{run} build:1 | + echo building; echo hello >app.txt"));
+    let expected = ["shop #2 build:2 | building", &commands[0], "shop #1 build:2 | building", &commands[1]];
     assert_eq!(lines(&all), expected);
     let one = in_store(&project, &["logs", "@2", "--search", "building", "--limit", "1", "--output", "json"]).exits(0);
     let found = one.objects();

@@ -53,12 +53,17 @@ impl LogSearch for PostgresStore {
 }
 
 impl PostgresStore {
-    /// Adds what is missing of a log; `false` when somebody else does.
+    /// Adds what is missing of a log; `false` when somebody else has, or has removed it.
     async fn index_log(&self, run: Uuid, log: i64, job: &JobId, mut line: u64) -> Result<bool, StoreError> {
         loop {
             let blocks = blocks(self, job, line).await?;
             if !self.write(Add { run, log, line, blocks: &blocks }).await? {
-                return Ok(false);
+                // Somebody else is at it, or was when this began.
+                let now = "SELECT indexed_line FROM job_logs WHERE place = $1 AND NOT indexed AND NOT removed";
+                let now = sqlx::query_scalar(now).bind(log).fetch_optional(&mut *self.reads().await?).await;
+                let Some(now): Option<i64> = now.map_err(failed)? else { return Ok(false) };
+                line = count(now)?;
+                continue;
             }
             match blocks.last() {
                 Some(last) => line = last.last_line,

@@ -52,13 +52,18 @@ impl LogSearch for SqliteStore {
 }
 
 impl SqliteStore {
-    /// Adds what is missing of a log; `false` when somebody else does.
+    /// Adds what is missing of a log; `false` when somebody else has, or has removed it.
     async fn index_log(&self, log: i64, job: &JobId, mut line: u64) -> Result<bool, StoreError> {
         loop {
             let blocks = blocks(self, job, line).await?;
             let last = blocks.last().map(|block| block.last_line);
             if !self.write(Add { log, line, blocks }).await? {
-                return Ok(false);
+                // Somebody else is at it, or was when this began.
+                let now = "SELECT indexed_line FROM job_logs WHERE place = ? AND indexed = 0 AND removed = 0";
+                let now = sqlx::query_scalar(now).bind(log).fetch_optional(self.reads()).await;
+                let Some(now): Option<i64> = now.map_err(failed)? else { return Ok(false) };
+                line = count(now)?;
+                continue;
             }
             match last {
                 Some(last) => line = last,

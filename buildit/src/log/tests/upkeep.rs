@@ -17,6 +17,8 @@ async fn printed(store: &MemoryStore, ended: Option<i64>) -> JobId {
         group: None,
         executor: None,
         max_parallel: None,
+        rerun_of: None,
+        carried: Arc::default(),
     };
     store.create_run(new).await.unwrap();
     let job = JobId { run, stage: "a".into(), attempt: 1 };
