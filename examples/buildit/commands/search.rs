@@ -1,6 +1,7 @@
 //! `buildit logs --search`.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use buildit::id::RunId;
 use buildit::job::{LogLine, Stream};
@@ -45,12 +46,13 @@ pub(crate) async fn search(args: LogsArgs, look: Look) -> Outcome {
                 out.line(&serde_json::to_string(&Line::of(&hit)).map_err(Failure::backend)?);
                 continue;
             }
-            if !names.contains_key(&hit.job.run) {
-                let record = stores.store.run(hit.job.run).await.map_err(Failure::backend)?;
-                let name = format!("{} #{}", clean(&record.run.plan.name), record.number);
-                names.insert(hit.job.run, name);
-            }
-            let name = names.get(&hit.job.run).map_or("", String::as_str);
+            let name = match names.entry(hit.job.run) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    let record = stores.store.run(hit.job.run).await.map_err(Failure::backend)?;
+                    new.insert(format!("{} #{}", clean(&record.run.plan.name), record.number))
+                }
+            };
             let text = match controls {
                 Some(keep) => sanitize(&hit.line.text, keep),
                 None => hit.line.text.as_str().into(),
