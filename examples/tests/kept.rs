@@ -74,6 +74,24 @@ fn runs_are_kept_in_the_state_folder() {
 }
 
 #[test]
+fn a_line_is_searched_in_all_runs_that_have_ended_or_in_one() {
+    let project = Project::new(SHOP);
+    in_store(&project, &["run"]).exits(0);
+    in_store(&project, &["run", "--stage", "build"]).exits(0);
+    let all = in_store(&project, &["logs", "--search", "BUILDING"]).exits(0);
+    let commands = [2, 1].map(|run| format!("shop #{run} build:1 | + echo building; echo hello >app.txt"));
+    let expected = ["shop #2 build:2 | building", &commands[0], "shop #1 build:2 | building", &commands[1]];
+    assert_eq!(lines(&all), expected);
+    let one = in_store(&project, &["logs", "@2", "--search", "building", "--limit", "1", "--output", "json"]).exits(0);
+    let found = one.objects();
+    assert_eq!((found.len(), &found[0]["text"], &found[0]["line"]), (1, &"building".into(), &2.into()));
+    let of_stage = in_store(&project, &["logs", "@2", "test", "--search", "echo"]).exits(0);
+    assert_eq!(lines(&of_stage), ["shop #1 test:1 | + cat app.txt; echo late >&2"]);
+    assert_eq!(lines(&in_store(&project, &["logs", "--search", "\" OR *"]).exits(0)), [""; 0]);
+    assert!(in_store(&project, &["logs", "--search", "ab"]).exits(2).stderr.contains("fewer than 3 bytes"));
+}
+
+#[test]
 fn what_is_not_there_is_said_to_be_not_there() {
     let project = Project::new(SHOP);
     assert!(in_store(&project, &["runs"]).exits(0).stderr.contains("no runs"));

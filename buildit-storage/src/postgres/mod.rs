@@ -28,9 +28,11 @@ mod listen;
 mod log;
 mod queue;
 mod run;
+mod search;
 mod secret;
 mod store;
 mod tenant;
 mod transaction;
+mod upkeep;
 
 pub use store::PostgresStore;

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use buildit::artifact::BlobStore;
 use buildit::store::StoreError;
 use jiff::Timestamp;
 use sqlx::migrate::Migrator;
@@ -35,7 +36,10 @@ const SETTINGS: [(&str, &str); 3] = [
 /// Keeps runs, logs, the queue and the index of caches in a PostgreSQL database, which any number of engines share.
 /// Clones are the same store.
 #[derive(Clone, Debug)]
-pub struct PostgresStore(Arc<Inner>);
+pub struct PostgresStore {
+    inner: Arc<Inner>,
+    blobs: Option<Arc<dyn BlobStore>>,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -81,34 +85,46 @@ impl PostgresStore {
         // Each use of a connection begins with a test of its own.
         let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(PATIENCE);
         let pool = pool.test_before_acquire(false).connect_lazy_with(options.clone().options(SETTINGS));
-        let store = Self(Arc::new(Inner { pool, news: News::new(options), offset: Mutex::default(), now }));
+        let inner = Inner { pool, news: News::new(options), offset: Mutex::default(), now };
+        let store = Self { inner: Arc::new(inner), blobs: None };
         store.shift().await?;
         Ok(store)
     }
 
+    /// The same store, which moves the logs of closed runs to this blob store and reads them there. Without one they stay
+    /// in the database, and those that were moved cannot be read. All engines of a database need the same.
+    #[must_use]
+    pub fn with_blobs(self, blobs: Arc<dyn BlobStore>) -> Self {
+        Self { blobs: Some(blobs), ..self }
+    }
+
     /// Closes its connections, when what is under way has ended. Later calls fail, those of clones too.
     pub async fn close(&self) {
-        self.0.news.stop();
-        self.0.pool.close().await;
+        self.inner.news.stop();
+        self.inner.pool.close().await;
     }
 
     pub(super) fn pool(&self) -> &PgPool {
-        &self.0.pool
+        &self.inner.pool
+    }
+
+    pub(super) fn blobs(&self) -> Option<&Arc<dyn BlobStore>> {
+        self.blobs.as_ref()
     }
 
     pub(super) fn news(&self) -> &News {
-        &self.0.news
+        &self.inner.news
     }
 
     /// What leads from this process's clock to the database's, measured a minute ago at most.
     pub(super) async fn shift(&self) -> Result<Shift, StoreError> {
-        let offset = || self.0.offset.lock().unwrap_or_else(PoisonError::into_inner);
+        let offset = || self.inner.offset.lock().unwrap_or_else(PoisonError::into_inner);
         let known = offset().at(self.moment());
         if let Some(shift) = known {
             return Ok(shift);
         }
         let mut connection = self.reads().await?;
-        let before = (self.0.now)();
+        let before = (self.inner.now)();
         let there = sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(&mut *connection).await;
         let there: jiff_sqlx::Timestamp = there.map_err(failed)?;
         let now = self.moment();
@@ -116,7 +132,7 @@ impl PostgresStore {
     }
 
     fn moment(&self) -> Moment {
-        Moment { instant: Instant::now(), time: (self.0.now)() }
+        Moment { instant: Instant::now(), time: (self.inner.now)() }
     }
 }
 

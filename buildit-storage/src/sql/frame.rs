@@ -7,12 +7,14 @@
 //!
 //! Numbers are little-endian.
 
-use std::io::Read;
+use std::cell::RefCell;
+use std::io;
 
 use buildit::job::Stream;
 use buildit::store::{LogChunk, StoreError};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use jiff::Timestamp;
+use zstd::bulk::{Compressor, Decompressor};
 
 /// The number of this form.
 const FORM: u8 = 1;
@@ -41,8 +43,9 @@ pub(crate) fn encode(chunks: &[LogChunk]) -> Result<Vec<u8>, StoreError> {
         plain.put_u32_le(length.map_err(|_| StoreError::Corrupt("a chunk of more than 4 GiB".into()))?);
         plain.put_slice(&chunk.text);
     }
-    let mut bytes = vec![FORM; HEAD];
-    zstd::stream::copy_encode(&*plain, &mut bytes, LEVEL).map_err(|error| StoreError::backend("zstd", error))?;
+    let mut bytes = vec![FORM; HEAD + zstd::zstd_safe::compress_bound(plain.len())];
+    let length = compress(&plain, &mut bytes[HEAD..]).map_err(|error| StoreError::backend("zstd", error))?;
+    bytes.truncate(HEAD + length);
     let sum = checksum(&bytes[HEAD..]);
     bytes[1..HEAD].copy_from_slice(&sum);
     Ok(bytes)
@@ -58,9 +61,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<LogChunk>, StoreError> {
         }
         _ => return Err(corrupt("is not what was written")),
     }
-    let mut plain = Vec::new();
-    let mut reader = zstd::stream::read::Decoder::new(&bytes[HEAD..]).map_err(|error| corrupt(&error.to_string()))?;
-    reader.read_to_end(&mut plain).map_err(|error| corrupt(&error.to_string()))?;
+    let plain = decompress(&bytes[HEAD..]).map_err(|error| corrupt(&error.to_string()))?;
     let mut plain = Bytes::from(plain);
     let mut chunks = Vec::new();
     while !plain.is_empty() {
@@ -82,6 +83,42 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<LogChunk>, StoreError> {
         chunks.push(LogChunk { first_line, lines, time, stream, text: plain.split_to(length) });
     }
     Ok(chunks)
+}
+
+thread_local! {
+    /// What compresses is megabytes of tables: too much to make for each frame.
+    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
+fn compress(plain: &[u8], to: &mut [u8]) -> io::Result<usize> {
+    COMPRESSOR.with_borrow_mut(|kept| {
+        let compressor = match kept {
+            Some(compressor) => compressor,
+            None => kept.insert(Compressor::new(LEVEL)?),
+        };
+        compressor.compress_to_buffer(plain, to)
+    })
+}
+
+fn decompress(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let length = zstd::zstd_safe::get_frame_content_size(bytes).ok().flatten();
+    let Some(length) = length.and_then(|length| usize::try_from(length).ok()) else {
+        // The first version did not write it.
+        return zstd::stream::decode_all(bytes);
+    };
+    DECOMPRESSOR.with_borrow_mut(|kept| {
+        let decompressor = match kept {
+            Some(decompressor) => decompressor,
+            None => kept.insert(Decompressor::new()?),
+        };
+        decompressor.decompress(bytes, length)
+    })
+}
+
+/// The checksum that is in these bytes.
+pub(crate) fn sum(bytes: &[u8]) -> Option<i64> {
+    bytes.get(1..HEAD).and_then(|sum| sum.try_into().ok()).map(i64::from_le_bytes)
 }
 
 fn checksum(bytes: &[u8]) -> [u8; 8] {
@@ -114,6 +151,17 @@ mod tests {
     fn what_is_written_is_read() {
         assert_eq!(decode(&encode(&chunks()).unwrap()).unwrap(), chunks());
         assert_eq!(decode(&encode(&[]).unwrap()).unwrap(), []);
+    }
+
+    #[test]
+    fn what_was_written_without_its_length_is_read() {
+        let bytes = encode(&chunks()).unwrap();
+        let plain = decompress(&bytes[HEAD..]).unwrap();
+        let mut streamed = vec![FORM; HEAD];
+        zstd::stream::copy_encode(&*plain, &mut streamed, LEVEL).unwrap();
+        let sum = checksum(&streamed[HEAD..]);
+        streamed[1..HEAD].copy_from_slice(&sum);
+        assert_eq!(decode(&streamed).unwrap(), chunks());
     }
 
     #[test]

@@ -1,24 +1,28 @@
 //! What the stores on a database share: what goes into their columns, what comes out of them, and what is refused. Pure.
 
 mod append;
+mod archive;
 mod frame;
 mod garbage;
 mod lease;
 mod page;
 mod projection;
 mod schema;
+mod search;
 mod share;
 mod words;
 
 pub(crate) use append::{check_events, check_lines};
+pub(crate) use archive::{Frame, FrameRow, archive, archived, frames, is_damaged, read_frames};
 pub(crate) use frame::{decode, encode};
 pub(crate) use garbage::{ASKED_AT_ONCE, digests};
 pub(crate) use lease::{claimed_until, is_larger, token_of};
-pub(crate) use page::{PageReader, encode_aside, text_bytes};
+pub(crate) use page::{LinesRow, PageReader, TRIES, rows_of, text_bytes};
 #[cfg(feature = "sqlite")]
 pub(crate) use projection::{ProductRow, StageRow};
 pub(crate) use projection::{carried_products, products, stage_rows};
 pub(crate) use schema::migrate;
+pub(crate) use search::{Block, Candidate, Index, blocks, search};
 pub(crate) use share::{Plan, share};
 pub(crate) use words::{count, from_json, number, run_status, to_json};
 #[cfg(feature = "sqlite")]

@@ -17,7 +17,8 @@ impl ReferenceStore for SqliteStore {
         let query = "SELECT digest FROM (SELECT value AS digest FROM json_each(?)) AS asked
              WHERE EXISTS (SELECT 1 FROM artifacts WHERE artifacts.digest = asked.digest)
                 OR EXISTS (SELECT 1 FROM caches WHERE caches.digest = asked.digest)
-                OR EXISTS (SELECT 1 FROM pipeline_runs WHERE source_digest = asked.digest)";
+                OR EXISTS (SELECT 1 FROM pipeline_runs WHERE source_digest = asked.digest)
+                OR EXISTS (SELECT 1 FROM job_logs WHERE archive_digest = asked.digest)";
         let mut referred = HashSet::new();
         for some in asked.chunks(ASKED_AT_ONCE) {
             let some: Vec<String> = some.iter().map(Digest::to_hex).collect();

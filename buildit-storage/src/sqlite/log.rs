@@ -10,20 +10,27 @@ use super::SqliteStore;
 use super::error::failed;
 use super::transaction::Transaction;
 use super::writer::Write;
-use crate::sql::{PageReader, check_lines, count, encode_aside, number, text_bytes, to_text};
+use crate::sql::{
+    FrameRow, LinesRow, PageReader, TRIES, archived, check_lines, count, decode, frames, number, read_frames, rows_of,
+    text_bytes, to_text,
+};
 
-/// How many rows are read at a time.
-const PAGE: i64 = 16;
+/// How many rows with lines are read at a time at most. They are one append each, of a line or of megabytes: so it is
+/// one at first, and twice as many each time.
+const PAGE: i64 = 32;
+
+/// How many frames of an archived log are looked up at a time.
+const FRAMES: i64 = 32;
 
 #[async_trait]
 impl LogStore for SqliteStore {
     async fn append_log(&self, append: LogAppend<'_>) -> Result<(), StoreError> {
-        let data = encode_aside(append.chunks).await?;
+        let rows = rows_of(append.chunks).await?;
         let lines = append.chunks.iter().map(|chunk| (chunk.first_line, chunk.lines)).collect();
         let time = append.chunks.first().map(|chunk| to_text(chunk.time)).unwrap_or_default();
         let (job, bytes) = (append.job.clone(), text_bytes(append.chunks) as u64);
         let LogAppend { token, expected_line, cursor, .. } = append;
-        self.write(Append { job, token, expected_line, cursor, lines, time, bytes, data }).await
+        self.write(Append { job, token, expected_line, cursor, lines, time, bytes, rows }).await
     }
 
     async fn log_cursor(&self, job: &JobId) -> Result<LogCursor, StoreError> {
@@ -33,26 +40,13 @@ impl LogStore for SqliteStore {
     }
 
     async fn read_log(&self, job: &JobId, after: u64, max_bytes: usize) -> Result<LogPage, StoreError> {
-        let mut reads = self.reads().begin().await.map_err(failed)?;
-        let head = head_of(job);
-        let head: Option<Head> = head.fetch_optional(&mut *reads).await.map_err(failed)?;
-        let Some(head) = head else { return Ok(LogPage::default()) };
-        let mut page = PageReader::new(count(head.last_line)?, after, max_bytes);
-        let mut last = number(after);
-        loop {
-            let query = "SELECT last_line, data FROM log_chunks WHERE job_log = ? AND last_line > ?
-                 ORDER BY last_line LIMIT ?";
-            let query = sqlx::query_as(query).bind(head.place).bind(last).bind(PAGE);
-            let rows: Vec<(i64, Vec<u8>)> = query.fetch_all(&mut *reads).await.map_err(failed)?;
-            let is_last = (rows.len() as i64) < PAGE;
-            for (last_line, data) in rows {
-                last = last_line;
-                page.add(&data)?;
-            }
-            if is_last || page.is_full() {
+        for _ in 0..TRIES {
+            let page = self.read_lines(job, after, max_bytes).await?;
+            if !page.is_outrun() {
                 return Ok(page.finish());
             }
         }
+        Err(StoreError::Corrupt(format!("lines of the log of {job} are missing")))
     }
 
     async fn logs_of_run(&self, run: RunId) -> Result<Vec<JobId>, StoreError> {
@@ -63,7 +57,53 @@ impl LogStore for SqliteStore {
     }
 }
 
-/// Where the log of a job ends.
+impl SqliteStore {
+    /// A page, which lacks lines that are moved or removed while it is read.
+    async fn read_lines(&self, job: &JobId, after: u64, max_bytes: usize) -> Result<PageReader, StoreError> {
+        let head: Option<Head> = head_of(job).fetch_optional(self.reads()).await.map_err(failed)?;
+        let Some(head) = head else { return Ok(PageReader::new(0, after, max_bytes)) };
+        if head.removed {
+            return Err(StoreError::LogRemoved(Box::new(job.clone())));
+        }
+        let mut page = PageReader::new(count(head.last_line)?, after, max_bytes);
+        let mut last = number(after);
+        if let Some(digest) = &head.archive_digest {
+            let (blobs, digest) = archived(self.blobs(), digest)?;
+            while !page.is_full() {
+                let query = "SELECT last_line, offset, length, bytes, sum FROM log_frames
+                     WHERE job_log = ? AND last_line > ? ORDER BY last_line LIMIT ?";
+                let query = sqlx::query_as(query).bind(head.place).bind(last).bind(FRAMES);
+                let rows: Vec<FrameRow> = query.fetch_all(self.reads()).await.map_err(failed)?;
+                let frames = frames(&rows)?;
+                match read_frames(blobs, &digest, &frames, &mut page).await? {
+                    0 => break,
+                    read => last = rows[read - 1].0,
+                }
+            }
+        }
+        let mut limit = 1;
+        while !page.is_full() {
+            // What was appended since the head was read is left for the next page.
+            let query = "SELECT last_line, data FROM log_chunks
+                 WHERE job_log = ? AND last_line > ? AND last_line <= ? ORDER BY last_line LIMIT ?";
+            let query = sqlx::query_as(query).bind(head.place).bind(last).bind(head.last_line).bind(limit);
+            let rows: Vec<(i64, Vec<u8>)> = query.fetch_all(self.reads()).await.map_err(failed)?;
+            if rows.is_empty() {
+                break;
+            }
+            for (last_line, data) in rows {
+                last = last_line;
+                if !page.is_full() {
+                    page.add(decode(&data)?);
+                }
+            }
+            limit = (limit * 2).min(PAGE);
+        }
+        Ok(page)
+    }
+}
+
+/// Where the log of a job ends, and where it is.
 #[derive(FromRow)]
 struct Head {
     place: i64,
@@ -71,6 +111,8 @@ struct Head {
     bytes: i64,
     stdout: i64,
     stderr: i64,
+    archive_digest: Option<String>,
+    removed: bool,
 }
 
 impl Head {
@@ -82,7 +124,7 @@ impl Head {
 type HeadQuery<'q> = sqlx::query::QueryAs<'q, sqlx::Sqlite, Head, sqlx::sqlite::SqliteArguments>;
 
 fn head_of(job: &JobId) -> HeadQuery<'static> {
-    let query = "SELECT place, last_line, bytes, stdout, stderr FROM job_logs
+    let query = "SELECT place, last_line, bytes, stdout, stderr, archive_digest, removed FROM job_logs
          WHERE pipeline_run_id = ? AND stage_name = ? AND attempt = ?";
     sqlx::query_as(query).bind(job.run.to_string()).bind(job.stage.as_str().to_owned()).bind(job.attempt)
 }
@@ -97,7 +139,7 @@ struct Append {
     lines: Vec<(u64, u32)>,
     time: String,
     bytes: u64,
-    data: Vec<u8>,
+    rows: Vec<LinesRow>,
 }
 
 #[async_trait]
@@ -123,13 +165,13 @@ impl Write for Append {
         let upsert = upsert.bind(number(cursor.line)).bind(offset + bytes);
         let upsert = upsert.bind(number(cursor.stdout)).bind(number(cursor.stderr));
         let place: i64 = upsert.fetch_one(&mut *connection).await.map_err(failed)?;
-        if self.lines.is_empty() {
-            return Ok(());
+        for row in &self.rows {
+            let insert = "INSERT INTO log_chunks (job_log, last_line, first_line, offset, bytes, time, data)
+                 VALUES (?, ?, ?, ?, ?, ?, ?)";
+            let insert = sqlx::query(insert).bind(place).bind(row.last_line).bind(row.first_line);
+            let insert = insert.bind(offset + row.before).bind(row.bytes).bind(&self.time).bind(&row.data);
+            insert.execute(&mut *connection).await.map_err(failed)?;
         }
-        let insert = "INSERT INTO log_chunks (job_log, last_line, first_line, offset, bytes, time, data)
-             VALUES (?, ?, ?, ?, ?, ?, ?)";
-        let insert = sqlx::query(insert).bind(place).bind(number(cursor.line)).bind(number(actual + 1));
-        let insert = insert.bind(offset).bind(bytes).bind(&self.time).bind(&self.data);
-        insert.execute(connection).await.map(drop).map_err(failed)
+        Ok(())
     }
 }

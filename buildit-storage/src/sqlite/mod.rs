@@ -23,11 +23,13 @@ mod group;
 mod log;
 mod queue;
 mod run;
+mod search;
 mod secret;
 mod session;
 mod store;
 mod tenant;
 mod transaction;
+mod upkeep;
 mod writer;
 
 pub use store::SqliteStore;

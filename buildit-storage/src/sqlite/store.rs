@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use buildit::artifact::BlobStore;
 use buildit::store::StoreError;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
@@ -29,7 +30,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Several processes may have the file open. The leases of one that has ended, however it ended, are void when
 /// another opens the file, and whenever another wants the run.
 #[derive(Clone, Debug)]
-pub struct SqliteStore(Arc<Inner>);
+pub struct SqliteStore {
+    inner: Arc<Inner>,
+    blobs: Option<Arc<dyn BlobStore>>,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -67,31 +71,43 @@ impl SqliteStore {
         let reads = SqlitePoolOptions::new().max_connections(READERS);
         let reads = reads.connect_lazy_with(options.clone().read_only(true).pragma("query_only", "on"));
         let (writer, changed) = (Writer::start(connection, options), Notify::new());
-        let store = Self(Arc::new(Inner { reads, writer, session, changed, file: file.to_owned() }));
+        let inner = Inner { reads, writer, session, changed, file: file.to_owned() };
+        let store = Self { inner: Arc::new(inner), blobs: None };
         store.end_leases_of_the_dead().await?;
         Ok(store)
+    }
+
+    /// The same store, which moves the logs of closed runs to this blob store and reads them there. Without one they stay
+    /// in the file, and those that were moved cannot be read.
+    #[must_use]
+    pub fn with_blobs(self, blobs: Arc<dyn BlobStore>) -> Self {
+        Self { blobs: Some(blobs), ..self }
     }
 
     /// The file that it is in.
     #[must_use]
     pub fn file(&self) -> &Path {
-        &self.0.file
+        &self.inner.file
     }
 
     pub(super) fn reads(&self) -> &SqlitePool {
-        &self.0.reads
+        &self.inner.reads
+    }
+
+    pub(super) fn blobs(&self) -> Option<&Arc<dyn BlobStore>> {
+        self.blobs.as_ref()
     }
 
     pub(super) fn session(&self) -> &Arc<Session> {
-        &self.0.session
+        &self.inner.session
     }
 
     pub(super) fn changed(&self) -> &Notify {
-        &self.0.changed
+        &self.inner.changed
     }
 
     pub(super) async fn write<W: Write>(&self, change: W) -> Result<W::Answer, StoreError> {
-        self.0.writer.write(change).await
+        self.inner.writer.write(change).await
     }
 }
 

@@ -13,6 +13,7 @@
 
 mod child;
 mod executors;
+mod follow;
 mod matrix;
 mod pipelines;
 mod rivals;
@@ -47,6 +48,18 @@ fn g1_g2_g3_g8_g10_docker_jobs_survive_a_kill_at_every_crash_point() {
 #[ignore = "needs docker"]
 fn g1_g2_g3_g8_g10_docker_jobs_on_sqlite_survive_a_kill_at_every_crash_point() {
     matrix::run(Target::Docker, Keep::Sqlite);
+}
+
+#[test]
+fn g3_a_log_on_sqlite_is_followed_while_its_engine_is_killed() {
+    follow::run(Keep::Sqlite);
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+#[ignore = "needs postgres"]
+fn g3_a_log_on_postgres_is_followed_while_its_engine_is_killed() {
+    follow::run(Keep::Postgres);
 }
 
 #[test]

@@ -100,10 +100,10 @@ async fn queue(keep: Keep, folder: &Path) -> (Arc<dyn Store>, Vec<(RunId, Sample
 }
 
 /// An engine's process, which is killed in the end.
-struct Rival(Child);
+pub(crate) struct Rival(Child);
 
 impl Rival {
-    fn start(keep: Keep, folder: &Path) -> Self {
+    pub(crate) fn start(keep: Keep, folder: &Path) -> Self {
         let case = Case {
             folder: folder.to_owned(),
             target: Target::Local,

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use buildit::testing::store;
+use buildit_storage::ObjectBlobs;
 use buildit_storage::postgres::PostgresStore;
 
 use crate::Scratch;
@@ -25,6 +26,16 @@ impl Many {
 async fn it_is_a_store() {
     let many = Many::default();
     store::assert_store(async || many.store().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs postgres"]
+async fn it_looks_after_the_logs_of_closed_runs() {
+    let many = Many::default();
+    store::assert_keep(async || many.store().await).await;
+    let folder = tempfile::tempdir().unwrap();
+    let blobs = Arc::new(ObjectBlobs::open(folder.path()).unwrap());
+    store::assert_keep(async || many.store().await.with_blobs(blobs.clone())).await;
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod earlier;
 #[path = "../shared/engines.rs"]
 mod engines;
 mod leases;
+mod logs;
 mod queue;
 mod scratch;
 mod sharing;

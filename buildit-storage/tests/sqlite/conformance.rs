@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use buildit::testing::store;
+use buildit_storage::ObjectBlobs;
 use buildit_storage::sqlite::SqliteStore;
 use tempfile::TempDir;
 
@@ -18,6 +19,14 @@ async fn fresh(folder: &TempDir) -> SqliteStore {
 async fn it_is_a_store() {
     let folder = tempfile::tempdir().unwrap();
     store::assert_store(async || fresh(&folder).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_looks_after_the_logs_of_closed_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    store::assert_keep(async || fresh(&folder).await).await;
+    let blobs = Arc::new(ObjectBlobs::open(&folder.path().join("blobs")).unwrap());
+    store::assert_keep(async || fresh(&folder).await.with_blobs(blobs.clone())).await;
 }
 
 #[tokio::test]

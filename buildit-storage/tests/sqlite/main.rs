@@ -7,6 +7,7 @@ mod earlier;
 mod engines;
 mod files;
 mod leases;
+mod logs;
 mod sharing;
 mod tables;
 

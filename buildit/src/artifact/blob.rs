@@ -1,6 +1,7 @@
 //! Blobs: bytes by their address.
 
 use std::fmt::Debug;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -36,6 +37,28 @@ pub trait BlobStore: Debug + Send + Sync + 'static {
     ///
     /// [`BlobError::Missing`] when there is none of this address.
     async fn open(&self, digest: &Digest) -> Result<BlobStream, BlobError>;
+
+    /// Some of the bytes of a blob, as far as it has them. Whether they match the digest cannot be told from a part:
+    /// whoever asks for one knows what is in it.
+    ///
+    /// # Errors
+    ///
+    /// [`BlobError::Missing`] when there is none of this address.
+    async fn read_range(&self, digest: &Digest, range: Range<u64>) -> Result<Bytes, BlobError> {
+        let mut content = self.open(digest).await?;
+        let mut bytes = Vec::new();
+        let mut at = 0;
+        while at < range.end
+            && let Some(piece) = std::future::poll_fn(|cx| content.as_mut().poll_next(cx)).await
+        {
+            let piece = piece?;
+            let end = at + piece.len() as u64;
+            let within = |place: u64| usize::try_from(place.clamp(at, end) - at).unwrap_or(piece.len());
+            bytes.extend_from_slice(&piece[within(range.start)..within(range.end.max(range.start))]);
+            at = end;
+        }
+        Ok(bytes.into())
+    }
 
     /// Whether there is a blob of this address.
     ///
@@ -138,6 +161,10 @@ macro_rules! forward {
 
             async fn open(&self, digest: &Digest) -> Result<BlobStream, BlobError> {
                 (**self).open(digest).await
+            }
+
+            async fn read_range(&self, digest: &Digest, range: Range<u64>) -> Result<Bytes, BlobError> {
+                (**self).read_range(digest, range).await
             }
 
             async fn contains(&self, digest: &Digest) -> Result<bool, BlobError> {

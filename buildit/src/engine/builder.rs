@@ -1,6 +1,6 @@
 //! [`EngineBuilder`].
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +37,7 @@ pub struct EngineBuilder {
     max_jobs: usize,
     limits: Vec<(ExecutorName, usize)>,
     max_parallel: Option<NonZeroU32>,
+    log_limit: Option<NonZeroU64>,
 }
 
 /// How many jobs an engine runs at once when nothing else is said: more than a small machine can use, and few enough
@@ -51,6 +52,10 @@ const LONGEST_LEASE: Duration = Duration::from_secs(60);
 
 /// How long a job may take to end in good order (LANGUAGE: "cancel").
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+
+/// How much of a job's output is stored when nothing else is said, in bytes: millions of lines, and little enough that
+/// a job that never stops talking fills no disk.
+const DEFAULT_LOG_LIMIT: u64 = 256 * 1024 * 1024;
 
 impl Default for EngineBuilder {
     fn default() -> Self {
@@ -68,6 +73,7 @@ impl Default for EngineBuilder {
             max_jobs: DEFAULT_MAX_JOBS,
             limits: Vec::new(),
             max_parallel: None,
+            log_limit: NonZeroU64::new(DEFAULT_LOG_LIMIT),
         }
     }
 }
@@ -152,6 +158,14 @@ impl EngineBuilder {
         self
     }
 
+    /// How much of a job's output is stored, in bytes as the job wrote them; 256 MiB without, 0 for all. A job that
+    /// writes more goes on undisturbed: what is beyond is left out of its log, with a notice, but for the last
+    /// [`TAIL`](crate::log::TAIL) bytes.
+    pub fn log_limit(mut self, bytes: u64) -> Self {
+        self.log_limit = NonZeroU64::new(bytes);
+        self
+    }
+
     /// The engine. It starts nothing by itself: see [`Engine::resume`] for the runs of an earlier engine.
     ///
     /// # Errors
@@ -187,6 +201,7 @@ impl EngineBuilder {
             lease: self.lease,
             grace: self.grace,
             max_parallel: self.max_parallel,
+            log_limit: self.log_limit,
             slots: Slots::new(self.max_jobs.max(1), free),
         });
         Ok(Engine { core: Arc::new(core) })

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt::{self, Debug};
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -33,6 +33,7 @@ pub(super) struct Core {
     pub(super) lease: Duration,
     pub(super) grace: Duration,
     pub(super) max_parallel: Option<NonZeroU32>,
+    pub(super) log_limit: Option<NonZeroU64>,
     pub(super) slots: Arc<Slots>,
     pub(super) groups: Arc<Groups>,
     pub(super) claims: Claims,
@@ -64,6 +65,7 @@ pub(super) struct Parts {
     pub(super) lease: Duration,
     pub(super) grace: Duration,
     pub(super) max_parallel: Option<NonZeroU32>,
+    pub(super) log_limit: Option<NonZeroU64>,
     pub(super) slots: Arc<Slots>,
 }
 
@@ -82,6 +84,7 @@ impl Core {
             lease,
             grace,
             max_parallel: parts.max_parallel,
+            log_limit: parts.log_limit,
             slots: parts.slots,
             groups: Arc::default(),
             claims: Claims::default(),

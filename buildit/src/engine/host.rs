@@ -10,7 +10,7 @@ use super::bus::RunBus;
 use super::core::Core;
 use crate::executor::{JobHost, LeaseLost, LogCursor, LogError, LogWrite};
 use crate::id::JobId;
-use crate::log::LogWriter;
+use crate::log::{LogOptions, LogWriter};
 use crate::secret::Masker;
 
 /// What stands behind the contexts of a run's jobs. Logs get a writer when their first byte comes.
@@ -66,7 +66,7 @@ impl RunHost {
     pub(super) async fn close(&self, job: &JobId) -> Result<(), LogError> {
         let writer = self.open_writer(job);
         let flushed = match writer {
-            Some(writer) => writer.flush().await.map(drop),
+            Some(writer) => writer.close().await.map(drop),
             None => Ok(()),
         };
         self.lock().remove(job);
@@ -88,14 +88,14 @@ impl RunHost {
             None => LogCursor::default(),
         };
         self.any.store(true, Ordering::Release);
-        let writer = LogWriter::observed(
+        let writer = LogWriter::with(
             Arc::clone(&self.core.store),
             job.clone(),
             self.bus.token(),
             cursor,
             Arc::clone(&self.masker),
             Arc::clone(&self.core.clock),
-            Arc::clone(&self.bus) as _,
+            LogOptions { observer: Some(Arc::clone(&self.bus) as _), limit: self.core.log_limit },
         );
         writers.insert(job.clone(), Log::Open(writer.clone()));
         writer

@@ -27,6 +27,15 @@ pub(crate) struct Piece {
     pub(crate) lines: u32,
     /// The raw offset behind them.
     pub(crate) end: u64,
+    pub(crate) raw: Raw,
+}
+
+/// Whether lines are the raw bytes, so that a place in them is one in what the job wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Raw {
+    Same,
+    /// Something in them is masked, or a line end is added.
+    Other,
 }
 
 /// Puts the pieces of one output together.
@@ -95,7 +104,7 @@ impl Lane {
         let masker = Arc::clone(&self.masker);
         self.settle(bytes, &|text| masker.scan(text, 0, 0, End::Closed), out);
         self.finish(out);
-        out[first..].iter_mut().for_each(|piece| piece.end = end);
+        out[first..].iter_mut().for_each(|piece| (piece.end, piece.raw) = (end, Raw::Other));
         self.offset = end;
     }
 
@@ -175,7 +184,8 @@ impl Lane {
             .filter(|secret| secret.start < range.end && range.start < secret.end)
             .map(|secret| secret.start.saturating_sub(range.start)..secret.end - range.start)
             .collect();
-        let text = if masked.is_empty() && line == Line::Whole {
+        let raw_is = if masked.is_empty() && line == Line::Whole { Raw::Same } else { Raw::Other };
+        let text = if raw_is == Raw::Same {
             if raw.len() < SMALL { Bytes::copy_from_slice(&raw) } else { raw }
         } else {
             let mut text = Vec::with_capacity(raw.len() + 1);
@@ -186,7 +196,7 @@ impl Lane {
             text.into()
         };
         let lines = u32::try_from(memchr::memchr_iter(b'\n', &text).count()).unwrap_or(u32::MAX);
-        out.push(Piece { stream: self.stream, text, lines, end: self.offset });
+        out.push(Piece { stream: self.stream, text, lines, end: self.offset, raw: raw_is });
     }
 }
 

@@ -8,11 +8,18 @@
 //! What the stored text is: the raw bytes, `\r` and bytes that are no UTF-8 included, with secrets masked. Masks keep
 //! line ends. A line without an end gets one when the log is flushed. A line of more than [`MAX_LINE`] bytes is stored
 //! as several.
+//!
+//! A job may have a limit. What is beyond is read, so that the job is never held up, and left out, but for its last
+//! [`TAIL`] bytes, which are stored at the end behind a notice.
 
 mod lane;
+mod limit;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 mod writer;
 
 pub use lane::MAX_LINE;
-pub use writer::{LogObserver, LogWriter};
+pub use limit::TAIL;
+pub use upkeep::{Upkeep, upkeep};
+pub use writer::{LogObserver, LogOptions, LogWriter};

@@ -1,6 +1,7 @@
 //! [`LogWriter`].
 
 use std::fmt::{self, Debug};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,6 +9,7 @@ use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::lane::{Lane, Piece};
+use super::limit::{Cut, Limit};
 use crate::clock::Clock;
 use crate::executor::{LeaseLost, LogCursor, LogError, LogWrite, Physical};
 use crate::id::{FencingToken, JobId};
@@ -19,7 +21,7 @@ use crate::store::{LogAppend, LogChunk, Store, StoreError};
 const WAITING: usize = 4 * 1024 * 1024;
 
 /// How many bytes go into one append at most; a slow store gets larger appends, not more memory.
-const APPEND: usize = 1024 * 1024;
+const APPEND: usize = 2 * 1024 * 1024;
 
 /// Told of every chunk once it is stored: the live side of a log.
 pub trait LogObserver: Debug + Send + Sync + 'static {
@@ -45,6 +47,16 @@ impl Debug for LogWriter {
     }
 }
 
+/// What a writer does beside storing.
+#[derive(Clone, Debug, Default)]
+pub struct LogOptions {
+    /// Who is told of what is stored.
+    pub observer: Option<Arc<dyn LogObserver>>,
+    /// How much of the job's output is stored, in bytes as the job wrote them; `None` for all. What is beyond is read
+    /// and left out but for its end, with a [notice](LogWriter::close).
+    pub limit: Option<NonZeroU64>,
+}
+
 enum Message {
     Write {
         stream: Stream,
@@ -53,7 +65,16 @@ enum Message {
         time: Timestamp,
         room: Option<OwnedSemaphorePermit>,
     },
-    Flush(oneshot::Sender<()>),
+    Flush(Ending, oneshot::Sender<()>),
+}
+
+/// What is flushed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// What was taken so far.
+    SoFar,
+    /// The log: nothing more comes.
+    ForGood,
 }
 
 /// How far the log is stored, and why it goes no further.
@@ -92,40 +113,29 @@ impl LogWriter {
         masker: Arc<Masker>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self::start(store, job, token, cursor, masker, clock, None)
+        Self::with(store, job, token, cursor, masker, clock, LogOptions::default())
     }
 
-    /// The same, and `observer` is told of what is stored.
+    /// The same, with these options.
     ///
     /// # Panics
     ///
     /// Outside a tokio runtime.
-    pub fn observed(
+    pub fn with(
         store: Arc<dyn Store>,
         job: JobId,
         token: FencingToken,
         cursor: LogCursor,
         masker: Arc<Masker>,
         clock: Arc<dyn Clock>,
-        observer: Arc<dyn LogObserver>,
-    ) -> Self {
-        Self::start(store, job, token, cursor, masker, clock, Some(observer))
-    }
-
-    fn start(
-        store: Arc<dyn Store>,
-        job: JobId,
-        token: FencingToken,
-        cursor: LogCursor,
-        masker: Arc<Masker>,
-        clock: Arc<dyn Clock>,
-        observer: Option<Arc<dyn LogObserver>>,
+        options: LogOptions,
     ) -> Self {
         let (sender, receiver) = mpsc::unbounded_channel();
         let progress = Arc::new(std::sync::Mutex::new(Progress { cursor, failure: None }));
         let task = Task {
             lanes: Lanes::new(&masker, cursor),
-            append: Appender { store, job, token, cursor, observer },
+            limit: options.limit.map(|limit| Limit::new(limit, cursor)),
+            append: Appender { store, job, token, cursor, observer: options.observer },
             progress: Arc::clone(&progress),
         };
         tokio::spawn(task.run(receiver));
@@ -163,8 +173,26 @@ impl LogWriter {
     ///
     /// A dropped future leaves the flush to the writer's task.
     pub async fn flush(&self) -> Result<u64, LogError> {
+        self.end(Ending::SoFar).await
+    }
+
+    /// Flushes a log that has ended. When it has gone beyond its limit, its last lines are stored now, behind a
+    /// notice of how much before them is left out.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] when the log cannot be stored.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future leaves it to the writer's task.
+    pub async fn close(&self) -> Result<u64, LogError> {
+        self.end(Ending::ForGood).await
+    }
+
+    async fn end(&self, ending: Ending) -> Result<u64, LogError> {
         let (done, stored) = oneshot::channel();
-        self.send(Message::Flush(done))?;
+        self.send(Message::Flush(ending, done))?;
         let ended = stored.await;
         let line = self.stored()?;
         ended.map_err(|_| gone())?;
@@ -210,6 +238,7 @@ impl Lanes {
 
 struct Task {
     lanes: Lanes,
+    limit: Option<Limit>,
     append: Appender,
     progress: Arc<std::sync::Mutex<Progress>>,
 }
@@ -238,21 +267,22 @@ impl Task {
                         }
                         None
                     }
-                    Message::Flush(done) => {
+                    Message::Flush(ending, done) => {
                         self.finish_lanes(&mut pieces, &mut batch);
-                        Some(done)
+                        Some((ending, done))
                     }
                 };
-                if !self.store(&mut batch).await {
+                let ending = done.as_ref().map_or(Ending::SoFar, |(ending, _)| *ending);
+                if !self.store(&mut batch, ending).await {
                     return;
                 }
                 rooms.clear();
-                if let Some(done) = done {
+                if let Some((_, done)) = done {
                     // Whoever asked may be gone.
                     let _ = done.send(());
                 }
             }
-            if !self.store(&mut batch).await {
+            if !self.store(&mut batch, Ending::SoFar).await {
                 return;
             }
             rooms.clear();
@@ -272,8 +302,16 @@ impl Task {
     }
 
     /// Stores the batch; `false` when it cannot be stored, which is noted.
-    async fn store(&mut self, batch: &mut Batch) -> bool {
-        let stored = self.append.store(batch).await;
+    async fn store(&mut self, batch: &mut Batch, ending: Ending) -> bool {
+        let mut passed = None;
+        if let Some(limit) = &mut self.limit {
+            limit.sift(&mut batch.pieces);
+            if ending == Ending::ForGood {
+                batch.pieces.extend(limit.close(batch.last_time));
+            }
+            passed = limit.passed(self.append.cursor);
+        }
+        let stored = self.append.store(batch, passed).await;
         let mut progress = self.progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match stored {
             Ok(()) => progress.cursor = self.append.cursor,
@@ -287,7 +325,7 @@ impl Task {
 /// Lines that go into one append.
 #[derive(Default)]
 struct Batch {
-    pieces: Vec<(Piece, Option<Physical>, Timestamp)>,
+    pieces: Vec<Cut>,
     bytes: usize,
     last_time: Timestamp,
 }
@@ -297,7 +335,7 @@ impl Batch {
         self.last_time = time;
         for piece in pieces.drain(..) {
             self.bytes += piece.text.len();
-            self.pieces.push((piece, physical, time));
+            self.pieces.push(Cut { piece, physical, time });
         }
     }
 }
@@ -311,26 +349,29 @@ struct Appender {
 }
 
 impl Appender {
-    async fn store(&mut self, batch: &mut Batch) -> Result<(), StoreError> {
-        if batch.pieces.is_empty() {
+    /// Stores the batch behind what was passed over, if anything was.
+    async fn store(&mut self, batch: &mut Batch, passed: Option<LogCursor>) -> Result<(), StoreError> {
+        batch.bytes = 0;
+        if batch.pieces.is_empty() && passed.is_none() {
             return Ok(());
         }
-        let mut cursor = self.cursor;
+        let mut cursor = passed.unwrap_or(self.cursor);
         let mut chunks = Vec::with_capacity(batch.pieces.len());
-        for (piece, physical, time) in batch.pieces.drain(..) {
+        for Cut { piece, physical, time } in batch.pieces.drain(..) {
             if let Some(physical) = physical {
-                cursor.set_offset(physical, piece.end);
+                cursor.set_offset(physical, piece.end.max(cursor.offset(physical)));
             }
             let Piece { stream, text, lines, .. } = piece;
             chunks.push(LogChunk { first_line: cursor.line + 1, lines, time, stream, text });
             cursor.line += u64::from(lines);
         }
-        batch.bytes = 0;
         let expected_line = self.cursor.line;
         let append = LogAppend { job: &self.job, token: self.token, expected_line, chunks: &chunks, cursor };
         self.store.append_log(append).await?;
         self.cursor = cursor;
-        if let Some(observer) = &self.observer {
+        if let Some(observer) = &self.observer
+            && !chunks.is_empty()
+        {
             observer.stored(&self.job, &chunks);
         }
         Ok(())

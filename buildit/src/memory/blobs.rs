@@ -1,6 +1,7 @@
 //! Blobs in memory.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Mutex, MutexGuard};
 
 use bytes::Bytes;
@@ -36,6 +37,12 @@ impl MemoryBlobs {
     pub(super) fn open(&self, digest: &Digest) -> Result<BlobStream, BlobError> {
         let bytes = self.locked().get(digest).map(|kept| kept.bytes.clone());
         bytes.map(blob_of).ok_or(BlobError::Missing(*digest))
+    }
+
+    pub(super) fn read_range(&self, digest: &Digest, range: Range<u64>) -> Result<Bytes, BlobError> {
+        let bytes = self.locked().get(digest).map(|kept| kept.bytes.clone()).ok_or(BlobError::Missing(*digest))?;
+        let within = |place: u64| usize::try_from(place).unwrap_or(usize::MAX).min(bytes.len());
+        Ok(bytes.slice(within(range.start)..within(range.end.max(range.start))))
     }
 
     pub(super) fn contains(&self, digest: &Digest) -> bool {

@@ -175,7 +175,7 @@ impl KeptRun {
 
     pub(super) fn read_log(&self, job: &JobId, after: u64, max_bytes: usize) -> Result<LogPage, StoreError> {
         let reader = match &mut *lock(&self.logs) {
-            Logs::Memory(logs) => return Ok(logs.read(job, after, max_bytes)),
+            Logs::Memory(logs) => return logs.read(job, after, max_bytes),
             Logs::Files(logs) => logs.page(job, after, max_bytes)?,
         };
         // What is in a file is read without holding up whoever appends.
@@ -186,6 +186,24 @@ impl KeptRun {
         match &mut *lock(&self.logs) {
             Logs::Memory(logs) => Ok(logs.jobs(self.id)),
             Logs::Files(logs) => logs.jobs(self.id),
+        }
+    }
+
+    /// The bytes of the text of its logs; `None` when none is there.
+    pub(super) fn log_bytes(&self) -> Result<Option<u64>, StoreError> {
+        match &mut *lock(&self.logs) {
+            Logs::Memory(logs) => Ok(logs.bytes()),
+            Logs::Files(logs) => logs.bytes(),
+        }
+    }
+
+    pub(super) fn remove_logs(&self) -> Result<(), StoreError> {
+        match &mut *lock(&self.logs) {
+            Logs::Memory(logs) => {
+                logs.remove();
+                Ok(())
+            }
+            Logs::Files(logs) => logs.remove(),
         }
     }
 }

@@ -14,6 +14,7 @@ pub(super) struct RunLogs(IndexMap<(StageName, u32), JobLog>);
 struct JobLog {
     cursor: LogCursor,
     chunks: Vec<LogChunk>,
+    is_removed: bool,
 }
 
 impl RunLogs {
@@ -30,8 +31,11 @@ impl RunLogs {
         self.log(job).map(|log| log.cursor).unwrap_or_default()
     }
 
-    pub(super) fn read(&self, job: &JobId, after: u64, max_bytes: usize) -> LogPage {
-        let Some(log) = self.log(job) else { return LogPage::default() };
+    pub(super) fn read(&self, job: &JobId, after: u64, max_bytes: usize) -> Result<LogPage, StoreError> {
+        let Some(log) = self.log(job) else { return Ok(LogPage::default()) };
+        if log.is_removed {
+            return Err(StoreError::LogRemoved(Box::new(job.clone())));
+        }
         let first = log.chunks.partition_point(|chunk| chunk.last_line() <= after);
         let mut bytes = 0;
         let chunks = log.chunks[first..]
@@ -43,7 +47,21 @@ impl RunLogs {
                 more
             })
             .collect();
-        LogPage { chunks, last_line: log.cursor.line }
+        Ok(LogPage { chunks, last_line: log.cursor.line })
+    }
+
+    /// Removes all lines.
+    pub(super) fn remove(&mut self) {
+        for log in self.0.values_mut() {
+            *log = JobLog { cursor: log.cursor, chunks: Vec::new(), is_removed: true };
+        }
+    }
+
+    /// The bytes of all text; `None` when there is no log, or none any more.
+    pub(super) fn bytes(&self) -> Option<u64> {
+        let here = self.0.values().filter(|log| !log.is_removed);
+        let bytes = here.map(|log| log.chunks.iter().map(|chunk| chunk.text.len() as u64).sum());
+        bytes.reduce(|all: u64, bytes: u64| all + bytes)
     }
 
     pub(super) fn jobs(&self, run: RunId) -> Vec<JobId> {

@@ -167,6 +167,13 @@ impl Runs {
         self.order.values().rev()
     }
 
+    /// The closed runs in the order of creation, the last one first, behind the place `before`.
+    pub(super) fn closed_before(&self, before: u64) -> Vec<Arc<KeptRun>> {
+        let mut closed: Vec<_> = self.by_id.values().filter(|run| run.place < before && !self.is_open(run)).collect();
+        closed.sort_by_key(|run| std::cmp::Reverse(run.place));
+        closed.into_iter().cloned().collect()
+    }
+
     pub(super) fn open_runs(&self) -> Vec<RunId> {
         self.open.values().copied().collect()
     }

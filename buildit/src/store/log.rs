@@ -35,7 +35,8 @@ pub trait LogStore: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the store fails. A job without a log has an empty page.
+    /// [`StoreError::LogRemoved`] when it was [removed](super::LogUpkeep::remove_logs), any other [`StoreError`] when the
+    /// store fails. A job without a log has an empty page.
     async fn read_log(&self, job: &JobId, after: u64, max_bytes: usize) -> Result<LogPage, StoreError>;
 
     /// The jobs of a run that have a log, in the order in which their first lines were stored.
@@ -95,6 +96,26 @@ impl LogChunk {
         let cut = memchr::memchr_iter(b'\n', &self.text).nth(skipped)? + 1;
         let lines = u32::try_from(u64::from(self.lines).checked_sub(skip)?).ok().filter(|lines| *lines > 0)?;
         Some(Self { first_line: after + 1, lines, text: self.text.slice(cut..), ..self.clone() })
+    }
+
+    /// The lines in parts of at most so many bytes; of more where a single line has more.
+    pub fn parts(self, most: usize) -> impl Iterator<Item = Self> {
+        let mut rest = Some(self);
+        std::iter::from_fn(move || {
+            let chunk = rest.take()?;
+            if chunk.text.len() <= most {
+                return Some(chunk);
+            }
+            let cut = match memchr::memrchr(b'\n', &chunk.text[..most]) {
+                Some(newline) => newline + 1,
+                None => memchr::memchr(b'\n', &chunk.text).map_or(chunk.text.len(), |newline| newline + 1),
+            };
+            let text = chunk.text.slice(..cut);
+            let lines = u32::try_from(memchr::memchr_iter(b'\n', &text).count()).unwrap_or(u32::MAX);
+            let part = Self { lines, text, ..chunk };
+            rest = chunk.after(part.last_line());
+            Some(part)
+        })
     }
 
     /// Its lines, one by one.

@@ -7,8 +7,10 @@ mod progress;
 mod queue;
 mod retention;
 mod run;
+mod search;
 mod secret;
 mod share;
+mod upkeep;
 
 use std::fmt::Debug;
 
@@ -18,8 +20,10 @@ pub use progress::RunProgress;
 pub use queue::{Claim, Enqueue, Lease, QueueStore, QueuedJob};
 pub use retention::{Retention, apply_retention, expired_runs};
 pub use run::{EventPage, NewRun, RunRecord, RunStore, RunSummary, Standing, replaced_by};
+pub use search::{BadQuery, LogHit, LogHits, LogQuery, LogSearch, LogTerms, SearchPlace};
 pub use secret::{SealedSecret, SecretPlace, SecretScope, SecretStore, SecretSummary};
 pub use share::{Line, Share, Turns, come_in, take_turns};
+pub use upkeep::{KeptLogs, LogRetention, LogSift, LogUpkeep};
 
 use crate::id::{JobId, RunId};
 
@@ -27,6 +31,11 @@ use crate::id::{JobId, RunId};
 pub trait Store: RunStore + LogStore + QueueStore {}
 
 impl<T: RunStore + LogStore + QueueStore + ?Sized> Store for T {}
+
+/// Everything that is done with the logs of closed runs.
+pub trait LogKeep: LogUpkeep + LogSearch {}
+
+impl<T: LogUpkeep + LogSearch + ?Sized> LogKeep for T {}
 
 impl StoreError {
     /// The backend of this name failed.
@@ -45,6 +54,9 @@ pub enum StoreError {
     /// There is no log of this job.
     #[error("no log of job {0}")]
     NoLog(Box<JobId>),
+    /// The log of this job was removed.
+    #[error("the log of job {0} was removed, as logs are that are too old, too large or too many")]
+    LogRemoved(Box<JobId>),
     /// The record is not where the writer believes it is: somebody else wrote.
     #[error("the record is at {actual}, not at {expected}")]
     Conflict {

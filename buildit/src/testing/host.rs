@@ -16,7 +16,7 @@ use crate::engine::SystemClock;
 use crate::executor::{JobContext, JobContextBuilder, JobHost, JobSecrets, LeaseLost, LogCursor, LogError, LogWrite};
 use crate::id::{FencingToken, JobId, RunId};
 use crate::job::{Environment, JobSpec, LogLine, RunEnvironment};
-use crate::log::{LogObserver, LogWriter};
+use crate::log::{LogObserver, LogOptions, LogWriter};
 use crate::memory::MemoryStore;
 use crate::pipeline::{PipelineSpec, RunContext, StageSpec};
 use crate::secret::{Masker, SecretError};
@@ -196,7 +196,8 @@ impl TestHost {
         let writer = writers.entry(job.clone()).or_insert_with(|| {
             let store = Arc::new(self.store.clone());
             let (masker, clock) = (Arc::clone(&self.masker), Arc::new(SystemClock));
-            LogWriter::observed(store, job.clone(), self.token, cursor, masker, clock, Arc::clone(&self.stored) as _)
+            let options = LogOptions { observer: Some(Arc::clone(&self.stored) as _), limit: None };
+            LogWriter::with(store, job.clone(), self.token, cursor, masker, clock, options)
         });
         Ok(writer.clone())
     }

@@ -146,9 +146,16 @@ pub(crate) struct RunsArgs {
 #[derive(Debug, Args)]
 pub(crate) struct LogsArgs {
     /// The run: its id, the beginning of it, or @N for the N-th latest
-    pub(crate) run: String,
+    #[arg(required_unless_present = "search")]
+    pub(crate) run: Option<String>,
     /// The stage; all of them without
     pub(crate) stage: Option<String>,
+    /// Only lines with this text, the latest first, of all runs that have ended or of the one that is named
+    #[arg(long, value_name = "TEXT", conflicts_with = "follow")]
+    pub(crate) search: Option<String>,
+    /// At most so many lines with the text
+    #[arg(long, value_name = "N", default_value_t = 100, requires = "search")]
+    pub(crate) limit: usize,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
     /// Go on until the run has ended

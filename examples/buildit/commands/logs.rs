@@ -13,7 +13,7 @@ use crate::look::Look;
 use crate::out::Out;
 use crate::report::{self, Attempt, Board, Json, Reporter, sign};
 use crate::session::Keep;
-use crate::text::{Keep as Controls, sanitize};
+use crate::text::{Keep as Controls, clean, sanitize};
 
 /// How much of one log is held at a time, in bytes.
 const PAGE: usize = 256 * 1024;
@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_millis(200);
 pub(crate) async fn logs(args: LogsArgs, look: Look) -> Outcome {
     let keep = Keep::store(args.store.store.as_deref()).await?;
     let store = &*keep.stores.store;
-    let run = find(store, &args.run).await?;
+    let run = find(store, args.run.as_deref().unwrap_or_default()).await?;
     let record = store.run(run).await.map_err(Failure::backend)?;
     if let Some(stage) = &args.stage
         && record.run.plan.stages.iter().all(|known| *known.name != **stage)
@@ -95,17 +95,28 @@ struct Reader {
     job: JobId,
     /// The last line that was printed.
     after: u64,
+    /// Whether it was told that its lines are there no more.
+    is_removed: bool,
     chunks: std::iter::Peekable<std::vec::IntoIter<LogChunk>>,
 }
 
 impl Reader {
     fn new(job: JobId) -> Self {
-        Self { job, after: 0, chunks: Vec::new().into_iter().peekable() }
+        Self { job, after: 0, is_removed: false, chunks: Vec::new().into_iter().peekable() }
     }
 
     async fn peek(&mut self, store: &dyn Store) -> Result<Option<&LogChunk>, Failure> {
         if self.chunks.peek().is_none() {
-            let page = store.read_log(&self.job, self.after, PAGE).await.map_err(Failure::backend)?;
+            let page = match store.read_log(&self.job, self.after, PAGE).await {
+                Err(error @ StoreError::LogRemoved(_)) => {
+                    if !self.is_removed {
+                        self.is_removed = true;
+                        Out::stderr().line(&clean(&error.to_string()));
+                    }
+                    return Ok(None);
+                }
+                page => page.map_err(Failure::backend)?,
+            };
             self.chunks = page.chunks.into_iter().peekable();
         }
         Ok(self.chunks.peek())

@@ -12,6 +12,7 @@ mod logs;
 mod plan;
 mod run;
 mod runs;
+mod search;
 mod secrets;
 mod shell;
 mod validate;
@@ -30,6 +31,7 @@ pub(crate) fn dispatch(command: Command, look: Look) -> Outcome {
         Command::Completions(args) => completions::completions(&args),
         Command::Plan(args) => runtime()?.block_on(plan::plan(*args, look)),
         Command::Runs(args) => runtime()?.block_on(runs::runs(args, look)),
+        Command::Logs(args) if args.search.is_some() => runtime()?.block_on(search::search(args, look)),
         Command::Logs(args) => runtime()?.block_on(logs::logs(args, look)),
         Command::Artifacts(args) => runtime()?.block_on(artifacts::artifacts(args, look)),
         Command::Diff(args) => runtime()?.block_on(diff::diff(args, look)),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use buildit::artifact::{EvictCaches, RemoveBlobs};
 use buildit::memory::MemoryStore;
-use buildit::store::{ReferenceStore, SecretStore, Store, StoreError};
+use buildit::store::{LogKeep, ReferenceStore, SecretStore, Store, StoreError};
 use buildit_storage::ObjectBlobs;
 use buildit_storage::sqlite::SqliteStore;
 
@@ -21,6 +21,8 @@ pub(crate) struct Stores {
     pub(crate) references: Arc<dyn ReferenceStore>,
     /// Sealed.
     pub(crate) secrets: Arc<dyn SecretStore>,
+    /// The logs of closed runs.
+    pub(crate) logs: Arc<dyn LogKeep>,
 }
 
 impl From<MemoryStore> for Stores {
@@ -31,7 +33,8 @@ impl From<MemoryStore> for Stores {
             blobs: store.clone(),
             caches: store.clone(),
             references: store.clone(),
-            secrets: store,
+            secrets: store.clone(),
+            logs: store,
         }
     }
 }
@@ -67,19 +70,21 @@ impl Keep {
         let broken = |error: StoreError| {
             Failure::Backend(anyhow::Error::new(error).context(format!("the store {} cannot be used", file.display())))
         };
-        let store = Arc::new(SqliteStore::open(file).await.map_err(broken)?);
+        let store = SqliteStore::open(file).await.map_err(broken)?;
         let beside = |suffix: &str| {
             let mut path = file.as_os_str().to_owned();
             path.push(suffix);
             PathBuf::from(path)
         };
-        let blobs = ObjectBlobs::open(&beside(".blobs")).map_err(Failure::backend)?;
+        let blobs = Arc::new(ObjectBlobs::open(&beside(".blobs")).map_err(Failure::backend)?);
+        let store = Arc::new(store.with_blobs(blobs.clone()));
         let stores = Stores {
             store: store.clone(),
-            blobs: Arc::new(blobs),
+            blobs,
             caches: store.clone(),
             references: store.clone(),
-            secrets: store,
+            secrets: store.clone(),
+            logs: store,
         };
         let places = ["", "-wal", "-shm", ".sessions", ".blobs"].map(beside).to_vec();
         Ok(Self { stores, places })

@@ -22,6 +22,7 @@ mod breaking;
 mod course;
 mod failing;
 mod groups;
+mod logs;
 mod recovery;
 mod refusing;
 mod rerun;

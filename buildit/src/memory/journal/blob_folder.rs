@@ -1,7 +1,8 @@
 //! Blobs as files.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Mutex;
@@ -142,6 +143,22 @@ impl BlobFolder {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(BlobError::Missing(*digest)),
             Err(error) => Err(error).blob_at("open", &path),
         }
+    }
+}
+
+impl BlobFolder {
+    pub(in super::super) fn read_range(&self, digest: &Digest, range: Range<u64>) -> Result<Bytes, BlobError> {
+        let path = self.path(digest);
+        let mut file = match File::open(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(BlobError::Missing(*digest)),
+            file => file.blob_at("open", &path)?,
+        };
+        let mut bytes = Vec::new();
+        let read = file
+            .seek(SeekFrom::Start(range.start))
+            .and_then(|_| file.take(range.end.saturating_sub(range.start)).read_to_end(&mut bytes));
+        read.blob_at("read", &path)?;
+        Ok(bytes.into())
     }
 }
 

@@ -68,7 +68,7 @@ impl ChangeFile {
     }
 }
 
-fn framed(change: &impl Serialize) -> Result<Vec<u8>, StoreError> {
+pub(super) fn framed(change: &impl Serialize) -> Result<Vec<u8>, StoreError> {
     let payload = serde_json::to_vec(change).map_err(|error| StoreError::backend(NAME, error))?;
     frame(&payload).ok_or_else(|| StoreError::backend(NAME, "more than 4 GiB cannot be written at once"))
 }

@@ -76,6 +76,14 @@ impl LogFile {
         Ok(Self { file, cursor, places })
     }
 
+    pub(super) fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    pub(super) fn length(&self) -> u64 {
+        self.file.length()
+    }
+
     pub(super) fn cursor(&self) -> LogCursor {
         self.cursor
     }

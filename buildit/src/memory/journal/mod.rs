@@ -6,6 +6,7 @@
 //! | `LOCK` | locked while a process has the folder open; its id | - |
 //! | `runs/ID` | a run: what it was started with, its events, its leases | before a write returns |
 //! | `logs/ID/DIGEST-ATTEMPT` | a job's log | no: it outlives the process, and the machine within seconds |
+//! | `logs/ID/DIGEST-ATTEMPT.removed` | where a log ended whose lines were removed | before the lines go |
 //! | `blobs/XX/DIGEST` | a blob | before it gets this name |
 //! | `queue` | what changed the queue | before a write returns |
 //! | `caches` | the keys of caches | no: they may be lost |

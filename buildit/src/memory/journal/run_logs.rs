@@ -1,10 +1,13 @@
 //! The logs of one run in their folder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
 
+use super::change_file::framed;
 use super::error::At;
+use super::file::FrameReader;
 use super::folder;
 use super::log_file::{LogFile, LogPageReader, LogTitle};
 use crate::executor::LogCursor;
@@ -23,7 +26,20 @@ pub(in super::super) struct FileLogs {
 enum Log {
     Unread(PathBuf),
     Open(LogFile),
+    /// Its lines were removed; this is where it ended.
+    Removed(LogCursor),
 }
+
+/// What stands in the place of a log that was removed: the second frame of its file, behind the title.
+#[derive(Serialize, Deserialize)]
+struct Stone {
+    stdout: u64,
+    stderr: u64,
+    line: u64,
+}
+
+/// What the name of such a file ends with.
+const STONE: &str = "removed";
 
 impl FileLogs {
     /// The logs in this folder, which need not be there yet. `is_new`: there are certainly none.
@@ -32,8 +48,10 @@ impl FileLogs {
     }
 
     pub(in super::super) fn append(&mut self, append: &LogAppend<'_>) -> Result<(), StoreError> {
-        if let Some(log) = self.log(append.job)? {
-            return log.append(append);
+        match self.log(append.job)? {
+            Some(Log::Open(log)) => return log.append(append),
+            Some(Log::Removed(_)) => return Err(removed(append.job)),
+            Some(Log::Unread(_)) | None => {}
         }
         super::super::logs::check(append, 0)?;
         folder::make(&self.folder)?;
@@ -54,7 +72,11 @@ impl FileLogs {
     }
 
     pub(in super::super) fn cursor(&mut self, job: &JobId) -> Result<LogCursor, StoreError> {
-        Ok(self.log(job)?.map(|log| log.cursor()).unwrap_or_default())
+        Ok(match self.log(job)? {
+            Some(Log::Open(log)) => log.cursor(),
+            Some(Log::Removed(cursor)) => *cursor,
+            Some(Log::Unread(_)) | None => LogCursor::default(),
+        })
     }
 
     /// How to read lines of a log; `None` when there is none.
@@ -64,7 +86,11 @@ impl FileLogs {
         after: u64,
         max_bytes: usize,
     ) -> Result<Option<LogPageReader>, StoreError> {
-        Ok(self.log(job)?.map(|log| log.page(after, max_bytes)))
+        match self.log(job)? {
+            Some(Log::Open(log)) => Ok(Some(log.page(after, max_bytes))),
+            Some(Log::Removed(_)) => Err(removed(job)),
+            Some(Log::Unread(_)) | None => Ok(None),
+        }
     }
 
     pub(in super::super) fn jobs(&mut self, run: RunId) -> Result<Vec<JobId>, StoreError> {
@@ -77,15 +103,42 @@ impl FileLogs {
         self.logs = None;
     }
 
-    fn log(&mut self, job: &JobId) -> Result<Option<&mut LogFile>, StoreError> {
+    /// The bytes of the text of all logs, about; `None` when none is there.
+    pub(in super::super) fn bytes(&mut self) -> Result<Option<u64>, StoreError> {
+        let mut bytes = None;
+        for log in self.logs()?.values_mut() {
+            let length = match log {
+                Log::Unread(path) if is_stone(path) => continue,
+                Log::Unread(path) => std::fs::metadata(&*path).at("look at", path)?.len(),
+                Log::Open(log) => log.length(),
+                Log::Removed(_) => continue,
+            };
+            *bytes.get_or_insert(0) += length;
+        }
+        Ok(bytes)
+    }
+
+    /// Removes all lines. What stands in their place is there first.
+    pub(in super::super) fn remove(&mut self) -> Result<(), StoreError> {
+        let logs = self.logs()?;
+        for (ordinal, ((stage, attempt), log)) in logs.iter_mut().enumerate() {
+            log.load()?;
+            let Log::Open(open) = log else { continue };
+            let title = LogTitle { stage: stage.clone(), attempt: *attempt, ordinal: ordinal as u64 };
+            let (path, cursor) = (open.path().to_owned(), open.cursor());
+            let LogCursor { stdout, stderr, line } = cursor;
+            let content = [framed(&title)?, framed(&Stone { stdout, stderr, line })?].concat();
+            folder::write_whole(&path.with_extension(STONE), &content)?;
+            std::fs::remove_file(&path).at("remove", &path)?;
+            *log = Log::Removed(cursor);
+        }
+        Ok(())
+    }
+
+    fn log(&mut self, job: &JobId) -> Result<Option<&mut Log>, StoreError> {
         let Some(log) = self.logs()?.get_mut(&(job.stage.clone(), job.attempt)) else { return Ok(None) };
-        if let Log::Unread(path) = log {
-            *log = Log::Open(LogFile::load(path.clone())?);
-        }
-        match log {
-            Log::Open(log) => Ok(Some(log)),
-            Log::Unread(_) => Ok(None),
-        }
+        log.load()?;
+        Ok(Some(log))
     }
 
     fn logs(&mut self) -> Result<&mut IndexMap<(StageName, u32), Log>, StoreError> {
@@ -104,13 +157,45 @@ impl FileLogs {
         };
         for entry in entries {
             let path = entry.at("read", &self.folder)?.path();
+            if path.extension().is_some_and(|end| end == "new") {
+                continue;
+            }
             if let Some(title) = LogFile::title(&path)? {
                 found.push((title, path));
             }
         }
-        found.sort_by_key(|(title, _)| title.ordinal);
+        // Of a log whose removal was broken off, what stands in its place comes last and counts.
+        found.sort_by_key(|(title, path)| (title.ordinal, is_stone(path)));
+        for (_, path) in found.iter().filter(|(_, path)| is_stone(path)) {
+            let _ = std::fs::remove_file(path.with_extension(""));
+        }
         Ok(found.into_iter().map(|(title, path)| ((title.stage, title.attempt), Log::Unread(path))).collect())
     }
+}
+
+impl Log {
+    /// Looks at its file, if nobody did.
+    fn load(&mut self) -> Result<(), StoreError> {
+        let Self::Unread(path) = self else { return Ok(()) };
+        *self = if is_stone(path) { Self::Removed(stone(path)?) } else { Self::Open(LogFile::load(path.clone())?) };
+        Ok(())
+    }
+}
+
+fn is_stone(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == STONE)
+}
+
+fn stone(path: &Path) -> Result<LogCursor, StoreError> {
+    let mut reader = FrameReader::open(path, 0, None)?;
+    reader.next()?;
+    let payload = reader.next()?.ok_or_else(|| reader.damage("it is cut off"))?;
+    let Stone { stdout, stderr, line } = serde_json::from_slice(&payload).map_err(|error| reader.damage(error))?;
+    Ok(LogCursor { stdout, stderr, line })
+}
+
+fn removed(job: &JobId) -> StoreError {
+    StoreError::LogRemoved(Box::new(job.clone()))
 }
 
 /// Whether a run was made just now.

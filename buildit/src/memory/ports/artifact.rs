@@ -1,8 +1,10 @@
 //! Blobs and caches.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::super::caches::CacheChange;
@@ -25,6 +27,13 @@ impl BlobStore for MemoryStore {
         match self.kept_blobs() {
             Blobs::Memory(blobs) => blobs.open(digest),
             Blobs::Folder(blobs) => blobs.open(digest),
+        }
+    }
+
+    async fn read_range(&self, digest: &Digest, range: Range<u64>) -> Result<Bytes, BlobError> {
+        match self.kept_blobs() {
+            Blobs::Memory(blobs) => blobs.read_range(digest, range),
+            Blobs::Folder(blobs) => blobs.read_range(digest, range),
         }
     }
 

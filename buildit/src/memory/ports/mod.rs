@@ -6,4 +6,6 @@ mod log;
 mod queue;
 mod result;
 mod run;
+mod search;
 mod secret;
+mod upkeep;

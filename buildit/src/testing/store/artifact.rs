@@ -14,6 +14,7 @@ pub(super) fn blob_clauses() -> Vec<Clause<dyn BlobStore>> {
     clauses![
         a_blob_has_the_address_of_its_bytes,
         a_blob_is_read_as_it_was_written,
+        a_part_of_a_blob_is_read,
         a_blob_can_be_stored_twice,
         a_blob_that_is_not_there_is_missing,
         a_blob_that_breaks_off_is_not_kept,
@@ -68,6 +69,21 @@ async fn a_blob_is_read_as_it_was_written(store: Arc<dyn BlobStore>) -> Result<(
         ensure!(store.contains(&digest).await?, "the blob is not there");
         ensure!(read(&store, &digest).await? == bytes, "the bytes are others");
     }
+    Ok(())
+}
+
+async fn a_part_of_a_blob_is_read(store: Arc<dyn BlobStore>) -> Result<(), Broken> {
+    let bytes = large();
+    let (digest, length) = store.put(blob_of(bytes.clone())).await?;
+    let at = |place: u64| usize::try_from(place.min(length)).unwrap_or(usize::MAX);
+    for range in
+        [0..length, 0..1, 17..300_017, length - 1..length, 5..5, length - 9..length + 9, length + 1..length + 2]
+    {
+        let part = store.read_range(&digest, range.clone()).await?;
+        ensure!(part == bytes[at(range.start)..at(range.end)], "other bytes, {} of them, for {range:?}", part.len());
+    }
+    let missing = store.read_range(&Digest::of(b"nothing"), 0..5).await;
+    ensure_refused!(missing, BlobError::Missing(_), "reading a part of a blob that is not there");
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use super::clause::{Broken, clauses, ensure_eq, ensure_refused};
 use super::samples::{FIRST, at, job, kept_run};
 use crate::executor::LogCursor;
 use crate::id::{FencingToken, JobId, RunId};
-use crate::job::Stream;
+use crate::job::{LogLine, Stream};
 use crate::store::{LogAppend, LogChunk, Store, StoreError};
 
 pub(super) fn clauses() -> Vec<Clause<dyn Store>> {
@@ -26,7 +26,7 @@ pub(super) fn clauses() -> Vec<Clause<dyn Store>> {
     ]
 }
 
-fn chunk(first_line: u64, stream: Stream, text: &'static [u8]) -> LogChunk {
+pub(super) fn chunk(first_line: u64, stream: Stream, text: &'static [u8]) -> LogChunk {
     let lines = u32::try_from(text.iter().filter(|&&byte| byte == b'\n').count()).unwrap_or(u32::MAX);
     LogChunk {
         first_line,
@@ -37,8 +37,17 @@ fn chunk(first_line: u64, stream: Stream, text: &'static [u8]) -> LogChunk {
     }
 }
 
+/// The lines with their numbers, times and streams.
+pub(super) fn lines_of(chunks: &[LogChunk]) -> Vec<LogLine> {
+    chunks.iter().flat_map(LogChunk::iter).collect()
+}
+
+pub(super) fn bytes_of(chunks: &[LogChunk]) -> Vec<u8> {
+    chunks.iter().flat_map(|chunk| chunk.text.to_vec()).collect()
+}
+
 /// Ten lines of all streams, in three appends.
-async fn write_ten(store: &Arc<dyn Store>, job: &JobId) -> Result<Vec<LogChunk>, Broken> {
+pub(super) async fn write_ten(store: &Arc<dyn Store>, job: &JobId) -> Result<Vec<LogChunk>, Broken> {
     let appends = [
         vec![chunk(1, Stream::Command, b"$ make\n"), chunk(2, Stream::Stdout, b"two\nthree\r\n\n")],
         vec![chunk(5, Stream::Stderr, b"\x00\xff five\n")],
@@ -60,10 +69,8 @@ async fn lines_are_kept_byte_for_byte(store: Arc<dyn Store>) -> Result<(), Broke
     let written = write_ten(&store, &job).await?;
     let page = store.read_log(&job, 0, usize::MAX).await?;
     ensure_eq!(page.last_line, 10, "the number of the last line");
-    let lines = |chunks: &[LogChunk]| chunks.iter().flat_map(LogChunk::iter).collect::<Vec<_>>();
-    ensure_eq!(lines(&page.chunks), lines(&written), "the lines with their numbers, times and streams");
-    let bytes = |chunks: &[LogChunk]| chunks.iter().flat_map(|chunk| chunk.text.to_vec()).collect::<Vec<u8>>();
-    ensure_eq!(bytes(&page.chunks), bytes(&written), "the bytes");
+    ensure_eq!(lines_of(&page.chunks), lines_of(&written), "the lines with their numbers, times and streams");
+    ensure_eq!(bytes_of(&page.chunks), bytes_of(&written), "the bytes");
     Ok(())
 }
 

@@ -10,6 +10,7 @@
 //! # async fn main() {
 //! store::assert_store(async || MemoryStore::new()).await;
 //! store::assert_blobs(async || MemoryStore::new()).await;
+//! store::assert_keep(async || MemoryStore::new()).await;
 //! # }
 //! ```
 //!
@@ -23,6 +24,7 @@ mod clause;
 mod durable;
 mod garbage;
 mod groups;
+mod keep;
 mod log;
 mod queue;
 mod run;
@@ -35,6 +37,7 @@ mod tests;
 use std::sync::Arc;
 
 pub use clause::{Clause, Violation};
+pub use keep::KeepStore;
 
 use crate::artifact::{BlobStore, CacheStore, EvictCaches, RemoveBlobs};
 use crate::store::{ReferenceStore, SecretStore, Store};
@@ -86,6 +89,12 @@ pub fn secret_clauses() -> Vec<Clause<dyn SecretStore>> {
     secret::clauses()
 }
 
+/// The clauses about the logs of closed runs.
+#[must_use]
+pub fn keep_clauses() -> Vec<Clause<dyn KeepStore>> {
+    keep::clauses()
+}
+
 /// Everything that the stores which `make` makes do against these clauses, each of which gets one.
 pub async fn check_clauses<S: ?Sized>(clauses: Vec<Clause<S>>, make: impl AsyncFn() -> Arc<S>) -> Vec<Violation> {
     let mut violations = Vec::new();
@@ -125,6 +134,15 @@ pub async fn check_blobs<S: BlobStore + CacheStore>(make: impl AsyncFn() -> S) -
     violations
 }
 
+/// Everything that the stores which `make` makes do wrong with the logs of closed runs.
+pub async fn check_keep<S: KeepStore>(make: impl AsyncFn() -> S) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    for clause in keep_clauses() {
+        violations.extend(clause.check(Arc::new(make().await)).await.err());
+    }
+    violations
+}
+
 /// Everything that a store loses or changes when it is opened again. `open` opens the same store each time; the one
 /// before is dropped first.
 pub async fn check_durable<S: Store>(open: impl AsyncFn() -> S) -> Vec<Violation> {
@@ -147,6 +165,15 @@ pub async fn assert_store<S: Store>(make: impl AsyncFn() -> S) {
 /// With all violations, when there are some.
 pub async fn assert_blobs<S: BlobStore + CacheStore>(make: impl AsyncFn() -> S) {
     report(&check_blobs(make).await);
+}
+
+/// Requires [`check_keep`] to find nothing.
+///
+/// # Panics
+///
+/// With all violations, when there are some.
+pub async fn assert_keep<S: KeepStore>(make: impl AsyncFn() -> S) {
+    report(&check_keep(make).await);
 }
 
 /// Requires [`check_durable`] to find nothing.

@@ -24,6 +24,8 @@ pub(super) struct Broken {
     pub(super) put: Mutex<BTreeSet<Digest>>,
     pub(super) saved: Mutex<HashMap<String, Digest>>,
     pub(super) leases: Mutex<u64>,
+    pub(super) is_archived: Mutex<bool>,
+    pub(super) removed: Mutex<BTreeSet<RunId>>,
 }
 
 impl Broken {
@@ -40,6 +42,8 @@ impl Broken {
             put: Mutex::default(),
             saved: Mutex::default(),
             leases: Mutex::default(),
+            is_archived: Mutex::default(),
+            removed: Mutex::default(),
         }
     }
 

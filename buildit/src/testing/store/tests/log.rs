@@ -35,7 +35,13 @@ impl LogStore for Broken {
             page.chunks.retain(|chunk| chunk.last_line() > after);
             return Ok(page);
         }
+        if self.removed.lock().unwrap().contains(&job.run) {
+            return Err(StoreError::LogRemoved(Box::new(job.clone())));
+        }
         let mut page = self.inner.read_log(job, after, max_bytes).await?;
+        if self.has(Fault::ArchivesHalves) && *self.is_archived.lock().unwrap() {
+            page.chunks.pop();
+        }
         if self.has(Fault::RefusesEmptyLogs) && page.last_line == 0 {
             return Err(StoreError::NoLog(Box::new(job.clone())));
         }

@@ -3,6 +3,7 @@
 mod artifact;
 mod broken;
 mod faults;
+mod keep;
 mod log;
 mod queue;
 mod run;
@@ -14,8 +15,9 @@ use std::sync::{Arc, Mutex};
 use self::broken::Broken;
 use self::faults::REJECTED;
 use super::{
-    Referring, Violation, assert_blobs, assert_durable, assert_store, check_blobs, check_clauses, check_durable,
-    check_store, eviction_clauses, reference_clauses, removal_clauses, report, secret_clauses,
+    Referring, Violation, assert_blobs, assert_durable, assert_keep, assert_store, check_blobs, check_clauses,
+    check_durable, check_keep, check_store, eviction_clauses, reference_clauses, removal_clauses, report,
+    secret_clauses,
 };
 use crate::artifact::{EvictCaches, RemoveBlobs};
 use crate::memory::MemoryStore;
@@ -37,6 +39,7 @@ async fn the_memory_store_conforms() {
     assert_store(async || MemoryStore::new()).await;
     assert_blobs(async || MemoryStore::new()).await;
     report(&check_more(async || MemoryStore::new()).await);
+    assert_keep(async || MemoryStore::new()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -51,6 +54,7 @@ async fn the_journaled_store_conforms() {
     assert_store(make).await;
     assert_blobs(make).await;
     report(&check_more(make).await);
+    assert_keep(make).await;
     let folder = tempfile::tempdir().unwrap();
     assert_durable(async || MemoryStore::journaled(folder.path()).unwrap()).await;
 }
@@ -68,6 +72,7 @@ async fn every_fault_is_found() {
         let mut violations = check_store(make).await;
         violations.extend(check_blobs(make).await);
         violations.extend(check_more(make).await);
+        violations.extend(check_keep(make).await);
         let violated: BTreeSet<&str> = violations.iter().map(|violation| violation.clause).collect();
         for clause in *clauses {
             assert!(violated.contains(clause), "{fault:?} passes {clause}; it violates {violated:?}");
@@ -82,6 +87,7 @@ fn every_clause_rejects_a_fault() {
     let blobs = super::blob_clauses().iter().map(|clause| clause.name()).collect::<BTreeSet<_>>();
     let caches = super::cache_clauses().iter().map(|clause| clause.name()).collect::<BTreeSet<_>>();
     let mut clauses = &(&all | &blobs) | &caches;
+    clauses.extend(super::keep_clauses().iter().map(|clause| clause.name()));
     clauses.extend(reference_clauses().iter().map(|clause| clause.name()));
     clauses.extend(removal_clauses().iter().map(|clause| clause.name()));
     clauses.extend(eviction_clauses().iter().map(|clause| clause.name()));

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use secrecy::SecretString;
 
 use super::lane::{Lane, MAX_LINE, Piece};
-use super::{LogObserver, LogWriter};
+use super::{LogObserver, LogOptions, LogWriter};
 use crate::clock::Clock;
 use crate::executor::{LogCursor, LogError, LogWrite, Physical};
 use crate::id::{FencingToken, JobId, RunId};
@@ -18,6 +18,9 @@ use crate::memory::MemoryStore;
 use crate::pipeline::{PipelineSpec, RunContext};
 use crate::secret::Masker;
 use crate::store::{Lease, LogChunk, LogStore, NewRun, RunStore};
+
+mod limit;
+mod upkeep;
 
 const KEY: &str = "-----BEGIN KEY-----\nMIIEvQIBADANBgkq\nab=\n-----END KEY-----\n";
 
@@ -200,14 +203,14 @@ fn write(stream: Stream, bytes: &'static str, position: Option<(Physical, u64)>)
 async fn lines_of_all_streams_are_numbered_and_the_cursor_follows_their_offsets() {
     let (store, job) = store_with_job().await;
     let observer = Arc::new(Seen::default());
-    let writer = LogWriter::observed(
+    let writer = LogWriter::with(
         store.clone(),
         job.clone(),
         FencingToken(0),
         LogCursor::default(),
         masker(&["hunter2-hunter2"]),
         Arc::new(StoppedClock),
-        observer.clone(),
+        LogOptions { observer: Some(observer.clone()), limit: None },
     );
     let out = |end| Some((Physical::Stdout, end));
     writer.write(write(Stream::Command, "$ make\n", None)).await.unwrap();
