@@ -63,7 +63,7 @@ mod store;
 pub use ingredients::{Ingredient, Ingredients, Salt};
 pub use inputs::InputGlobs;
 pub use key::{JobParts, ingredients, names_variable};
-pub use log::{decode_log, encode_log};
+pub use log::{LogDecoder, encode_log};
 pub use result::{KeptLog, KeptResult};
 pub use source::{FileKind, Selected, SourceFile, SourceIndex, SourceIndexer};
 pub use store::ResultStore;

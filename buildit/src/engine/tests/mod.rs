@@ -25,6 +25,7 @@ mod groups;
 mod recovery;
 mod refusing;
 mod rerun;
+mod results;
 mod secrets;
 mod sharing;
 mod storing;

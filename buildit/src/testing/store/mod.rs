@@ -10,6 +10,7 @@
 //! # async fn main() {
 //! store::assert_store(async || MemoryStore::new()).await;
 //! store::assert_blobs(async || MemoryStore::new()).await;
+//! store::assert_results(async || MemoryStore::new()).await;
 //! # }
 //! ```
 //!
@@ -22,6 +23,7 @@ mod durable;
 mod groups;
 mod log;
 mod queue;
+mod result;
 mod run;
 mod samples;
 mod shares;
@@ -33,6 +35,7 @@ use std::sync::Arc;
 pub use clause::{Clause, Violation};
 
 use crate::artifact::{BlobStore, CacheStore};
+use crate::cached::ResultStore;
 use crate::store::Store;
 
 /// The clauses about runs, logs and the queue.
@@ -53,6 +56,12 @@ pub fn cache_clauses() -> Vec<Clause<dyn CacheStore>> {
     artifact::cache_clauses()
 }
 
+/// The clauses about kept results.
+#[must_use]
+pub fn result_clauses() -> Vec<Clause<dyn ResultStore>> {
+    result::clauses()
+}
+
 /// Everything that the stores which `make` makes do wrong with runs, logs and the queue.
 pub async fn check_store<S: Store>(make: impl AsyncFn() -> S) -> Vec<Violation> {
     let mut violations = Vec::new();
@@ -69,6 +78,15 @@ pub async fn check_blobs<S: BlobStore + CacheStore>(make: impl AsyncFn() -> S) -
         violations.extend(clause.check(Arc::new(make().await)).await.err());
     }
     for clause in cache_clauses() {
+        violations.extend(clause.check(Arc::new(make().await)).await.err());
+    }
+    violations
+}
+
+/// Everything that the stores which `make` makes do wrong with kept results.
+pub async fn check_results<S: ResultStore>(make: impl AsyncFn() -> S) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    for clause in result_clauses() {
         violations.extend(clause.check(Arc::new(make().await)).await.err());
     }
     violations
@@ -96,6 +114,15 @@ pub async fn assert_store<S: Store>(make: impl AsyncFn() -> S) {
 /// With all violations, when there are some.
 pub async fn assert_blobs<S: BlobStore + CacheStore>(make: impl AsyncFn() -> S) {
     report(&check_blobs(make).await);
+}
+
+/// Requires [`check_results`] to find nothing.
+///
+/// # Panics
+///
+/// With all violations, when there are some.
+pub async fn assert_results<S: ResultStore>(make: impl AsyncFn() -> S) {
+    report(&check_results(make).await);
 }
 
 /// Requires [`check_durable`] to find nothing.

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
 use super::faults::Fault;
+use crate::cached::Ingredient;
 use crate::event::RunStatus;
 use crate::id::{Digest, FencingToken, RunId, TenantId};
 use crate::memory::MemoryStore;
@@ -24,6 +25,9 @@ pub(super) struct Broken {
     pub(super) put: Mutex<BTreeSet<Digest>>,
     pub(super) saved: Mutex<HashMap<String, Digest>>,
     pub(super) leases: Mutex<u64>,
+    pub(super) kept: Mutex<Vec<Digest>>,
+    /// What the result that was kept last is made of.
+    pub(super) made: Mutex<Option<(RunId, Vec<Ingredient>)>>,
 }
 
 impl Broken {
@@ -40,6 +44,8 @@ impl Broken {
             put: Mutex::default(),
             saved: Mutex::default(),
             leases: Mutex::default(),
+            kept: Mutex::default(),
+            made: Mutex::default(),
         }
     }
 

@@ -65,6 +65,13 @@ pub(super) enum Fault {
     LastBeginning,
     LastCache,
     OneScope,
+    NewSalts,
+    ForgetsProducts,
+    FoundAlone,
+    LastResult,
+    NeverForgets,
+    LastOfAnyStage,
+    IgnoresUse,
 }
 
 /// Each fault with the clauses that reject it, among others.
@@ -156,5 +163,12 @@ pub(super) const REJECTED: &[(Fault, &[&str])] = &[
     (Fault::BeginningsAreKeys, &["a_cache_is_found_by_its_key"]),
     (Fault::LastBeginning, &["the_newest_cache_with_the_first_beginning_is_found"]),
     (Fault::LastCache, &["a_cache_of_one_key_stays"]),
-    (Fault::OneScope, &["caches_of_other_scopes_are_not_found"]),
+    (Fault::OneScope, &["caches_of_other_scopes_are_not_found", "results_of_other_scopes_are_not_found"]),
+    (Fault::NewSalts, &["a_salt_is_made_once"]),
+    (Fault::ForgetsProducts, &["a_result_is_found_as_it_was_kept"]),
+    (Fault::FoundAlone, &["results_are_found_in_the_order_of_their_keys"]),
+    (Fault::LastResult, &["the_first_result_of_a_key_stays"]),
+    (Fault::NeverForgets, &["a_forgotten_result_is_gone_and_another_may_be_kept"]),
+    (Fault::LastOfAnyStage, &["what_the_last_result_of_a_stage_was_made_of_is_known"]),
+    (Fault::IgnoresUse, &["results_that_were_not_used_are_evicted"]),
 ];

@@ -5,6 +5,7 @@ mod broken;
 mod faults;
 mod log;
 mod queue;
+mod result;
 mod run;
 
 use std::collections::BTreeSet;
@@ -12,13 +13,16 @@ use std::sync::Mutex;
 
 use self::broken::Broken;
 use self::faults::REJECTED;
-use super::{assert_blobs, assert_durable, assert_store, check_blobs, check_durable, check_store};
+use super::{
+    assert_blobs, assert_durable, assert_results, assert_store, check_blobs, check_durable, check_results, check_store,
+};
 use crate::memory::MemoryStore;
 
 #[tokio::test]
 async fn the_memory_store_conforms() {
     assert_store(async || MemoryStore::new()).await;
     assert_blobs(async || MemoryStore::new()).await;
+    assert_results(async || MemoryStore::new()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -32,6 +36,7 @@ async fn the_journaled_store_conforms() {
     };
     assert_store(make).await;
     assert_blobs(make).await;
+    assert_results(make).await;
     let folder = tempfile::tempdir().unwrap();
     assert_durable(async || MemoryStore::journaled(folder.path()).unwrap()).await;
 }
@@ -48,6 +53,7 @@ async fn every_fault_is_found() {
         let make = async || Broken::new(*fault);
         let mut violations = check_store(make).await;
         violations.extend(check_blobs(make).await);
+        violations.extend(check_results(make).await);
         let violated: BTreeSet<&str> = violations.iter().map(|violation| violation.clause).collect();
         for clause in *clauses {
             assert!(violated.contains(clause), "{fault:?} passes {clause}; it violates {violated:?}");
@@ -61,5 +67,6 @@ fn every_clause_rejects_a_fault() {
     let all = super::store_clauses().iter().map(|clause| clause.name()).collect::<BTreeSet<_>>();
     let blobs = super::blob_clauses().iter().map(|clause| clause.name()).collect::<BTreeSet<_>>();
     let caches = super::cache_clauses().iter().map(|clause| clause.name()).collect::<BTreeSet<_>>();
-    assert_eq!(rejecting, &(&all | &blobs) | &caches);
+    let results = super::result_clauses().iter().map(|clause| clause.name()).collect::<BTreeSet<_>>();
+    assert_eq!(rejecting, &(&(&all | &blobs) | &caches) | &results);
 }
