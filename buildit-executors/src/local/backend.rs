@@ -206,6 +206,8 @@ impl LocalBackend {
         let spool = self.spool(&job.id);
         let ahead = match &ctx.inputs().source {
             // Tools compare times: a source that was laid out before a restored cache was saved could pass for built.
+            // It holds all of the source, of which some jobs see only a part.
+            _ if ctx.inputs().only.is_some() => None,
             Some(source) if self.in_place.is_none() && ctx.inputs().caches.is_empty() => {
                 self.ahead.take(job.id.run, source).await
             }
