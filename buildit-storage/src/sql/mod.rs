@@ -5,6 +5,7 @@ mod frame;
 mod lease;
 mod page;
 mod projection;
+mod result;
 mod schema;
 mod share;
 mod words;
@@ -16,6 +17,7 @@ pub(crate) use page::{PageReader, encode_aside, text_bytes};
 #[cfg(feature = "sqlite")]
 pub(crate) use projection::{ProductRow, StageRow};
 pub(crate) use projection::{products, stage_rows};
+pub(crate) use result::{ResultRow, in_order, salt};
 pub(crate) use schema::migrate;
 pub(crate) use share::{Plan, share};
 pub(crate) use words::{count, from_json, number, run_status, to_json};

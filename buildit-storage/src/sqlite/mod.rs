@@ -1,7 +1,7 @@
 //! [`SqliteStore`]: everything in one file of this machine.
 //!
 //! ```text
-//! ports (run, log, queue, cache)
+//! ports (run, log, queue, cache, result)
 //!   │ reads: a pool of connections that cannot write
 //!   │ writes: one task with one connection, which commits all that wait as one transaction
 //!   ▼
@@ -21,6 +21,7 @@ mod error;
 mod group;
 mod log;
 mod queue;
+mod result;
 mod run;
 mod session;
 mod store;

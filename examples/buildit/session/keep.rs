@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use buildit::artifact::{BlobStore, CacheStore};
+use buildit::cached::ResultStore;
 use buildit::memory::MemoryStore;
 use buildit::store::{Store, StoreError};
 use buildit_storage::ObjectBlobs;
@@ -17,12 +18,13 @@ pub(crate) struct Stores {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) blobs: Arc<dyn BlobStore>,
     pub(crate) caches: Arc<dyn CacheStore>,
+    pub(crate) results: Arc<dyn ResultStore>,
 }
 
 impl From<MemoryStore> for Stores {
     fn from(store: MemoryStore) -> Self {
         let store = Arc::new(store);
-        Self { store: store.clone(), blobs: store.clone(), caches: store }
+        Self { store: store.clone(), blobs: store.clone(), caches: store.clone(), results: store }
     }
 }
 
@@ -64,7 +66,8 @@ impl Keep {
             PathBuf::from(path)
         };
         let blobs = ObjectBlobs::open(&beside(".blobs")).map_err(Failure::backend)?;
-        let stores = Stores { store: store.clone(), blobs: Arc::new(blobs), caches: store };
+        let (caches, results) = (store.clone(), store.clone());
+        let stores = Stores { store, blobs: Arc::new(blobs), caches, results };
         let places = ["", "-wal", "-shm", ".sessions", ".blobs"].map(beside).to_vec();
         Ok(Self { stores, places })
     }

@@ -9,6 +9,7 @@ use buildit::engine::{Engine, RunHandle, StartError};
 use buildit::pipeline::{PipelineError, RunContext};
 use buildit::plan::Plan;
 use buildit::run::forecast;
+use buildit_executors::source::ArchiveIndexer;
 
 use super::super::shell::open_shells;
 use crate::args::{GivenArgs, RunArgs, RunOutput};
@@ -80,8 +81,12 @@ impl Session {
         pipelines: &[(&Plan, &[String])],
     ) -> Result<Engine, Failure> {
         let secrets = session::secrets(&self.args.secrets, &self.args.secret_files)?;
-        let Stores { store, blobs, caches } = stores.clone();
+        let Stores { store, blobs, caches, results } = stores.clone();
         let mut engine = Engine::builder().store(store).blobs(blobs).caches(caches);
+        // In place a stage sees every file, whatever it declares: its result says nothing about another run's.
+        if !self.args.in_place {
+            engine = engine.results(results).source_indexer(ArchiveIndexer);
+        }
         engine = if self.is_again { engine.secrets(FoundAgain(secrets)) } else { engine.secrets(secrets) };
         engine =
             executors.register(engine, pipelines, self.args.executor.as_deref()).await.map_err(Failure::backend)?;
