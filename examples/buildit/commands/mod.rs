@@ -3,6 +3,7 @@
 mod artifacts;
 mod completions;
 mod diff;
+mod explain;
 mod fmt;
 mod graph;
 mod init;
@@ -29,6 +30,7 @@ pub(crate) fn dispatch(command: Command, look: Look) -> Outcome {
         Command::Plan(args) => runtime()?.block_on(plan::plan(*args, look)),
         Command::Runs(args) => runtime()?.block_on(runs::runs(args, look)),
         Command::Logs(args) => runtime()?.block_on(logs::logs(args, look)),
+        Command::Explain(args) => runtime()?.block_on(explain::explain(args, look)),
         Command::Artifacts(args) => runtime()?.block_on(artifacts::artifacts(args, look)),
         Command::Diff(args) => runtime()?.block_on(diff::diff(args, look)),
         Command::Run(args) => driven(run::run(*args, look)),

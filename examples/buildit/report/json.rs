@@ -145,9 +145,7 @@ impl Reporter for Json {
                 from_stage: &result.stage,
                 from_attempt: result.attempt,
             },
-            EventBody::ResultMissed { stage, miss } => {
-                Body::ResultMissed { stage, reason: miss.to_string(), miss }
-            }
+            EventBody::ResultMissed { stage, miss } => Body::ResultMissed { stage, reason: miss.to_string(), miss },
             EventBody::AttemptStarted { stage, attempt, executor } => {
                 Body::AttemptStarted { stage, attempt: *attempt, executor }
             }
