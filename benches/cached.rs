@@ -2,7 +2,7 @@
 //!
 //! | bench | goal | what it does |
 //! |---|---|---|
-//! | `cached` | at most 200 ms | 1,000 layered cacheable stages through `Engine::start` on `SqliteStore`, by an engine that knows nothing yet. Each has two files of a source of 2,000 as its input, and takes two lines of log, an output that the stages behind it could read, and an artifact that they get |
+//! | `cached` | at most 200 ms | 1,000 cacheable stages, layered and wide, through `Engine::start` on `SqliteStore`, by an engine that knows nothing yet. Each has two files of a source of 2,000 as its input, and takes two lines of log, an output that the stages behind it could read, and an artifact that they get |
 //!
 //! What is measured is what a new process does: it reads the source's archive once, digests what each stage is made of,
 //! looks every result up, reads every artifact to its end, restores every log, and records every event on the disk
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     let size = bench.choose(50, 1000);
     let world = runtime.block_on(World::new(folder.path(), size));
     let world = Arc::new(world);
-    for (shape, goal) in [(Shape::Layered, Some(200.0)), (Shape::Wide, Some(200.0)), (Shape::Chain, None)] {
+    for shape in [Shape::Layered, Shape::Wide] {
         let pipeline = Arc::new(pipeline(shape, size));
         let run = |taken: usize| {
             let (world, pipeline) = (world.clone(), pipeline.clone());
@@ -44,12 +44,9 @@ fn main() -> ExitCode {
         run(0);
         let samples: Vec<Duration> = (0..bench.choose(1, 9)).map(|_| run(size)).collect();
         let took = median(&samples).as_secs_f64() * 1000.0;
-        let what = format!("cached: {size} {}", shape.name());
-        match goal {
-            Some(goal) => bench.at_most(&what, took, goal, "ms"),
-            None => bench.at_most(&format!("{what}, one look after another"), took, f64::INFINITY, "ms"),
-        }
+        bench.at_most(&format!("cached: {size} {}", shape.name()), took, 200.0, "ms");
     }
+    bench.leave_out("a chain", "each look waits for the one before it and for three commits: it measures the disk");
     bench.end()
 }
 

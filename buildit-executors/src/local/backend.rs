@@ -90,7 +90,8 @@ impl LocalBackend {
     }
 
     /// The same without workspaces: every job runs in this folder, and what one leaves the next one finds. Nothing
-    /// is laid out, no cache is restored or saved. The caller sees to it that one job runs at a time.
+    /// is laid out, no cache is restored or saved. The caller sees to it that one job runs at a time, and keeps no results
+    /// of cacheable stages, which see every file here.
     #[must_use]
     pub fn with_in_place(self, folder: impl AsRef<Path>) -> Self {
         let folder = std::path::absolute(&folder).unwrap_or_else(|_| folder.as_ref().to_owned());

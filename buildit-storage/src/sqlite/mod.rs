@@ -14,6 +14,7 @@
 //! Any number of processes may have the file open; each is a *session* with a lock that the system takes back when
 //! the process ends, however it ends. A lease belongs to its session: it ends with it, and nobody waits for its time.
 
+mod begin;
 mod bulk;
 mod cache;
 mod claim;

@@ -61,19 +61,21 @@ pub(in super::super) async fn look(host: &RunHost, candidates: Vec<Candidate>) -
         }
     };
     let spoiled = spoiled(&*host.core.blobs, found.iter().flatten()).await;
-    let answers = asked.iter().zip(found).map(|(asked, found)| {
-        let spoiled = &spoiled;
-        async move {
-            let answer = match found {
-                Some(result) => taken(host, results, asked, &result, spoiled).await,
-                None => missed(host, results, asked).await,
-            };
-            (asked.stage, answer.unwrap_or_else(|error| unreadable(host, &error)))
+    let mut hits = Vec::new();
+    let mut others = Vec::new();
+    for (asked, found) in asked.iter().zip(found) {
+        match found {
+            Some(result) if result.blobs().all(|digest| !spoiled.contains(&digest)) => hits.push((asked, result)),
+            found => others.push(missed(host, results, asked, found)),
         }
-    });
-    // Collected first: a stream of these closures is none for every lifetime.
-    let answers: Vec<_> = answers.collect();
-    looked.extend(stream::iter(answers).buffer_unordered(AT_ONCE).collect::<Vec<_>>().await);
+    }
+    let logs: Vec<_> = hits.iter().map(|(asked, result)| (&asked.name, &result.log)).collect();
+    let restored = log::restore(host, &logs).await;
+    for ((asked, result), restored) in hits.into_iter().zip(restored) {
+        let taken = restored.map(|()| Looked::Hit(Box::new(result.into_taken())));
+        looked.push((asked.stage, taken.unwrap_or_else(|error| unreadable(host, &error))));
+    }
+    looked.extend(stream::iter(others).buffer_unordered(AT_ONCE).collect::<Vec<_>>().await);
     looked
 }
 
@@ -100,27 +102,25 @@ async fn read(blobs: &dyn BlobStore, digest: &Digest) -> Result<(), BlobError> {
     if Digest::from(hasher.finalize()) == *digest { Ok(()) } else { Err(BlobError::Corrupt(*digest)) }
 }
 
-async fn taken(
+/// A stage that has to run; `spoiled` is a result of it that cannot be taken.
+async fn missed(host: &RunHost, results: &Results, asked: &Asked, spoiled: Option<KeptResult>) -> (StageIndex, Looked) {
+    let miss = why(host, results, asked, spoiled).await;
+    (asked.stage, miss.map_or_else(|error| unreadable(host, &error), |miss| Looked::Miss(Box::new(miss))))
+}
+
+async fn why(
     host: &RunHost,
     results: &Results,
     asked: &Asked,
-    result: &KeptResult,
-    spoiled: &HashSet<Digest>,
-) -> Result<Looked, ResultError> {
-    if result.blobs().any(|digest| spoiled.contains(&digest)) {
-        results.store.forget_result(&host.bus.plan.spec().name, &result.key).await?;
-        return Ok(Looked::Miss(Box::new(Miss::Lost { run: result.job.run })));
+    spoiled: Option<KeptResult>,
+) -> Result<Miss, ResultError> {
+    let scope = &host.bus.plan.spec().name;
+    if let Some(result) = spoiled {
+        results.store.forget_result(scope, &result.key).await?;
+        return Ok(Miss::Lost { run: result.job.run });
     }
-    log::restore(host, &asked.name, &result.log).await?;
-    Ok(Looked::Hit(Box::new(result.taken())))
-}
-
-async fn missed(host: &RunHost, results: &Results, asked: &Asked) -> Result<Looked, ResultError> {
-    let last = results.store.last_ingredients(&host.bus.plan.spec().name, &asked.name).await?;
-    Ok(Looked::Miss(Box::new(match last {
-        Some((run, before)) => asked.ingredients.miss(run, &before),
-        None => Miss::First,
-    })))
+    let last = results.store.last_ingredients(scope, &asked.name).await?;
+    Ok(last.map_or(Miss::First, |(run, before)| asked.ingredients.miss(run, &before)))
 }
 
 fn unreadable(host: &RunHost, error: &ResultError) -> Looked {

@@ -8,8 +8,7 @@ use super::ResultError;
 use crate::artifact::BlobError;
 use crate::cached::{KeptLog, LogDecoder, encode_log};
 use crate::executor::LogCursor;
-use crate::id::{JobId, StageName};
-use crate::log::LogObserver;
+use crate::id::{Digest, JobId, StageName};
 use crate::store::{LogAppend, LogChunk, StoreError};
 
 /// How much of a log is held at a time, in bytes.
@@ -36,31 +35,70 @@ pub(super) async fn keep(core: &Core, job: &JobId) -> Result<KeptLog, ResultErro
     Ok(KeptLog::Blob(digest))
 }
 
-/// Makes this the log of attempt 0 of a stage of this run. An engine that died may have begun with it.
-pub(super) async fn restore(host: &RunHost, stage: &StageName, log: &KeptLog) -> Result<(), ResultError> {
-    let job = JobId { run: host.bus.info.id, stage: stage.clone(), attempt: 0 };
-    let mut line = 0;
-    match log {
-        KeptLog::Empty => return Ok(()),
-        KeptLog::Here(bytes) => {
-            let mut decoder = LogDecoder::default();
-            let chunks = decoder.read(bytes)?;
-            decoder.end()?;
-            append(host, &job, chunks, &mut line).await?;
-        }
-        KeptLog::Blob(digest) => {
-            let mut decoder = LogDecoder::default();
-            let mut content = host.core.blobs.open(digest).await?;
-            while let Some(piece) = content.next().await {
-                append(host, &job, decoder.read(&piece?)?, &mut line).await?;
+/// Makes these the logs of attempt 0 of stages of this run; what went wrong, for each.
+pub(super) async fn restore(host: &RunHost, logs: &[(&StageName, &KeptLog)]) -> Vec<Result<(), ResultError>> {
+    let mut restored = Vec::with_capacity(logs.len());
+    let mut short = Vec::new();
+    for (at, (stage, log)) in logs.iter().enumerate() {
+        let job = JobId { run: host.bus.info.id, stage: (*stage).clone(), attempt: 0 };
+        restored.push(match log {
+            KeptLog::Empty => Ok(()),
+            KeptLog::Here(bytes) => decoded(bytes).map(|chunks| short.push(Short { at, job, chunks })),
+            KeptLog::Blob(digest) => restore_blob(host, &job, digest).await,
+        });
+    }
+    // Most logs are short and new: all of those in one go.
+    match begin(host, &short).await {
+        Ok(begun) => {
+            for (Short { at, job, chunks }, _) in short.into_iter().zip(begun).filter(|(_, begun)| !begun) {
+                // An engine that died had begun with it.
+                restored[at] = append(host, &job, chunks, &mut 0).await;
             }
-            decoder.end()?;
+        }
+        Err(error) => {
+            let message = error.to_string();
+            short.iter().for_each(|short| restored[short.at] = Err(std::io::Error::other(message.clone()).into()));
         }
     }
-    host.bus.stored(&job, &[]);
-    Ok(())
+    host.bus.logs.send_modify(|count| *count += 1);
+    restored
 }
 
+/// A log that lies with its result.
+struct Short {
+    at: usize,
+    job: JobId,
+    chunks: Vec<LogChunk>,
+}
+
+async fn begin(host: &RunHost, logs: &[Short]) -> Result<Vec<bool>, StoreError> {
+    let token = host.bus.token();
+    let mut appends = Vec::with_capacity(logs.len());
+    for Short { job, chunks, .. } in logs {
+        let cursor = LogCursor { line: chunks.last().map_or(0, LogChunk::last_line), ..LogCursor::default() };
+        appends.push(LogAppend { job, token, expected_line: 0, chunks, cursor });
+    }
+    host.core.store.begin_logs(&appends).await
+}
+
+fn decoded(bytes: &[u8]) -> Result<Vec<LogChunk>, ResultError> {
+    let mut decoder = LogDecoder::default();
+    let chunks = decoder.read(bytes)?;
+    decoder.end()?;
+    Ok(chunks)
+}
+
+async fn restore_blob(host: &RunHost, job: &JobId, digest: &Digest) -> Result<(), ResultError> {
+    let mut decoder = LogDecoder::default();
+    let mut content = host.core.blobs.open(digest).await?;
+    let mut line = 0;
+    while let Some(piece) = content.next().await {
+        append(host, job, decoder.read(&piece?)?, &mut line).await?;
+    }
+    Ok(decoder.end()?)
+}
+
+/// Adds lines to the log of a stage, of which some may be there: they are those of the same result, and stay.
 async fn append(host: &RunHost, job: &JobId, mut chunks: Vec<LogChunk>, line: &mut u64) -> Result<(), ResultError> {
     while let Some(last) = chunks.last().map(LogChunk::last_line) {
         let cursor = LogCursor { line: last, ..LogCursor::default() };
@@ -71,7 +109,6 @@ async fn append(host: &RunHost, job: &JobId, mut chunks: Vec<LogChunk>, line: &m
                 *line = last;
                 return Ok(());
             }
-            // The log of the same result: what is there of it stays.
             Err(StoreError::Conflict { actual, .. }) if actual > *line => {
                 *line = actual;
                 chunks = chunks.iter().filter_map(|chunk| chunk.after(actual)).collect();

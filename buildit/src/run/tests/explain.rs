@@ -41,7 +41,7 @@ fn each_stage_says_why_it_is_where_it_is() {
     let mut driven = drive_with(shop(), RunContext { git, ..RunContext::manual() });
     let nil = RunId::from(uuid::Uuid::nil());
     let result = Box::new(TakenResult {
-        key: Digest::of(b"key"),
+        key: Some(Digest::of(b"key")),
         run: nil,
         stage: "compile".into(),
         attempt: 2,
