@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Run, StagePhase, when};
-use crate::event::{Event, EventBody, Miss, RunStatus, StageReason};
+use crate::event::{Event, EventBody, Miss, RunStatus, StageReason, TakenResult};
 use crate::graph::StageIndex;
 use crate::id::{RunId, StageName};
 use crate::pipeline::{Origin, StageSpec};
@@ -52,6 +52,15 @@ pub enum Why {
     /// An earlier result was taken.
     Hit {
         /// The run that made it.
+        run: RunId,
+        /// The stage of that run.
+        from: StageName,
+        /// The attempt.
+        attempt: u32,
+    },
+    /// This run goes on from an earlier one, in which it had ended.
+    Carried {
+        /// That run, or the one whose result it had taken.
         run: RunId,
         /// The stage of that run.
         from: StageName,
@@ -153,9 +162,12 @@ impl Run {
         seen: &Seen<'_>,
         holder: Option<Holder>,
     ) -> (Why, Option<&'s Origin>) {
-        if let Some((run, from, attempt)) = seen.hits.get(&spec.name) {
-            let (run, from, attempt) = (*run, (*from).clone(), *attempt);
-            return (Why::Hit { run, from, attempt }, spec.origins.get("cacheable"));
+        if let Some(TakenResult { key, run, stage: from, attempt, .. }) = seen.taken.get(&spec.name) {
+            let (run, from, attempt) = (*run, from.clone(), *attempt);
+            return match key {
+                Some(_) => (Why::Hit { run, from, attempt }, spec.origins.get("cacheable")),
+                None => (Why::Carried { run, from, attempt }, None),
+            };
         }
         let result = self.result(stage);
         if let StagePhase::Pending | StagePhase::Ready | StagePhase::Waiting | StagePhase::Backoff = self.stage(stage) {
@@ -233,7 +245,7 @@ fn written<'s>(spec: &'s StageSpec, clause: &str) -> Option<&'s Origin> {
 /// What only the events tell.
 #[derive(Default)]
 struct Seen<'e> {
-    hits: HashMap<&'e StageName, (RunId, &'e StageName, u32)>,
+    taken: HashMap<&'e StageName, &'e TakenResult>,
     misses: HashMap<&'e StageName, &'e Miss>,
     deadlines: HashMap<&'e StageName, Timestamp>,
 }
@@ -243,9 +255,7 @@ impl<'e> Seen<'e> {
         let mut seen = Self::default();
         for event in events {
             match &event.body {
-                EventBody::ResultTaken { stage, result } => {
-                    seen.hits.insert(stage, (result.run, &result.stage, result.attempt));
-                }
+                EventBody::ResultTaken { stage, result } => drop(seen.taken.insert(stage, result)),
                 EventBody::ResultMissed { stage, miss } => drop(seen.misses.insert(stage, miss)),
                 EventBody::ApprovalRequested { stage, deadline: Some(deadline), .. } => {
                     seen.deadlines.insert(stage, *deadline);
@@ -275,6 +285,9 @@ impl fmt::Display for Why {
             }
             Self::Hit { run, from, attempt } => {
                 write!(f, "taken from `{from}` of run {run}, attempt {attempt}: nothing that it is made of changed")
+            }
+            Self::Carried { run, from, attempt } => {
+                write!(f, "carried over from `{from}` of run {run}, attempt {attempt}")
             }
             Self::NotRun { reason } => write!(f, "did not run: {reason}"),
             Self::Waits { wait } => write!(f, "waits {wait}"),

@@ -176,7 +176,7 @@ impl Case<'_> {
         let stage = self.random.pick(&new);
         let products = self.random.one_in(2).then(|| Box::new(JobProducts::default()));
         let result = TakenResult {
-            key: Digest::of(b"key"),
+            key: Some(Digest::of(b"key")),
             run: RunId::from(uuid::Uuid::nil()),
             stage: "earlier".into(),
             attempt: 1,
