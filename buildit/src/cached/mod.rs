@@ -50,7 +50,8 @@
 //! A job of `local` runs among the tools of its host. These, and what it inherits (`PATH`, `HOME`, `USER`, `TMPDIR`, and
 //! for a cacheable stage nothing else), are no ingredients: a stage whose result depends on the compiler that is installed
 //! names it, or runs in an image. The paths of its folders (`BUILDIT_WORKSPACE`, `BUILDIT_OUTPUT`, `BUILDIT_SUMMARY`)
-//! differ from job to job and are no ingredients either.
+//! differ from job to job and are no ingredients either, nor is `BUILDIT_JOB_ID`, by which its processes are found, unless
+//! a command names it.
 
 mod ingredients;
 mod inputs;
