@@ -106,6 +106,10 @@ where
         self.inner.append_log(append).await
     }
 
+    async fn begin_logs(&self, appends: &[LogAppend<'_>]) -> Result<Vec<bool>, StoreError> {
+        self.inner.begin_logs(appends).await
+    }
+
     async fn log_cursor(&self, job: &JobId) -> Result<LogCursor, StoreError> {
         self.inner.log_cursor(job).await
     }

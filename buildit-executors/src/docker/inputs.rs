@@ -17,7 +17,7 @@ use super::image::Owner;
 use super::names::{HOME, WORKSPACE};
 use crate::workspace::{
     ArchiveError, Base, CachePath, Entry, Kind, Limits, Packer, Times, WorkspaceError, check_conflicts, load_archive,
-    place_of, read_archive,
+    place_of, read_archive, seen,
 };
 
 /// Why inputs could not be uploaded.
@@ -79,11 +79,15 @@ async fn fill(
     check_conflicts(&inputs.artifacts)?;
     let mut tree = Tree::new(writer, owner, now);
     tree.folder(Path::new(inner(WORKSPACE)))?;
-    let layers = inputs.source.iter().map(|source| (source, Limits::strict().with_links_anywhere()));
-    let artifacts = inputs.artifacts.iter().map(|artifact| (&artifact.archive, Limits::strict()));
-    for (archive, limits) in layers.chain(artifacts) {
+    let seen = seen(inputs)?;
+    let source = inputs.source.iter().map(|source| (source, Limits::strict().with_links_anywhere(), seen.clone()));
+    let artifacts = inputs.artifacts.iter().map(|artifact| (&artifact.archive, Limits::strict(), None));
+    for (archive, limits, seen) in source.chain(artifacts) {
         tree = load_archive(blobs, archive, move |reader| {
-            read_archive(reader, limits, |entry, content| tree.put(entry, content, Path::new(inner(WORKSPACE))))?;
+            read_archive(reader, limits, |entry, content| match &seen {
+                Some(seen) if !seen.is_match(&entry.path) => Ok(()),
+                _ => tree.put(entry, content, Path::new(inner(WORKSPACE))),
+            })?;
             Ok(tree)
         })
         .await?;

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use buildit::artifact::BlobStore;
+use buildit::executor::JobInputs;
 use buildit::id::{Digest, RunId};
 use tokio::task::JoinHandle;
 
@@ -60,7 +61,8 @@ impl Ahead {
             let fresh = Unfinished(folder);
             fresh.draft().and_then(|()| fs::create_dir(fresh.0.workspace())).ok()?;
             // Whoever needs it finds out what is wrong, and says so.
-            lay_out_source(&source, &blobs, &fresh.0.workspace()).await.ok()?;
+            let inputs = JobInputs { source: Some(source), ..JobInputs::default() };
+            lay_out_source(&inputs, &blobs, &fresh.0.workspace()).await.ok()?;
             Some(fresh)
         });
         all.insert(run, Laid { source, task });

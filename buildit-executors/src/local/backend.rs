@@ -90,7 +90,8 @@ impl LocalBackend {
     }
 
     /// The same without workspaces: every job runs in this folder, and what one leaves the next one finds. Nothing
-    /// is laid out, no cache is restored or saved. The caller sees to it that one job runs at a time.
+    /// is laid out, no cache is restored or saved. The caller sees to it that one job runs at a time, and keeps no results
+    /// of cacheable stages, which see every file here.
     #[must_use]
     pub fn with_in_place(self, folder: impl AsRef<Path>) -> Self {
         let folder = std::path::absolute(&folder).unwrap_or_else(|_| folder.as_ref().to_owned());
@@ -206,6 +207,8 @@ impl LocalBackend {
         let spool = self.spool(&job.id);
         let ahead = match &ctx.inputs().source {
             // Tools compare times: a source that was laid out before a restored cache was saved could pass for built.
+            // It holds all of the source, of which some jobs see only a part.
+            _ if ctx.inputs().only.is_some() => None,
             Some(source) if self.in_place.is_none() && ctx.inputs().caches.is_empty() => {
                 self.ahead.take(job.id.run, source).await
             }

@@ -16,6 +16,10 @@ pub(super) const JOB_ID: &str = "BUILDIT_JOB_ID";
 /// The variables that a job inherits from the engine's process, beside `LC_*`.
 const INHERITED: [&str; 7] = ["PATH", "HOME", "USER", "LANG", "TZ", "TMPDIR", "SSH_AUTH_SOCK"];
 
+/// Those that a cacheable job inherits: where its tools are, which are no part of what its result is made of. What else
+/// differs from one shell to the next would make its result differ.
+const INHERITED_BY_CACHEABLE: [&str; 4] = ["PATH", "HOME", "USER", "TMPDIR"];
+
 /// Where programs are looked for when the engine's own process has no `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
@@ -52,7 +56,9 @@ pub(super) fn environment(
     let (output, summary) = (spool.output(), spool.summary());
     let own = job.environment();
     let mut all: IndexMap<&str, &[u8]> = IndexMap::with_capacity(inherited.len() + own.len() + 8);
-    all.extend(inherited.iter().map(|(name, value)| (name.as_str(), value.as_bytes())));
+    let is_inherited = |name: &str| !job.stage.cacheable || INHERITED_BY_CACHEABLE.contains(&name);
+    let inherited = inherited.iter().filter(|(name, _)| is_inherited(name));
+    all.extend(inherited.map(|(name, value)| (name.as_str(), value.as_bytes())));
     all.insert("BUILDIT_OUTPUT", output.as_os_str().as_bytes());
     all.insert("BUILDIT_SUMMARY", summary.as_os_str().as_bytes());
     all.insert("BUILDIT_WORKSPACE", workspace.as_os_str().as_bytes());
@@ -111,6 +117,16 @@ mod tests {
         }
         assert!(all.contains(&format!("{JOB_ID}={}", job.id.backend_name())));
         assert!(!all.iter().any(|variable| variable.starts_with("AWS_SECRET")));
+    }
+
+    #[test]
+    fn a_cacheable_job_inherits_where_its_tools_are_and_has_no_place_of_its_own() {
+        let mut job = job(&[("A", "1")]);
+        Arc::make_mut(&mut job.stage).cacheable = true;
+        let all = assembled(&job, &JobSecrets::default()).unwrap();
+        let names: Vec<&str> = all.iter().map(|variable| variable.split('=').next().unwrap()).collect();
+        let own = ["BUILDIT_OUTPUT", "BUILDIT_SUMMARY", "BUILDIT_WORKSPACE"];
+        assert_eq!(names, ["PATH", "HOME", own[0], own[1], own[2], "A", JOB_ID]);
     }
 
     #[test]

@@ -11,7 +11,8 @@
 //! - While a job runs, the workspace of the one that follows it is filled with the run's source, in a half-made job that
 //!   nobody owns until the next is made. What is not taken goes with the run, or with the sweep after a crash.
 //! - Of the engine's environment it inherits `PATH`, `HOME`, `USER`, `LANG`, `LC_*`, `TZ`, `TMPDIR` and
-//!   `SSH_AUTH_SOCK`. The engine sets `BUILDIT_OUTPUT`, `BUILDIT_SUMMARY` and `BUILDIT_WORKSPACE`, then come the
+//!   `SSH_AUTH_SOCK`; a cacheable job only `PATH`, `HOME`, `USER` and `TMPDIR`: where the host's tools are, which are no
+//!   part of what its result is [made of](buildit::cached). The engine sets `BUILDIT_OUTPUT`, `BUILDIT_SUMMARY` and `BUILDIT_WORKSPACE`, then come the
 //!   variables of the job, then its secrets. The files of the first two are made by the first write to them.
 //! - What still runs when the commands have ended is killed: the process group at once, what has left it when the run
 //!   is reaped at the latest, found by the `BUILDIT_JOB_ID` in its environment. A process that has both left the

@@ -22,9 +22,11 @@ mod error;
 mod files;
 mod git;
 mod history;
+mod index;
 mod repository;
 mod snapshot;
 
 pub use error::SourceError;
 pub use git::{Git, GitCli};
+pub use index::ArchiveIndexer;
 pub use snapshot::{Base, Source};

@@ -21,6 +21,9 @@ pub enum WorkspaceError {
         #[source]
         source: globset::Error,
     },
+    /// A glob of the stage's `inputs` cannot be read.
+    #[error(transparent)]
+    Inputs(#[from] buildit::condition::GlobError),
     /// Two stages bring the same path.
     #[error("`{path}` comes from both `{first}` and `{second}`")]
     Conflict {
@@ -61,7 +64,7 @@ impl WorkspaceError {
     /// machine.
     #[must_use]
     pub fn is_of_the_job(&self) -> bool {
-        matches!(self, Self::Archive(_) | Self::Glob { .. } | Self::Conflict { .. })
+        matches!(self, Self::Archive(_) | Self::Glob { .. } | Self::Inputs(_) | Self::Conflict { .. })
     }
 }
 

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use buildit::artifact::{BlobError, BlobStore};
+use buildit::cached::InputGlobs;
 use buildit::executor::{ArtifactInput, JobInputs};
-use buildit::id::Digest;
 
 use super::WorkspaceError;
 use super::caches::{CachePath, unpack_cache};
 use super::read::Limits;
 use super::stream::load_archive;
-use super::unpack::unpack;
+use super::unpack::{unpack, unpack_seen};
 
 /// Sees to it that no two stages bring the same path.
 ///
@@ -50,20 +50,26 @@ pub async fn lay_out(
     home: Option<&Path>,
 ) -> Result<(), WorkspaceError> {
     check_conflicts(&inputs.artifacts)?;
-    if let Some(source) = &inputs.source {
-        lay_out_source(source, blobs, workspace).await?;
-    }
+    lay_out_source(inputs, blobs, workspace).await?;
     lay_over(inputs, blobs, workspace, home).await
 }
 
-/// The first part of [`lay_out`]: the source alone.
+/// The first part of [`lay_out`]: the source alone, or as much of it as the job sees.
 pub(crate) async fn lay_out_source(
-    source: &Digest,
+    inputs: &JobInputs,
     blobs: &Arc<dyn BlobStore>,
     workspace: &Path,
 ) -> Result<(), WorkspaceError> {
-    let root = workspace.to_owned();
-    load_archive(blobs, source, move |reader| unpack(reader, &root, Limits::strict().with_links_anywhere())).await
+    let Some(source) = &inputs.source else { return Ok(()) };
+    let (root, seen) = (workspace.to_owned(), seen(inputs)?);
+    let limits = Limits::strict().with_links_anywhere();
+    load_archive(blobs, source, move |reader| unpack_seen(reader, &root, limits, seen.as_ref())).await
+}
+
+/// What of the source a job sees, when that is not all of it.
+pub(crate) fn seen(inputs: &JobInputs) -> Result<Option<InputGlobs>, WorkspaceError> {
+    let globs = inputs.only.as_ref().map(|only| InputGlobs::new(only.iter().map(String::as_str)));
+    Ok(globs.transpose()?)
 }
 
 /// The rest of [`lay_out`]: what comes over the source.
@@ -94,6 +100,8 @@ pub(crate) async fn lay_over(
 
 #[cfg(test)]
 mod tests {
+    use buildit::id::Digest;
+
     use super::*;
 
     #[test]

@@ -33,6 +33,8 @@ pub use error::{ArchiveError, WorkspaceError};
 pub use folder::Folders;
 pub use guard::{Links, link_stays_inside, safe_path};
 pub use harvest::{Archived, JobFile, JobFiles, harvest, is_kept};
+#[cfg(feature = "docker")]
+pub(crate) use layout::seen;
 pub use layout::{check_conflicts, lay_out};
 #[cfg(feature = "local")]
 pub(crate) use layout::{lay_out_source, lay_over};

@@ -6,6 +6,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use buildit::cached::InputGlobs;
+
 use super::read::{Entry, Kind, Limits, read_archive};
 use super::{ArchiveError, WorkspaceError};
 
@@ -16,8 +18,21 @@ use super::{ArchiveError, WorkspaceError};
 ///
 /// [`ArchiveError`] when the archive is refused, which may leave a part of it behind: the folder must not be used.
 pub fn unpack(archive: impl Read, root: &Path, limits: Limits) -> Result<(), WorkspaceError> {
+    unpack_seen(archive, root, limits, None)
+}
+
+/// The same with nothing but what is seen.
+pub(super) fn unpack_seen(
+    archive: impl Read,
+    root: &Path,
+    limits: Limits,
+    seen: Option<&InputGlobs>,
+) -> Result<(), WorkspaceError> {
     let mut tree = Tree::new(root);
-    read_archive(archive, limits, |entry, content| tree.put(entry, content))
+    read_archive(archive, limits, |entry, content| match seen {
+        Some(seen) if !seen.is_match(&entry.path) => Ok(()),
+        _ => tree.put(entry, content),
+    })
 }
 
 /// A folder that is being filled. Remembers which folders below it are real, so that each is looked at once.

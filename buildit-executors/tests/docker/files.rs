@@ -57,6 +57,22 @@ async fn products_of_one_stage_are_inputs_of_another() {
 
 #[tokio::test]
 #[ignore = "needs docker"]
+async fn a_cacheable_job_sees_what_it_declares_and_nothing_else() {
+    let world = World::docker().await;
+    let files = [("src/a", "a"), ("src/no/b", "b"), ("README", "r"), (".git/config", "c")];
+    let source = Some(archive(&world.blobs, &files).await);
+    let only = Some(vec!["src/**".to_owned(), "!src/no/**".to_owned()]);
+    let job = world.job("build", &["find . -type f | sort; env | grep -c '^BUILDIT_STAGE\\|^BUILDIT_JOB' || true"]);
+    let job = with(job, |stage| stage.cacheable = true);
+    let ctx = world.context().inputs(JobInputs { source, only, ..Default::default() }).build();
+    let outcome = world.executor.run(&job, ctx).await.unwrap();
+    assert_eq!(outcome.status, Status::Succeeded, "{:?}", world.host.lines());
+    assert_eq!(world.host.text(Stream::Stdout), ["./src/a", "0"]);
+    world.end().await;
+}
+
+#[tokio::test]
+#[ignore = "needs docker"]
 async fn a_promised_artifact_that_is_missing_fails_the_job() {
     let world = World::docker().await;
     let job = with(world.job("promise", &["true"]), |stage| {

@@ -3,6 +3,7 @@
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::allow_attributes)]
 
 mod ahead;
+mod cached;
 mod cgroup;
 mod host;
 mod outcome;

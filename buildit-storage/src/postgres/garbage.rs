@@ -18,7 +18,8 @@ impl ReferenceStore for PostgresStore {
              WHERE EXISTS (SELECT 1 FROM artifacts WHERE artifacts.digest = asked.digest)
                 OR EXISTS (SELECT 1 FROM caches WHERE caches.digest = asked.digest)
                 OR EXISTS (SELECT 1 FROM pipeline_runs WHERE source_digest = asked.digest)
-                OR EXISTS (SELECT 1 FROM job_logs WHERE archive_digest = asked.digest)";
+                OR EXISTS (SELECT 1 FROM job_logs WHERE archive_digest = asked.digest)
+                OR EXISTS (SELECT 1 FROM kept_result_blobs WHERE kept_result_blobs.digest = asked.digest)";
         let mut referred = HashSet::new();
         for some in asked.chunks(ASKED_AT_ONCE) {
             let some: Vec<String> = some.iter().map(Digest::to_hex).collect();

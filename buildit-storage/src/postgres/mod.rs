@@ -1,7 +1,7 @@
 //! [`PostgresStore`]: everything in one PostgreSQL database, which any number of engines share.
 //!
 //! ```text
-//! ports (run, log, queue, cache)
+//! ports (run, log, queue, cache, result)
 //!   │ reads: one statement each, which is one snapshot
 //!   │ writes: one transaction each, tried again when the server undid it
 //!   ▼
@@ -27,6 +27,7 @@ mod group;
 mod listen;
 mod log;
 mod queue;
+mod result;
 mod run;
 mod search;
 mod secret;

@@ -7,6 +7,7 @@ mod garbage;
 mod lease;
 mod page;
 mod projection;
+mod result;
 mod schema;
 mod search;
 mod share;
@@ -17,10 +18,11 @@ pub(crate) use archive::{Frame, FrameRow, archive, archived, frames, is_damaged,
 pub(crate) use frame::{decode, encode};
 pub(crate) use garbage::{ASKED_AT_ONCE, digests};
 pub(crate) use lease::{claimed_until, is_larger, token_of};
-pub(crate) use page::{LinesRow, PageReader, TRIES, rows_of, text_bytes};
+pub(crate) use page::{LinesRow, PageReader, TRIES, encode_aside, rows_of, text_bytes};
 #[cfg(feature = "sqlite")]
 pub(crate) use projection::{ProductRow, StageRow};
 pub(crate) use projection::{carried_products, products, stage_rows};
+pub(crate) use result::{ResultRow, in_order, salt};
 pub(crate) use schema::migrate;
 pub(crate) use search::{Block, Candidate, Index, blocks, search};
 pub(crate) use share::{Plan, share};

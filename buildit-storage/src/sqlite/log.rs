@@ -7,6 +7,7 @@ use buildit::store::{LogAppend, LogPage, LogStore, StoreError};
 use sqlx::FromRow;
 
 use super::SqliteStore;
+use super::begin::BeginLogs;
 use super::error::failed;
 use super::transaction::Transaction;
 use super::writer::Write;
@@ -31,6 +32,13 @@ impl LogStore for SqliteStore {
         let (job, bytes) = (append.job.clone(), text_bytes(append.chunks) as u64);
         let LogAppend { token, expected_line, cursor, .. } = append;
         self.write(Append { job, token, expected_line, cursor, lines, time, bytes, rows }).await
+    }
+
+    async fn begin_logs(&self, appends: &[LogAppend<'_>]) -> Result<Vec<bool>, StoreError> {
+        match appends.is_empty() {
+            true => Ok(Vec::new()),
+            false => self.write(BeginLogs::new(appends).await?).await,
+        }
     }
 
     async fn log_cursor(&self, job: &JobId) -> Result<LogCursor, StoreError> {

@@ -1,7 +1,7 @@
 //! [`SqliteStore`]: everything in one file of this machine.
 //!
 //! ```text
-//! ports (run, log, queue, cache)
+//! ports (run, log, queue, cache, result)
 //!   │ reads: a pool of connections that cannot write
 //!   │ writes: one task with one connection, which commits all that wait as one transaction
 //!   ▼
@@ -14,6 +14,7 @@
 //! Any number of processes may have the file open; each is a *session* with a lock that the system takes back when
 //! the process ends, however it ends. A lease belongs to its session: it ends with it, and nobody waits for its time.
 
+mod begin;
 mod bulk;
 mod cache;
 mod claim;
@@ -22,6 +23,7 @@ mod garbage;
 mod group;
 mod log;
 mod queue;
+mod result;
 mod run;
 mod search;
 mod secret;

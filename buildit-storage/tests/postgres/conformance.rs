@@ -62,6 +62,13 @@ async fn it_keeps_sealed_secrets() {
 
 #[tokio::test]
 #[ignore = "needs postgres"]
+async fn it_keeps_results() {
+    let many = Many::default();
+    store::assert_results(async || many.store().await).await;
+}
+
+#[tokio::test]
+#[ignore = "needs postgres"]
 async fn what_was_confirmed_outlives_it() {
     let scratch = Scratch::new().await;
     store::assert_durable(async || scratch.store().await).await;

@@ -1,8 +1,9 @@
 //! What people read with SQL of their own.
 
 use buildit::artifact::CacheStore;
+use buildit::cached::{KeptLog, KeptResult, ResultStore};
 use buildit::event::{Event, EventBody, RunStatus, StageReason, StageResult};
-use buildit::id::{Digest, FencingToken};
+use buildit::id::{Digest, FencingToken, JobId, RunId};
 use buildit::job::{Artifact, JobOutcome, JobProducts, Status};
 use buildit::store::{NewRun, RunStore, StoreError};
 use jiff::Timestamp;
@@ -134,4 +135,36 @@ async fn an_append_of_many_events_is_one_statement() {
     let events: Vec<Event> = (1..=20_000).flat_map(|seq| event(seq, "many").to_vec()).collect();
     store.append(run.id, 0, FencingToken(1), events.clone().into()).await.unwrap();
     assert_eq!(store.events(run.id, 0, usize::MAX).await.unwrap().events, events);
+}
+
+#[tokio::test]
+#[ignore = "needs postgres"]
+async fn a_kept_result_outlives_the_store_and_its_blobs_are_rows() {
+    let scratch = Scratch::new().await;
+    let open = async || scratch.store().await;
+    let artifact = Artifact { name: "app".into(), digest: Digest::of(b"app"), bytes: 3, paths: vec!["app".into()] };
+    let result = KeptResult {
+        key: Digest::of(b"key"),
+        job: JobId { run: RunId::new(), stage: "build".into(), attempt: 1 },
+        kept_at: at(1),
+        products: Some(Box::new(JobProducts { artifacts: vec![artifact.clone(), artifact], ..JobProducts::default() })),
+        log: KeptLog::Blob(Digest::of(b"log")),
+    };
+    let store = open().await;
+    let salt = store.result_salt().await.unwrap();
+    store.keep_result("sample", &result, &[]).await.unwrap();
+    drop(store);
+    let store = open().await;
+    assert!(store.result_salt().await.unwrap() == salt);
+    assert_eq!(store.find_results("sample", &[result.key]).await.unwrap(), [Some(result.clone())]);
+    let mut database = scratch.connection().await;
+    let mut rows = async || -> Vec<String> {
+        let query = "SELECT digest FROM kept_result_blobs ORDER BY digest";
+        sqlx::query_scalar(query).fetch_all(&mut database).await.unwrap()
+    };
+    let mut blobs: Vec<String> = [b"app", b"log"].map(|blob| Digest::of(blob).to_hex()).into();
+    blobs.sort();
+    assert_eq!(rows().await, blobs);
+    store.forget_result("sample", &result.key).await.unwrap();
+    assert!(rows().await.is_empty());
 }

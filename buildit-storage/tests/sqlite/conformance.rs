@@ -49,6 +49,12 @@ async fn it_keeps_sealed_secrets() {
 }
 
 #[tokio::test]
+async fn it_keeps_results() {
+    let folder = tempfile::tempdir().unwrap();
+    store::assert_results(async || fresh(&folder).await).await;
+}
+
+#[tokio::test]
 async fn what_was_confirmed_outlives_it() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("runs.db");

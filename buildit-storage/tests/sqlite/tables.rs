@@ -1,7 +1,8 @@
 //! What people read with SQL of their own.
 
+use buildit::cached::{KeptLog, KeptResult, ResultStore};
 use buildit::event::{Event, EventBody, RunStatus, StageReason, StageResult};
-use buildit::id::{Digest, FencingToken};
+use buildit::id::{Digest, FencingToken, JobId, RunId};
 use buildit::job::{Artifact, JobOutcome, JobProducts, Status};
 use buildit::store::RunStore;
 use buildit_storage::sqlite::SqliteStore;
@@ -71,4 +72,37 @@ async fn each_stage_has_a_row_from_its_events() {
     let left: (String, u32, String, i64) =
         sqlx::query_as("SELECT name, attempt, digest, bytes FROM artifacts").fetch_one(&mut database).await.unwrap();
     assert_eq!(left, ("app".into(), 2, Digest::of(b"app").to_hex(), 3));
+}
+
+#[tokio::test]
+async fn a_kept_result_outlives_the_store_and_its_blobs_are_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("runs.db");
+    let open = async || SqliteStore::open(&file).await.unwrap();
+    let artifact = Artifact { name: "app".into(), digest: Digest::of(b"app"), bytes: 3, paths: vec!["app".into()] };
+    let result = KeptResult {
+        key: Digest::of(b"key"),
+        job: JobId { run: RunId::new(), stage: "build".into(), attempt: 1 },
+        kept_at: at(1),
+        products: Some(Box::new(JobProducts { artifacts: vec![artifact.clone(), artifact], ..JobProducts::default() })),
+        log: KeptLog::Blob(Digest::of(b"log")),
+    };
+    let store = open().await;
+    let salt = store.result_salt().await.unwrap();
+    store.keep_result("sample", &result, &[]).await.unwrap();
+    drop(store);
+    let store = open().await;
+    assert!(store.result_salt().await.unwrap() == salt);
+    assert_eq!(store.find_results("sample", &[result.key]).await.unwrap(), [Some(result.clone())]);
+    let url = format!("sqlite://{}", file.display());
+    let mut database = SqliteConnection::connect(&url).await.unwrap();
+    let mut rows = async || -> Vec<String> {
+        let query = "SELECT digest FROM kept_result_blobs ORDER BY digest";
+        sqlx::query_scalar(query).fetch_all(&mut database).await.unwrap()
+    };
+    let mut blobs: Vec<String> = [b"app", b"log"].map(|blob| Digest::of(blob).to_hex()).into();
+    blobs.sort();
+    assert_eq!(rows().await, blobs);
+    store.forget_result("sample", &result.key).await.unwrap();
+    assert!(rows().await.is_empty());
 }

@@ -1,6 +1,6 @@
 //! [`InputGlobs`].
 
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use crate::condition::{GlobError, Globs};
 
@@ -9,8 +9,37 @@ use crate::condition::{GlobError, Globs};
 /// A glob that matches a folder means all in it; one that begins with `!` takes away. Without a glob there is no file,
 /// and `.git` is never among them.
 #[derive(Clone, Debug)]
-pub struct InputGlobs {
-    globs: Option<Globs>,
+pub struct InputGlobs(Kind);
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Nothing,
+    /// Most stages name no more, and to compile a glob takes longer than to look through a source.
+    Plain(Vec<Plain>),
+    Globs(Globs),
+}
+
+/// All that lies below a path: `src/**`, and with the path itself: `src`, `src/lib.rs`.
+#[derive(Clone, Debug)]
+struct Plain {
+    root: PathBuf,
+    is_below: bool,
+}
+
+impl Plain {
+    /// What a glob says, if that is all.
+    fn new(glob: &str) -> Option<Self> {
+        let glob = glob.strip_prefix("./").unwrap_or(glob);
+        let below = glob.strip_suffix("/**");
+        let path = below.unwrap_or(glob).trim_end_matches('/');
+        let is_plain = !path.is_empty() && !path.contains(['*', '?', '[', ']', '{', '}', '!', '\\']);
+        let is_inner = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
+        (is_plain && is_inner).then(|| Self { root: path.into(), is_below: below.is_some() })
+    }
+
+    fn is_match(&self, path: &Path) -> bool {
+        path.starts_with(&self.root) && !(self.is_below && path == self.root)
+    }
 }
 
 impl InputGlobs {
@@ -20,6 +49,13 @@ impl InputGlobs {
     ///
     /// [`GlobError`] for the first that is malformed.
     pub fn new<'g>(inputs: impl IntoIterator<Item = &'g str>) -> Result<Self, GlobError> {
+        let inputs: Vec<&str> = inputs.into_iter().collect();
+        if inputs.is_empty() {
+            return Ok(Self(Kind::Nothing));
+        }
+        if let Some(plain) = inputs.iter().map(|glob| Plain::new(glob)).collect() {
+            return Ok(Self(Kind::Plain(plain)));
+        }
         let both = |written: &str| {
             let (sign, glob) = written.strip_prefix('!').map_or(("", written), |glob| ("!", glob));
             let glob = glob.strip_prefix("./").unwrap_or(glob).trim_end_matches('/');
@@ -27,15 +63,18 @@ impl InputGlobs {
             [format!("{sign}{glob}"), format!("{sign}{glob}/**")]
         };
         let all: Vec<String> = inputs.into_iter().flat_map(both).collect();
-        let globs = if all.is_empty() { None } else { Some(Globs::new(all.iter().map(String::as_str))?) };
-        Ok(Self { globs })
+        Ok(Self(Kind::Globs(Globs::new(all.iter().map(String::as_str))?)))
     }
 
     /// Whether a path of the source, relative to its root, is seen.
     #[must_use]
     pub fn is_match(&self, path: &Path) -> bool {
-        let Some(globs) = &self.globs else { return false };
-        !path.components().any(|part| part == Component::Normal(".git".as_ref())) && globs.is_path_match(path)
+        let is_meant = match &self.0 {
+            Kind::Nothing => false,
+            Kind::Plain(plain) => plain.iter().any(|plain| plain.is_match(path)),
+            Kind::Globs(globs) => globs.is_path_match(path),
+        };
+        is_meant && !path.components().any(|part| part == Component::Normal(".git".as_ref()))
     }
 
     /// The folder or file below which everything lies that these globs can match.
@@ -69,6 +108,11 @@ mod tests {
             (&["src/**"][..], "src/a/b.rs", true),
             (&["src/**"], "tests/a.rs", false),
             (&["src"], "src/a/b.rs", true),
+            (&["src"], "srcs/a", false),
+            (&["src/**"], "src", false),
+            (&["src/**", "a?"], "src", false),
+            (&["src/lib.rs"], "src/lib.rs", true),
+            (&["src"], "src/.git/a", false),
             (&["./src/"], "src/a", true),
             (&["Cargo.*"], "Cargo.lock", true),
             (&["Cargo.*"], "inner/Cargo.lock", false),

@@ -137,6 +137,115 @@ fn holds_word(text: &str, word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::executor::ArtifactInput;
+    use crate::id::{Digest, JobId, RunId};
+    use crate::job::Environment;
+    use crate::pipeline::{
+        Action, ArtifactSpec, Command, Origin, PullPolicy, RegistryCredentials, ReportsSpec, RunAction,
+    };
+
+    type Change = (&'static str, fn(&mut Parts));
+
+    struct Parts {
+        stage: StageSpec,
+        executor: &'static str,
+        inputs: JobInputs,
+        secrets: JobSecrets,
+    }
+
+    fn key(change: fn(&mut Parts)) -> Digest {
+        let run = RunAction { commands: vec![Command::new("make")], ..RunAction::default() };
+        let mut stage = StageSpec::new("build", Action::Run(run));
+        stage.cacheable = true;
+        stage.image = Some(Box::new(ImageSpec::new("rust:1.90")));
+        stage.services = vec![ServiceSpec { name: "db".into(), image: ImageSpec::new("pg"), ..Default::default() }];
+        let mut parts =
+            Parts { stage, executor: "docker", inputs: JobInputs::default(), secrets: JobSecrets::default() };
+        change(&mut parts);
+        let Parts { stage, executor, inputs, secrets } = parts;
+        let id = JobId { run: RunId::new(), stage: stage.name.clone(), attempt: 1 };
+        let (stage, run_env, variables) = (Arc::new(stage), Arc::default(), Environment::new());
+        let job = JobSpec { id, stage, index: 0, run_env, variables };
+        let parts = JobParts {
+            job: &job,
+            executor: &executor.into(),
+            inputs: &inputs,
+            secrets: &secrets,
+            files: &Arc::default(),
+        };
+        ingredients(parts, &[7; 32].into()).key()
+    }
+
+    fn image(parts: &mut Parts) -> &mut ImageSpec {
+        parts.stage.image.as_mut().unwrap()
+    }
+
+    fn archive(stage: &str, content: &str) -> ArtifactInput {
+        let archive = Digest::of(content.as_bytes());
+        ArtifactInput { stage: stage.into(), name: "bin".into(), archive, paths: vec![content.into()] }
+    }
+
+    #[test]
+    fn each_part_of_a_job_has_a_key_of_its_own() {
+        let ingredients: &[Change] = &[
+            ("nothing", |_| {}),
+            ("image", |parts| image(parts).reference.push('1')),
+            ("digest", |parts| image(parts).reference.push_str("@sha256:00")),
+            ("user", |parts| image(parts).user = Some("1000".into())),
+            ("platform", |parts| image(parts).platform = Some("1000".into())),
+            ("no image", |parts| parts.stage.image = None),
+            ("executor", |parts| parts.executor = "kubernetes"),
+            ("entry point", |parts| parts.stage.entrypoint = vec!["sh".into()]),
+            ("entry point of two words", |parts| parts.stage.entrypoint = vec!["s".into(), "h".into()]),
+            ("privileged", |parts| parts.stage.privileged = true),
+            ("label", |parts| parts.stage.runs_on = vec!["gpu".into()]),
+            ("service", |parts| parts.stage.services.clear()),
+            ("service's image", |parts| parts.stage.services[0].image.reference.push('1')),
+            ("service's name", |parts| parts.stage.services[0].name.push('1')),
+            ("service's command", |parts| parts.stage.services[0].command = vec!["a".into(), "b".into()]),
+            ("service's variable", |parts| drop(parts.stage.services[0].env.insert("a".into(), "b".into()))),
+            ("service's memory", |parts| parts.stage.services[0].resources.memory_bytes = Some(1)),
+            ("service's processor", |parts| parts.stage.services[0].resources.cpu_millis = Some(1)),
+            ("service's secret", |parts| {
+                let secret = [("A".to_owned(), "x".into())].into_iter().collect();
+                parts.secrets.services.insert("db".into(), secret);
+            }),
+            ("secret", |parts| drop(parts.secrets.env.insert("A".into(), "x".into()))),
+            ("variable of the same name and value", |parts| drop(parts.stage.env.insert("A".into(), "x".into()))),
+            ("reports", |parts| parts.stage.reports = Some(ReportsSpec { junit: vec!["a".into()] })),
+            ("artifact", |parts| parts.stage.artifacts = vec![artifact("a", false)]),
+            ("optional artifact", |parts| parts.stage.artifacts = vec![artifact("a", true)]),
+            ("what a need left", |parts| parts.inputs.artifacts = vec![archive("a", "x")]),
+            ("other that a need left", |parts| parts.inputs.artifacts = vec![archive("a", "y")]),
+        ];
+        let mut keys: Vec<_> = ingredients.iter().map(|(what, change)| (key(*change), what)).collect();
+        keys.sort();
+        let same = keys.windows(2).find(|pair| pair[0].0 == pair[1].0);
+        assert_eq!(same, None);
+    }
+
+    #[test]
+    fn other_things_leave_the_key_as_it_is() {
+        let others: &[Change] = &[
+            ("the stage's name", |parts| parts.stage.name = "compile".into()),
+            ("needs", |parts| parts.stage.needs = vec!["fmt".into()]),
+            ("how the image is fetched", |parts| image(parts).pull = PullPolicy::Always),
+            ("credentials", |parts| image(parts).credentials = Some(RegistryCredentials::default())),
+            ("resources", |parts| parts.stage.resources.memory_bytes = Some(1)),
+            ("origins", |parts| parts.stage.origins.insert("image", Origin::default())),
+        ];
+        for (what, change) in others {
+            assert_eq!(key(*change), key(|_| {}), "{what}");
+        }
+        // Whose an artifact is, and the order of needs.
+        let one: fn(&mut Parts) = |parts| parts.inputs.artifacts = vec![archive("a", "x"), archive("b", "y")];
+        let other: fn(&mut Parts) = |parts| parts.inputs.artifacts = vec![archive("c", "y"), archive("d", "x")];
+        assert_eq!(key(one), key(other));
+    }
+
+    fn artifact(path: &str, optional: bool) -> ArtifactSpec {
+        ArtifactSpec { path: path.into(), optional, ..ArtifactSpec::default() }
+    }
 
     #[test]
     fn a_variable_is_named_as_a_whole_word() {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use bytes::Bytes;
+use bytes::BytesMut;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -30,27 +30,52 @@ pub fn encode_log(chunks: &[LogChunk], out: &mut Vec<u8>) {
     }
 }
 
-/// The chunks of an encoded log.
-///
-/// # Errors
-///
-/// [`io::ErrorKind::InvalidData`] when it is none: its lines are not numbered from 1 without gaps, or it breaks off.
-pub fn decode_log(mut encoded: Bytes) -> io::Result<Vec<LogChunk>> {
-    let broken = || io::Error::new(io::ErrorKind::InvalidData, "a kept log is damaged");
-    let mut chunks: Vec<LogChunk> = Vec::new();
-    while !encoded.is_empty() {
-        let end = memchr::memchr(b'\n', &encoded).ok_or_else(broken)?;
-        let head: Head = serde_json::from_slice(&encoded[..end])?;
-        let text = end + 1..(end + 1).checked_add(head.bytes).filter(|end| *end <= encoded.len()).ok_or_else(broken)?;
-        let (after, text) = (text.end, encoded.slice(text));
-        let next = chunks.last().map_or(1, |chunk| chunk.last_line() + 1);
-        if head.first != next || head.lines == 0 || memchr::memchr_iter(b'\n', &text).count() != head.lines as usize {
-            return Err(broken());
+/// Reads an encoded log that comes in pieces.
+#[derive(Debug, Default)]
+pub struct LogDecoder {
+    bytes: BytesMut,
+    last_line: u64,
+}
+
+impl LogDecoder {
+    /// Takes the next piece and gives the chunks that are whole by now.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::InvalidData`] when it is no log: lines that are not numbered from 1 without gaps.
+    pub fn read(&mut self, piece: &[u8]) -> io::Result<Vec<LogChunk>> {
+        self.bytes.extend_from_slice(piece);
+        let mut chunks = Vec::new();
+        while let Some(end) = memchr::memchr(b'\n', &self.bytes) {
+            let Head { first, lines, time, stream, bytes } = serde_json::from_slice(&self.bytes[..end])?;
+            let whole = (end + 1).checked_add(bytes).ok_or_else(broken)?;
+            if whole > self.bytes.len() {
+                break;
+            }
+            let text = self.bytes.split_to(whole).freeze().slice(end + 1..);
+            let is_whole = text.is_empty() || text.ends_with(b"\n");
+            let counted = memchr::memchr_iter(b'\n', &text).count();
+            if first != self.last_line + 1 || lines == 0 || counted != lines as usize || !is_whole {
+                return Err(broken());
+            }
+            self.last_line += u64::from(lines);
+            chunks.push(LogChunk { first_line: first, lines, time, stream, text });
         }
-        chunks.push(LogChunk { first_line: head.first, lines: head.lines, time: head.time, stream: head.stream, text });
-        encoded = encoded.slice(after..);
+        Ok(chunks)
     }
-    Ok(chunks)
+
+    /// There is no further piece.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::InvalidData`] when the log breaks off.
+    pub fn end(self) -> io::Result<()> {
+        if self.bytes.is_empty() { Ok(()) } else { Err(broken()) }
+    }
+}
+
+fn broken() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "a kept log is damaged")
 }
 
 #[cfg(test)]
@@ -67,14 +92,24 @@ mod tests {
         let chunks = [chunk(1, "a\r\n{\"b\":1}\n"), chunk(3, "c\n")];
         let mut bytes = Vec::new();
         encode_log(&chunks, &mut bytes);
-        assert_eq!(decode_log(bytes.clone().into()).unwrap(), chunks);
-        assert!(decode_log(Bytes::new()).unwrap().is_empty());
+        assert_eq!(decoded(&bytes, bytes.len()).unwrap(), chunks);
+        assert_eq!(decoded(&bytes, 3).unwrap(), chunks);
+        assert!(decoded(b"", 1).unwrap().is_empty());
         for cut in 1..bytes.len() {
-            let decoded = decode_log(bytes[..cut].to_vec().into());
+            let decoded = decoded(&bytes[..cut], 7);
             assert!(decoded.is_err() || decoded.unwrap() == chunks[..1], "cut at {cut}");
         }
         let mut gap = Vec::new();
         encode_log(&[chunk(2, "a\n")], &mut gap);
-        assert!(decode_log(gap.into()).is_err());
+        assert!(decoded(&gap, 100).is_err());
+    }
+
+    fn decoded(bytes: &[u8], piece: usize) -> io::Result<Vec<LogChunk>> {
+        let mut decoder = LogDecoder::default();
+        let mut chunks = Vec::new();
+        for piece in bytes.chunks(piece) {
+            chunks.extend(decoder.read(piece)?);
+        }
+        decoder.end().map(|()| chunks)
     }
 }

@@ -50,7 +50,8 @@
 //! A job of `local` runs among the tools of its host. These, and what it inherits (`PATH`, `HOME`, `USER`, `TMPDIR`, and
 //! for a cacheable stage nothing else), are no ingredients: a stage whose result depends on the compiler that is installed
 //! names it, or runs in an image. The paths of its folders (`BUILDIT_WORKSPACE`, `BUILDIT_OUTPUT`, `BUILDIT_SUMMARY`)
-//! differ from job to job and are no ingredients either.
+//! differ from job to job and are no ingredients either, nor is `BUILDIT_JOB_ID`, by which its processes are found, unless
+//! a command names it.
 
 mod ingredients;
 mod inputs;
@@ -63,7 +64,7 @@ mod store;
 pub use ingredients::{Ingredient, Ingredients, Salt};
 pub use inputs::InputGlobs;
 pub use key::{JobParts, ingredients, names_variable};
-pub use log::{decode_log, encode_log};
+pub use log::{LogDecoder, encode_log};
 pub use result::{KeptLog, KeptResult};
 pub use source::{FileKind, Selected, SourceFile, SourceIndex, SourceIndexer};
 pub use store::ResultStore;

@@ -59,14 +59,9 @@ impl KeptResult {
 
     /// The same as a run takes it.
     #[must_use]
-    pub fn taken(&self) -> TakenResult {
-        TakenResult {
-            key: Some(self.key),
-            run: self.job.run,
-            stage: self.job.stage.clone(),
-            attempt: self.job.attempt,
-            products: self.products.clone(),
-        }
+    pub fn into_taken(self) -> TakenResult {
+        let JobId { run, stage, attempt } = self.job;
+        TakenResult { key: Some(self.key), run, stage, attempt, products: self.products }
     }
 }
 

@@ -16,6 +16,7 @@ use super::lease;
 use super::notices::{Waiting, described};
 use super::patience::Patience;
 use super::prepare::{WantedCache, find};
+use super::results::Done;
 use crate::backoff::Backoff;
 use crate::cancel::Stop;
 use crate::executor::{Adoption, ExecutorError, JobContext, LeaseLost, LogError, RetryClass};
@@ -235,6 +236,15 @@ impl Attempt {
         let caches = outcome.products.as_mut().map(|products| std::mem::take(&mut products.caches)).unwrap_or_default();
         if outcome.status == Status::Succeeded && !caches.is_empty() {
             Box::pin(self.save(caches)).await;
+        }
+        // What the secrets of a job were that an earlier engine began is not known: its result may be that of others.
+        if outcome.status == Status::Succeeded
+            && self.job.stage.cacheable
+            && !self.adopted
+            && let Some(results) = &self.core().results
+        {
+            let parts = Done { job: &self.job, executor: &self.registered().name, ctx: &self.ctx };
+            Box::pin(results.keep(&self.host, parts, outcome.products.as_deref())).await;
         }
         outcome
     }

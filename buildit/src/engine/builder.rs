@@ -10,8 +10,10 @@ use super::Engine;
 use super::clock::SystemClock;
 use super::core::{Core, Parts, Registered};
 use super::error::BuildError;
+use super::results::Results;
 use super::slots::Slots;
 use crate::artifact::{BlobStore, CacheStore};
+use crate::cached::{ResultStore, SourceIndexer};
 use crate::clock::Clock;
 use crate::executor::Executor;
 use crate::fault::FaultPlan;
@@ -28,6 +30,9 @@ pub struct EngineBuilder {
     store: Option<Arc<dyn Store>>,
     blobs: Option<Arc<dyn BlobStore>>,
     caches: Option<Arc<dyn CacheStore>>,
+    results: Option<Arc<dyn ResultStore>>,
+    indexer: Option<Arc<dyn SourceIndexer>>,
+    max_results: usize,
     secrets: Option<Arc<dyn SecretSource>>,
     clock: Arc<dyn Clock>,
     faults: Option<Arc<dyn FaultPlan>>,
@@ -57,6 +62,9 @@ const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 /// a job that never stops talking fills no disk.
 const DEFAULT_LOG_LIMIT: u64 = 256 * 1024 * 1024;
 
+/// How many results of a pipeline are kept when nothing else is said: those of a large pipeline for some days.
+const DEFAULT_MAX_RESULTS: usize = 20_000;
+
 impl Default for EngineBuilder {
     fn default() -> Self {
         Self {
@@ -64,6 +72,9 @@ impl Default for EngineBuilder {
             store: None,
             blobs: None,
             caches: None,
+            results: None,
+            indexer: None,
+            max_results: DEFAULT_MAX_RESULTS,
             secrets: None,
             clock: Arc::new(SystemClock),
             faults: None,
@@ -100,6 +111,27 @@ impl EngineBuilder {
     /// Where caches are found. Without one, caches are neither found nor saved.
     pub fn caches(mut self, caches: Arc<dyn CacheStore>) -> Self {
         self.caches = Some(caches);
+        self
+    }
+
+    /// Where results of `cacheable` stages are kept and found. Without one, every such stage runs.
+    ///
+    /// Every executor of this engine must lay out no more than it is told to
+    /// ([`JobInputs::only`](crate::executor::JobInputs::only)): otherwise a kept result may be that of other files.
+    pub fn results(mut self, results: Arc<dyn ResultStore>) -> Self {
+        self.results = Some(results);
+        self
+    }
+
+    /// What reads the archives of sources. Without it no result is kept of a stage that has `inputs`.
+    pub fn source_indexer(mut self, indexer: impl SourceIndexer) -> Self {
+        self.indexer = Some(Arc::new(indexer));
+        self
+    }
+
+    /// How many results of one pipeline are kept; 20,000 without. Those that were not used for longest go first.
+    pub fn max_results(mut self, results: usize) -> Self {
+        self.max_results = results;
         self
     }
 
@@ -194,6 +226,7 @@ impl EngineBuilder {
             store: self.store.unwrap_or_else(|| Arc::new(memory.clone())),
             blobs: self.blobs.unwrap_or_else(|| Arc::new(memory)),
             caches: self.caches,
+            results: self.results.map(|store| Results::new(store, self.indexer, self.max_results)),
             secrets: self.secrets.unwrap_or_else(|| Arc::new(MemorySecrets::new())),
             clock: self.clock,
             faults: self.faults,

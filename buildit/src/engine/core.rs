@@ -11,6 +11,7 @@ use super::bus::RunBus;
 use super::claims::Claims;
 use super::groups::Groups;
 use super::plans::Plans;
+use super::results::Results;
 use super::slots::Slots;
 use crate::artifact::{BlobStore, CacheStore};
 use crate::clock::Clock;
@@ -26,6 +27,7 @@ pub(super) struct Core {
     pub(super) store: Arc<dyn Store>,
     pub(super) blobs: Arc<dyn BlobStore>,
     pub(super) caches: Option<Arc<dyn CacheStore>>,
+    pub(super) results: Option<Results>,
     pub(super) secrets: Arc<dyn SecretSource>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) faults: Option<Arc<dyn FaultPlan>>,
@@ -58,6 +60,7 @@ pub(super) struct Parts {
     pub(super) store: Arc<dyn Store>,
     pub(super) blobs: Arc<dyn BlobStore>,
     pub(super) caches: Option<Arc<dyn CacheStore>>,
+    pub(super) results: Option<Results>,
     pub(super) secrets: Arc<dyn SecretSource>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) faults: Option<Arc<dyn FaultPlan>>,
@@ -83,6 +86,7 @@ impl Core {
             worker,
             lease,
             grace,
+            results: parts.results,
             max_parallel: parts.max_parallel,
             log_limit: parts.log_limit,
             slots: parts.slots,

@@ -17,6 +17,7 @@ use super::groups::Place;
 use super::host::RunHost;
 use super::lanes::Lanes;
 use super::launch::{Inline, Launched, Running};
+use super::looks::Looks;
 use super::message::{Ended, Message};
 use super::placement::Placement;
 use super::prepare::{Prepared, Preparer};
@@ -72,7 +73,8 @@ pub(super) struct Work {
     effects: Vec<Effect>,
     replies: Vec<oneshot::Sender<Result<(), ApproveError>>>,
     ready: Vec<StageIndex>,
-    lanes: Lanes,
+    pub(super) lanes: Lanes,
+    pub(super) looks: Looks,
     last: Timestamp,
     begun: bool,
     turn: bool,
@@ -80,6 +82,13 @@ pub(super) struct Work {
     more: bool,
     /// Stages that were started, and messages that were heeded, since others had their turn.
     taken: usize,
+}
+
+impl Work {
+    /// Nothing is under way, and this is held back.
+    pub(super) fn new(looks: Looks) -> Self {
+        Self { looks, ..Self::default() }
+    }
 }
 
 /// How an attempt is to be launched.
@@ -111,6 +120,7 @@ impl Driver {
             }
             self.begin(now);
             self.tell(Input::Tick, now);
+            self.look_up();
             self.start_ready(now);
             self.record(now).await?;
             self.carry_out();
@@ -169,6 +179,7 @@ impl Driver {
                 let Running { executor, slot, .. } = job;
                 self.ended(ended, executor, Some(slot), now)?;
             }
+            Message::Looked(found) => self.looked(found, now),
             Message::Slot(slot) => self.work.granted.push(slot),
             Message::Turn => self.work.turn = true,
             Message::Cancel { reason } => {
@@ -192,7 +203,7 @@ impl Driver {
     }
 
     /// An input that may come too late, which is nobody's fault.
-    fn tell(&mut self, input: Input<'_>, now: Timestamp) {
+    pub(super) fn tell(&mut self, input: Input<'_>, now: Timestamp) {
         if let Err(error) = self.run.advance(input, now, &mut self.work.batch) {
             tracing::debug!(run = %self.bus.info.id, %error, "too late");
         }
@@ -245,7 +256,7 @@ impl Driver {
     /// Starts at most so many stages, which all go to one executor; how many it started.
     fn start_in_order(&mut self, limit: usize, now: Timestamp) -> usize {
         let mut ready = std::mem::take(&mut self.work.ready);
-        ready.extend(self.run.ready(now).take(limit));
+        ready.extend(self.run.ready(now).filter(|stage| !self.is_held(*stage)).take(limit));
         self.run.fetch_for_starts(&ready);
         let started = ready.iter().take_while(|stage| self.start(**stage, now)).count();
         ready.clear();
@@ -256,7 +267,7 @@ impl Driver {
     /// The same where stages go to different executors: one that is full holds nobody up.
     fn start_by_executor(&mut self, limit: usize, now: Timestamp) -> usize {
         let mut lanes = std::mem::take(&mut self.work.lanes);
-        lanes.fill(&self.run, &self.placement, self.core.executors.len());
+        lanes.fill(&self.run, &self.placement, self.core.executors.len(), |stage| self.is_held(stage));
         let mut full = Vec::new();
         let mut started = 0;
         let again: Vec<_> = self.run.ready_again(now).collect();
@@ -411,7 +422,9 @@ impl Driver {
     /// How many stages start at this executor next, as far as one round can tell.
     fn successors(&self, stage: StageIndex, executor: usize) -> usize {
         let next = self.run.ready(self.work.last).chain(self.run.ready_after(stage));
-        next.take(ROUND).filter(|next| self.placement.of(next.index()) == executor).count()
+        // What is laid out ahead is a whole source, which no cacheable stage sees.
+        let is_meant = |next: &StageIndex| self.placement.of(next.index()) == executor && !self.is_cacheable(*next);
+        next.take(ROUND).filter(is_meant).count()
     }
 
     fn job(&self, stage: StageIndex, attempt: u32) -> JobId {
@@ -455,6 +468,7 @@ impl Driver {
         self.inbox.close();
         while self.inbox.try_recv().is_ok() {}
         self.releases.all().await;
+        self.evict_results().await;
         self.core.reach(CrashPoint::RunFinished, None);
         super::release::close(&self.core, &self.bus, &self.used).await;
         Arc::new(self.run)

@@ -20,7 +20,7 @@ const LOG_BYTES: usize = 256 * 1024;
 /// Consecutive lines of an attempt's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StageLog {
-    /// The attempt, from 1.
+    /// The attempt, from 1; 0 for what an earlier result brought.
     pub attempt: u32,
     /// The lines.
     pub chunk: LogChunk,
@@ -149,6 +149,10 @@ impl Logs {
             None | Some(EventBody::RunFinished { .. }) => self.over = true,
             Some(EventBody::AttemptFinished { stage, attempt, .. }) if stage == self.job.stage => {
                 self.finished = attempt;
+            }
+            // The log of an earlier result is there, and no other will be.
+            Some(EventBody::ResultTaken { stage, .. }) if stage == self.job.stage && !self.only => {
+                (self.job.attempt, self.after) = (0, 0);
             }
             Some(EventBody::StageFinished { stage, .. }) if stage == self.job.stage => self.over = true,
             Some(_) => {}

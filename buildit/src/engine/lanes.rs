@@ -17,12 +17,26 @@ pub(super) struct Lanes {
 }
 
 impl Lanes {
-    /// Takes in what has become ready.
-    pub(super) fn fill(&mut self, run: &Run, placement: &Placement, executors: usize) {
+    /// Takes in what has become ready and is not held back.
+    pub(super) fn fill(
+        &mut self,
+        run: &Run,
+        placement: &Placement,
+        executors: usize,
+        is_held: impl Fn(StageIndex) -> bool,
+    ) {
         self.queues.resize_with(executors, VecDeque::new);
-        for stage in run.newly_ready(&mut self.seen) {
+        for stage in run.newly_ready(&mut self.seen).filter(|stage| !is_held(*stage)) {
             self.queues[placement.of(stage.index())].push_back(stage);
         }
+    }
+
+    /// Takes in a stage that was held back.
+    pub(super) fn add(&mut self, executor: usize, stage: StageIndex) {
+        if self.queues.len() <= executor {
+            self.queues.resize_with(executor + 1, VecDeque::new);
+        }
+        self.queues[executor].push_back(stage);
     }
 
     /// The next stage that is ready and goes to an executor that is not full: one of each executor in turn.

@@ -3,6 +3,7 @@
 use tokio::sync::oneshot;
 
 use super::error::{ApproveError, RunError};
+use super::looks::Looked;
 use super::slots::Slot;
 use crate::event::Approval;
 use crate::graph::StageIndex;
@@ -23,6 +24,8 @@ pub(super) struct Ended {
 pub(super) enum Message {
     /// An attempt ended.
     Ended(Ended),
+    /// Whether there are earlier results of these stages.
+    Looked(Vec<(StageIndex, Looked)>),
     /// A slot that was asked for.
     Slot(Slot),
     /// A person answered.

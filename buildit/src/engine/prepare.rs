@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 
 use super::host::RunHost;
 use super::secrets::RunSecrets;
+use crate::cached::names_variable;
 use crate::executor::{ArtifactInput, CacheInput, JobInputs, JobSecrets};
 use crate::graph::StageIndex;
 use crate::id::{Digest, JobId};
@@ -14,7 +15,9 @@ use crate::job::{Environment, JobSpec, RunEnvironment};
 use crate::pipeline::StageSpec;
 use crate::plan::{Plan, StageFlags, resolve_stage};
 use crate::run::Run;
-use crate::variables::{MissingSecret, ResolveError, Scope, may_refer, pipeline_env, resolve_plain, run_variables};
+use crate::variables::{
+    MissingSecret, ResolveError, Scope, Variable, may_refer, pipeline_env, resolve_plain, run_variables,
+};
 
 /// A job, with what it needs beside itself and beside what all jobs of the run have.
 #[derive(Debug)]
@@ -96,11 +99,15 @@ impl Preparer {
         };
         let artifacts = artifacts(run, spec)?;
         let caches = caches(spec, &scope)?;
-        let inputs = match artifacts.is_empty() {
+        let only = spec.cacheable.then(|| resolved.stage.inputs.clone());
+        let inputs = match artifacts.is_empty() && only.is_none() {
             true => None,
-            false => Some(JobInputs { artifacts, ..JobInputs::clone(&self.inputs) }),
+            false => Some(JobInputs { artifacts, only, ..JobInputs::clone(&self.inputs) }),
         };
-        let job = JobSpec { id, stage: resolved.stage, index, run_env, variables: resolved.variables };
+        let mut job = JobSpec { id, stage: resolved.stage, index, run_env, variables: resolved.variables };
+        if spec.cacheable {
+            narrow(&mut job);
+        }
         Ok(Prepared { job, inputs, secrets, caches })
     }
 }
@@ -111,6 +118,22 @@ fn run_env(scope: &Scope<'_>) -> Result<Arc<RunEnvironment>, ResolveError> {
         pipeline: pipeline_env(scope)?.plain,
         given: scope.context.env.clone(),
     }))
+}
+
+/// Leaves a cacheable job no variable of the run but those that its commands name, its cell, and `CI`.
+fn narrow(job: &mut JobSpec) {
+    let stage = Arc::clone(&job.stage);
+    let is_named = |name: &str| names_variable(&stage, name);
+    let axes = stage.cell.iter().flat_map(|cell| cell.values.keys());
+    let cell: Vec<String> = axes.map(|axis| Variable::Matrix(axis.clone()).environment_name()).collect();
+    job.variables.retain(|name, _| is_named(name) || cell.contains(name));
+    let own = job.own_variables().into_iter().filter(|(name, _)| is_named(name));
+    let own: Vec<_> = own.map(|(name, value)| (name.to_owned(), value.into_owned())).collect();
+    job.variables.extend(own);
+    let RunEnvironment { variables, pipeline, given } = &*job.run_env;
+    let named = variables.iter().filter(|(name, _)| *name == "CI" || is_named(name));
+    let variables = named.map(|(name, value)| (name.clone(), value.clone())).collect();
+    job.run_env = Arc::new(RunEnvironment { variables, pipeline: pipeline.clone(), given: given.clone() });
 }
 
 /// What the direct needs of a stage left; two that bring the same path are an error that names both.

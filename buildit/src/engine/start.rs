@@ -15,6 +15,7 @@ use super::groups::{Groups, Place};
 use super::handle::RunHandle;
 use super::host::RunHost;
 use super::lease;
+use super::looks::Looks;
 use super::message::Message;
 use super::missing;
 use super::options::StartOptions;
@@ -251,7 +252,7 @@ impl Ready {
             place,
             used,
             releases,
-            work: Work::default(),
+            work: Work::new(Looks::of(core, &bus.plan)),
         };
         let handle = RunHandle::new(Arc::clone(core), Arc::clone(&bus));
         let core = Arc::clone(core);

@@ -62,10 +62,11 @@ pub struct StageSpec {
     /// Labels of the machine that it must run on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub runs_on: Vec<String>,
-    /// Whether an earlier result of the same inputs may be taken.
+    /// Whether an earlier result may be taken where nothing that it is [made of](crate::cached) changed. It sees no more
+    /// than it declares: the files of `inputs`, without `.git`, and the variables that its commands name.
     #[serde(default)]
     pub cacheable: bool,
-    /// Globs of the files that a cacheable stage sees.
+    /// Globs of the files that a cacheable stage sees; without one it sees no file of the source.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<String>,
     /// The environment whose variables, secrets and protection it uses.

@@ -48,6 +48,7 @@
 mod apply;
 mod approval;
 mod decide;
+mod explain;
 #[cfg(feature = "engine")]
 mod fetch;
 mod forecast;
@@ -65,6 +66,7 @@ mod when;
 use std::sync::Arc;
 
 pub use approval::ApprovalError;
+pub use explain::{Explanation, Holder, Wait, Why};
 pub use forecast::{Forecast, forecast};
 pub use input::{Input, InputError};
 use jiff::Timestamp;

@@ -23,6 +23,24 @@ pub trait LogStore: Debug + Send + Sync + 'static {
     /// a larger token was seen for the run, [`StoreError::NoRun`] when there is no such run; then nothing is stored.
     async fn append_log(&self, append: LogAppend<'_>) -> Result<(), StoreError>;
 
+    /// Appends the first lines of several logs: as many calls of [`append_log`](Self::append_log), which a store may make
+    /// in fewer steps. It gives for each whether it was appended; where the log has begun already, nothing is.
+    ///
+    /// # Errors
+    ///
+    /// As [`append_log`](Self::append_log), but for conflicts; then some may be stored.
+    async fn begin_logs(&self, appends: &[LogAppend<'_>]) -> Result<Vec<bool>, StoreError> {
+        let mut begun = Vec::with_capacity(appends.len());
+        for append in appends {
+            begun.push(match self.append_log(append.clone()).await {
+                Ok(()) => true,
+                Err(StoreError::Conflict { .. }) => false,
+                Err(error) => return Err(error),
+            });
+        }
+        Ok(begun)
+    }
+
     /// Where the stored log of a job ends; all zero when there is none.
     ///
     /// # Errors

@@ -52,6 +52,8 @@ pub(crate) enum Command {
     Runs(RunsArgs),
     /// Print what the stages of a run have printed
     Logs(LogsArgs),
+    /// Tell why each stage of a run ran, did not, was taken from an earlier run, or waits
+    Explain(ExplainArgs),
     /// List what a run has left, or fetch it
     Artifacts(ArtifactsArgs),
     /// Take up all runs of a store that were broken off
@@ -161,6 +163,19 @@ pub(crate) struct LogsArgs {
     /// Go on until the run has ended
     #[arg(long)]
     pub(crate) follow: bool,
+    /// How to print
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub(crate) output: DataOutput,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// The run: its id, the beginning of it, or @N for the N-th latest
+    pub(crate) run: String,
+    /// The stage, or a matrix for all of its cells; all of them without
+    pub(crate) stage: Option<String>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
     /// How to print
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     pub(crate) output: DataOutput,

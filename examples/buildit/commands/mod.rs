@@ -3,6 +3,7 @@
 mod artifacts;
 mod completions;
 mod diff;
+mod explain;
 mod fmt;
 mod gc;
 mod graph;
@@ -33,6 +34,7 @@ pub(crate) fn dispatch(command: Command, look: Look) -> Outcome {
         Command::Runs(args) => runtime()?.block_on(runs::runs(args, look)),
         Command::Logs(args) if args.search.is_some() => runtime()?.block_on(search::search(args, look)),
         Command::Logs(args) => runtime()?.block_on(logs::logs(args, look)),
+        Command::Explain(args) => runtime()?.block_on(explain::explain(args, look)),
         Command::Artifacts(args) => runtime()?.block_on(artifacts::artifacts(args, look)),
         Command::Diff(args) => runtime()?.block_on(diff::diff(args, look)),
         Command::Gc(args) => runtime()?.block_on(gc::gc(args)),

@@ -1,6 +1,6 @@
 //! `--output json`: one object a line, as scripts may rely on.
 
-use buildit::event::{Approval, Event, EventBody, RunStatus, StopReason};
+use buildit::event::{Approval, Event, EventBody, Miss, RunStatus, StopReason};
 use buildit::id::{ExecutorName, RunId, StageName};
 use buildit::job::{Cause, LogLine, Status, Stream};
 use buildit::pipeline::ApprovalField;
@@ -39,6 +39,17 @@ enum Body<'a> {
         number: u64,
         pipeline: &'a str,
         stages: Vec<&'a StageName>,
+    },
+    ResultTaken {
+        stage: &'a StageName,
+        from_run: RunId,
+        from_stage: &'a StageName,
+        from_attempt: u32,
+    },
+    ResultMissed {
+        stage: &'a StageName,
+        reason: String,
+        miss: &'a Miss,
     },
     AttemptStarted {
         stage: &'a StageName,
@@ -128,6 +139,13 @@ impl Reporter for Json {
                 Body::ApprovalRequested { stage, message, fields, deadline: *deadline }
             }
             EventBody::ApprovalGiven { stage, approval } => Body::ApprovalGiven { stage, approval },
+            EventBody::ResultTaken { stage, result } => Body::ResultTaken {
+                stage,
+                from_run: result.run,
+                from_stage: &result.stage,
+                from_attempt: result.attempt,
+            },
+            EventBody::ResultMissed { stage, miss } => Body::ResultMissed { stage, reason: miss.to_string(), miss },
             EventBody::AttemptStarted { stage, attempt, executor } => {
                 Body::AttemptStarted { stage, attempt: *attempt, executor }
             }
@@ -170,7 +188,8 @@ impl Reporter for Json {
     fn log(&mut self, board: &Board, attempt: Attempt<'_>, line: &LogLine) {
         let body = Body::Log {
             stage: attempt.stage,
-            attempt: attempt.number,
+            // The log of an earlier result is kept as that of attempt 0, and attempts are counted from 1.
+            attempt: attempt.number.max(1),
             line: line.line,
             stream: line.stream,
             text: &line.text,

@@ -89,6 +89,13 @@ impl<'a> Follower<'a> {
     ) -> Result<(), StoreError> {
         match &event.body {
             EventBody::AttemptStarted { stage, attempt, .. } => logs.open(stage, *attempt, event.seq),
+            // The log of an earlier result is whole already.
+            EventBody::ResultTaken { stage, .. } => {
+                logs.open(stage, 0, event.seq);
+                while let Some(page) = logs.rest(stage, 0).await.transpose()? {
+                    show(&page, board, reporter);
+                }
+            }
             // Its log is whole by now: it is shown to its end before the end itself is.
             EventBody::AttemptFinished { stage, attempt, .. } => {
                 while let Some(page) = logs.rest(stage, *attempt).await.transpose()? {

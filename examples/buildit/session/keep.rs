@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use buildit::artifact::{EvictCaches, RemoveBlobs};
+use buildit::cached::ResultStore;
 use buildit::memory::MemoryStore;
 use buildit::store::{LogKeep, ReferenceStore, SecretStore, Store, StoreError};
 use buildit_storage::ObjectBlobs;
@@ -17,6 +18,7 @@ pub(crate) struct Stores {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) blobs: Arc<dyn RemoveBlobs>,
     pub(crate) caches: Arc<dyn EvictCaches>,
+    pub(crate) results: Arc<dyn ResultStore>,
     /// What of the blobs is needed.
     pub(crate) references: Arc<dyn ReferenceStore>,
     /// Sealed.
@@ -32,6 +34,7 @@ impl From<MemoryStore> for Stores {
             store: store.clone(),
             blobs: store.clone(),
             caches: store.clone(),
+            results: store.clone(),
             references: store.clone(),
             secrets: store.clone(),
             logs: store,
@@ -82,6 +85,7 @@ impl Keep {
             store: store.clone(),
             blobs,
             caches: store.clone(),
+            results: store.clone(),
             references: store.clone(),
             secrets: store.clone(),
             logs: store,

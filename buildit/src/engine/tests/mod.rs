@@ -26,6 +26,7 @@ mod logs;
 mod recovery;
 mod refusing;
 mod rerun;
+mod results;
 mod secrets;
 mod sharing;
 mod storing;

@@ -11,10 +11,10 @@ use jiff::Timestamp;
 
 use super::generate::{Random, pipeline};
 use super::judge::Judge;
-use crate::event::{Approval, Event, EventBody};
+use crate::event::{Approval, Event, EventBody, Miss, TakenResult};
 use crate::graph::{Graph, StageIndex};
-use crate::id::RunId;
-use crate::job::{Cause, JobOutcome, Status};
+use crate::id::{Digest, RunId};
+use crate::job::{Cause, JobOutcome, JobProducts, Status};
 use crate::pipeline::{PipelineSpec, RunContext};
 use crate::run::{Input, InputError, Run, RunInfo, StagePhase};
 
@@ -165,7 +165,34 @@ impl Case<'_> {
         self.tell(Input::Tick).unwrap();
     }
 
+    /// Takes an earlier result for a stage that waits for nothing, not even for room, or says that there is none.
+    fn look(&mut self) {
+        let stages = self.run.graph().stages();
+        let new: Vec<StageIndex> =
+            stages.filter(|at| self.run.stage(*at) == StagePhase::Ready && self.run.attempts(*at) == 0).collect();
+        if new.is_empty() {
+            return;
+        }
+        let stage = self.random.pick(&new);
+        let products = self.random.one_in(2).then(|| Box::new(JobProducts::default()));
+        let result = TakenResult {
+            key: Some(Digest::of(b"key")),
+            run: RunId::from(uuid::Uuid::nil()),
+            stage: "earlier".into(),
+            attempt: 1,
+            products,
+        };
+        let input = match self.random.one_in(3) {
+            true => Input::Miss { stage, miss: Box::new(Miss::First) },
+            false => Input::Take { stage, result: Box::new(result) },
+        };
+        self.tell(input).unwrap();
+    }
+
     fn start(&mut self) {
+        if self.random.one_in(8) {
+            return self.look();
+        }
         let ready: Vec<StageIndex> = self.run.ready(self.now).collect();
         if let [first, ..] = ready[..] {
             let stage = if self.random.one_in(2) { first } else { self.random.pick(&ready) };
@@ -230,6 +257,9 @@ impl Case<'_> {
                 self.tell(Input::Start { stage, executor: "test".into() })
             }
             StagePhase::Waiting => return,
+            StagePhase::Pending | StagePhase::Ended(_) if self.random.one_in(3) => {
+                self.tell(Input::Miss { stage, miss: Box::new(Miss::First) })
+            }
             _ if self.random.one_in(2) => self.tell(Input::Approve { stage, approval: Approval::yes("ann") }),
             _ => self.tell(Input::Begin),
         };

@@ -23,6 +23,7 @@ pub(super) fn clauses() -> Vec<Clause<dyn Store>> {
         a_job_without_a_log_has_an_empty_one,
         logs_of_a_run_are_listed_in_order_and_kept_apart,
         lines_of_a_run_that_is_not_there_are_refused,
+        logs_are_begun_together_and_only_where_there_is_none,
     ]
 }
 
@@ -171,5 +172,29 @@ async fn lines_of_a_run_that_is_not_there_are_refused(store: Arc<dyn Store>) -> 
     let cursor = LogCursor { stdout: 5, stderr: 0, line: 1 };
     let append = LogAppend { job: &job, token: FIRST, expected_line: 0, chunks: &chunks, cursor };
     ensure_refused!(store.append_log(append).await, StoreError::NoRun(_), "appending");
+    Ok(())
+}
+
+async fn logs_are_begun_together_and_only_where_there_is_none(store: Arc<dyn Store>) -> Result<(), Broken> {
+    let run = kept_run(&store).await?;
+    let begun = job(run, "begun", 0);
+    write_ten(&store, &begun).await?;
+    let jobs = [job(run, "a", 0), begun, job(run, "b", 0), job(run, "a", 1)];
+    let chunks = [chunk(1, Stream::Command, b"make\n"), chunk(2, Stream::Stdout, b"two\nthree\r\n")];
+    let cursor = LogCursor { line: 3, ..LogCursor::default() };
+    let append = |job| LogAppend { job, token: FIRST, expected_line: 0, chunks: &chunks, cursor };
+    let appends: Vec<_> = jobs.iter().map(append).collect();
+    ensure_eq!(store.begin_logs(&appends).await?, [true, false, true, true], "which were begun");
+    ensure_eq!(store.begin_logs(&appends).await?, [false; 4], "which were begun again");
+    for job in [&jobs[0], &jobs[2], &jobs[3]] {
+        ensure_eq!(store.read_log(job, 0, usize::MAX).await?.chunks, chunks, format!("the log of {job}"));
+        ensure_eq!(store.log_cursor(job).await?, cursor, "its end");
+    }
+    ensure_eq!(store.read_log(&jobs[1], 0, usize::MAX).await?.last_line, 10, "the log that was there");
+    store.append(run, 0, FencingToken(2), super::samples::life()[..1].into()).await?;
+    ensure_refused!(store.begin_logs(&appends[..1]).await, StoreError::Fenced, "beginning with token 1 after 2");
+    let lost = job(RunId::new(), "a", 0);
+    ensure_refused!(store.begin_logs(&[append(&lost)]).await, StoreError::NoRun(_), "beginning in no run");
+    ensure_eq!(store.begin_logs(&[]).await?.len(), 0, "beginning none");
     Ok(())
 }

@@ -11,6 +11,7 @@
 //! store::assert_store(async || MemoryStore::new()).await;
 //! store::assert_blobs(async || MemoryStore::new()).await;
 //! store::assert_keep(async || MemoryStore::new()).await;
+//! store::assert_results(async || MemoryStore::new()).await;
 //! # }
 //! ```
 //!
@@ -27,6 +28,7 @@ mod groups;
 mod keep;
 mod log;
 mod queue;
+mod result;
 mod run;
 mod samples;
 mod secret;
@@ -40,6 +42,7 @@ pub use clause::{Clause, Violation};
 pub use keep::KeepStore;
 
 use crate::artifact::{BlobStore, CacheStore, EvictCaches, RemoveBlobs};
+use crate::cached::ResultStore;
 use crate::store::{ReferenceStore, SecretStore, Store};
 
 /// A store that refers to blobs, and says to which.
@@ -95,6 +98,12 @@ pub fn keep_clauses() -> Vec<Clause<dyn KeepStore>> {
     keep::clauses()
 }
 
+/// The clauses about kept results.
+#[must_use]
+pub fn result_clauses() -> Vec<Clause<dyn ResultStore>> {
+    result::clauses()
+}
+
 /// Everything that the stores which `make` makes do against these clauses, each of which gets one.
 pub async fn check_clauses<S: ?Sized>(clauses: Vec<Clause<S>>, make: impl AsyncFn() -> Arc<S>) -> Vec<Violation> {
     let mut violations = Vec::new();
@@ -143,6 +152,15 @@ pub async fn check_keep<S: KeepStore>(make: impl AsyncFn() -> S) -> Vec<Violatio
     violations
 }
 
+/// Everything that the stores which `make` makes do wrong with kept results.
+pub async fn check_results<S: ResultStore>(make: impl AsyncFn() -> S) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    for clause in result_clauses() {
+        violations.extend(clause.check(Arc::new(make().await)).await.err());
+    }
+    violations
+}
+
 /// Everything that a store loses or changes when it is opened again. `open` opens the same store each time; the one
 /// before is dropped first.
 pub async fn check_durable<S: Store>(open: impl AsyncFn() -> S) -> Vec<Violation> {
@@ -174,6 +192,15 @@ pub async fn assert_blobs<S: BlobStore + CacheStore>(make: impl AsyncFn() -> S) 
 /// With all violations, when there are some.
 pub async fn assert_keep<S: KeepStore>(make: impl AsyncFn() -> S) {
     report(&check_keep(make).await);
+}
+
+/// Requires [`check_results`] to find nothing.
+///
+/// # Panics
+///
+/// With all violations, when there are some.
+pub async fn assert_results<S: ResultStore>(make: impl AsyncFn() -> S) {
+    report(&check_results(make).await);
 }
 
 /// Requires [`check_durable`] to find nothing.

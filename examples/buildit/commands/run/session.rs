@@ -10,6 +10,7 @@ use buildit::pipeline::{PipelineError, RunContext};
 use buildit::plan::Plan;
 use buildit::run::forecast;
 use buildit::secret::ChainedSecrets;
+use buildit_executors::source::ArchiveIndexer;
 
 use super::super::shell::open_shells;
 use crate::args::{GivenArgs, RunArgs, RunOutput};
@@ -81,7 +82,7 @@ impl Session {
         pipelines: &[(&Plan, &[String])],
     ) -> Result<Engine, Failure> {
         let given = session::secrets(&self.args.secrets, &self.args.secret_files)?;
-        let Stores { store, blobs, caches, secrets: sealed, .. } = stores.clone();
+        let Stores { store, blobs, caches, results, secrets: sealed, .. } = stores.clone();
         let mut secrets = ChainedSecrets::new().then(given);
         if let Some(kept) = session::kept_secrets(sealed)? {
             secrets = secrets.then(kept);
@@ -90,6 +91,10 @@ impl Session {
             secrets = secrets.then(FoundAgain);
         }
         let mut engine = Engine::builder().secrets(secrets).store(store).blobs(blobs).caches(caches);
+        // In place a stage sees every file, whatever it declares: its result says nothing about another run's.
+        if !self.args.in_place {
+            engine = engine.results(results).source_indexer(ArchiveIndexer);
+        }
         engine =
             executors.register(engine, pipelines, self.args.executor.as_deref()).await.map_err(Failure::backend)?;
         if self.args.in_place {

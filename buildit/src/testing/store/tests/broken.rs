@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
 use super::faults::Fault;
+use crate::cached::Ingredient;
 use crate::event::RunStatus;
 use crate::id::{Digest, FencingToken, RunId, TenantId};
 use crate::memory::MemoryStore;
@@ -26,6 +27,9 @@ pub(super) struct Broken {
     pub(super) leases: Mutex<u64>,
     pub(super) is_archived: Mutex<bool>,
     pub(super) removed: Mutex<BTreeSet<RunId>>,
+    pub(super) kept: Mutex<Vec<Digest>>,
+    /// What the result that was kept last is made of.
+    pub(super) made: Mutex<Option<(RunId, Vec<Ingredient>)>>,
 }
 
 impl Broken {
@@ -44,6 +48,8 @@ impl Broken {
             leases: Mutex::default(),
             is_archived: Mutex::default(),
             removed: Mutex::default(),
+            kept: Mutex::default(),
+            made: Mutex::default(),
         }
     }
 

@@ -19,6 +19,14 @@ impl LogStore for Broken {
         }
     }
 
+    async fn begin_logs(&self, appends: &[LogAppend<'_>]) -> Result<Vec<bool>, StoreError> {
+        let mut begun = self.inner.begin_logs(appends).await?;
+        if self.has(Fault::SaysBegun) {
+            begun.fill(true);
+        }
+        Ok(begun)
+    }
+
     async fn log_cursor(&self, job: &JobId) -> Result<LogCursor, StoreError> {
         let cursor = self.inner.log_cursor(job).await?;
         Ok(if self.has(Fault::ForgetsOffsets) {

@@ -6,6 +6,7 @@ mod faults;
 mod keep;
 mod log;
 mod queue;
+mod result;
 mod run;
 mod secret;
 
@@ -15,9 +16,9 @@ use std::sync::{Arc, Mutex};
 use self::broken::Broken;
 use self::faults::REJECTED;
 use super::{
-    Referring, Violation, assert_blobs, assert_durable, assert_keep, assert_store, check_blobs, check_clauses,
-    check_durable, check_keep, check_store, eviction_clauses, reference_clauses, removal_clauses, report,
-    secret_clauses,
+    Referring, Violation, assert_blobs, assert_durable, assert_keep, assert_results, assert_store, check_blobs,
+    check_clauses, check_durable, check_keep, check_results, check_store, eviction_clauses, reference_clauses,
+    removal_clauses, report, secret_clauses,
 };
 use crate::artifact::{EvictCaches, RemoveBlobs};
 use crate::memory::MemoryStore;
@@ -40,6 +41,7 @@ async fn the_memory_store_conforms() {
     assert_blobs(async || MemoryStore::new()).await;
     report(&check_more(async || MemoryStore::new()).await);
     assert_keep(async || MemoryStore::new()).await;
+    assert_results(async || MemoryStore::new()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -55,6 +57,7 @@ async fn the_journaled_store_conforms() {
     assert_blobs(make).await;
     report(&check_more(make).await);
     assert_keep(make).await;
+    assert_results(make).await;
     let folder = tempfile::tempdir().unwrap();
     assert_durable(async || MemoryStore::journaled(folder.path()).unwrap()).await;
 }
@@ -73,6 +76,7 @@ async fn every_fault_is_found() {
         violations.extend(check_blobs(make).await);
         violations.extend(check_more(make).await);
         violations.extend(check_keep(make).await);
+        violations.extend(check_results(make).await);
         let violated: BTreeSet<&str> = violations.iter().map(|violation| violation.clause).collect();
         for clause in *clauses {
             assert!(violated.contains(clause), "{fault:?} passes {clause}; it violates {violated:?}");
@@ -92,5 +96,6 @@ fn every_clause_rejects_a_fault() {
     clauses.extend(removal_clauses().iter().map(|clause| clause.name()));
     clauses.extend(eviction_clauses().iter().map(|clause| clause.name()));
     clauses.extend(secret_clauses().iter().map(|clause| clause.name()));
+    clauses.extend(super::result_clauses().iter().map(|clause| clause.name()));
     assert_eq!(rejecting, clauses);
 }
