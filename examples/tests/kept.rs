@@ -165,23 +165,31 @@ fn gc_leaves_what_is_referred_to() {
         let done = in_store(&project, &[&["gc", "--output", "json"], more].concat()).exits(0);
         done.objects().remove(0)
     };
-    assert_eq!(gc(&[])["kept_blobs"], 4, "three artifacts and one source");
+    let first = gc(&[]);
+    assert_eq!((&first["archived_logs"], &first["indexed_logs"]), (&3.into(), &3.into()), "{first}");
+    assert_eq!(first["kept_blobs"], 7, "three artifacts, three logs and one source");
     let would = gc(&["--keep", "1", "--dry-run"]);
     assert_eq!((&would["runs"], &would["blobs"]), (&2.into(), &0.into()), "{would}");
     let young = gc(&["--keep", "1"]);
-    assert_eq!((&young["runs"], &young["blobs"], &young["kept_blobs"]), (&2.into(), &0.into(), &4.into()), "{young}");
+    assert_eq!((&young["runs"], &young["blobs"], &young["kept_blobs"]), (&2.into(), &0.into(), &7.into()), "{young}");
     let done = gc(&["--grace", "0s"]);
-    assert_eq!((&done["runs"], &done["blobs"], &done["kept_blobs"]), (&0.into(), &2.into(), &2.into()), "{done}");
+    assert_eq!((&done["runs"], &done["blobs"], &done["kept_blobs"]), (&0.into(), &4.into(), &3.into()), "{done}");
     let blobs = project.state().join("runs.db.blobs");
     assert_eq!(Some(bytes_below(&blobs)), done["kept_bytes"].as_u64(), "the bytes on the disk");
 
     let out = project.state().join("out");
     in_store(&project, &["artifacts", "@1", "--out", out.to_str().unwrap()]).exits(0);
     assert_eq!(fs::read_to_string(out.join("word.txt")).unwrap(), "three\n");
+    let say = ["logs", "@1", "say"];
+    assert_eq!(lines(&in_store(&project, &say).exits(0))[1], "three", "out of the blob");
+    assert_eq!(gc(&["--keep-logs", "0", "--grace", "0s"])["logs"], 1);
+    assert!(in_store(&project, &say).exits(0).stderr.contains("removed"), "told, and no failure");
     let everything = gc(&["--older-than", "0s", "--grace", "0s"]);
     assert_eq!((&everything["runs"], &everything["kept_blobs"]), (&1.into(), &0.into()), "{everything}");
     assert_eq!(bytes_below(&blobs), 0);
-    assert!(in_store(&project, &["gc"]).exits(0).stdout.contains("removed 0 runs, 0 caches, 0 blobs (0 B)"));
+    assert!(
+        in_store(&project, &["gc"]).exits(0).stdout.contains("removed 0 runs, the logs of 0, 0 caches, 0 blobs (0 B)")
+    );
 }
 
 #[test]

@@ -20,6 +20,8 @@ use buildit::run::{Run, RunInfo};
 use buildit::store::RunRecord;
 use futures_util::StreamExt;
 
+use nix::sys::signal::Signal;
+
 use super::matrix::Target;
 use super::stores::{Keep, Kept};
 use super::{pipelines, stores};
@@ -28,7 +30,18 @@ use super::{pipelines, stores};
 pub(crate) const CASE: &str = "BUILDIT_CRASH_CASE";
 
 /// How long its lease holds.
-const LEASE: Duration = Duration::from_secs(1);
+pub(crate) const LEASE: Duration = Duration::from_secs(1);
+
+/// What happens to an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) enum Harm {
+    /// It is killed.
+    Kill,
+    /// It stands still, until another has taken its run over and has ended it.
+    Pause,
+    /// All its connections to the database are cut.
+    Cut,
+}
 
 /// What a child is to do.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
@@ -37,8 +50,8 @@ pub(crate) struct Case {
     pub(crate) target: Target,
     pub(crate) keep: Keep,
     pub(crate) sample: String,
-    /// The crash point by its name, and the how-manieth time it is reached.
-    pub(crate) kill: Option<(String, usize)>,
+    /// What happens to it, at the crash point of this name, when it is reached for the how-manieth time.
+    pub(crate) harm: Option<(Harm, String, usize)>,
     /// Whether it works on the queue until it is killed, beside another one.
     pub(crate) is_rival: bool,
 }
@@ -130,10 +143,11 @@ async fn approve_all(run: RunHandle) {
     }
 }
 
-/// Kills this process at its point, or notes every point that is reached.
+/// Harms this process at its point, or notes every point that is reached.
 #[derive(Debug)]
 struct Killer {
-    kill: Option<(String, usize)>,
+    harm: Option<(Harm, String, usize)>,
+    cut: stores::Cut,
     reached: Mutex<(BTreeMap<CrashPoint, usize>, std::fs::File)>,
 }
 
@@ -141,7 +155,8 @@ impl Killer {
     fn new(case: &Case) -> Self {
         let record =
             OpenOptions::new().create(true).append(true).open(record_of(&case.folder)).expect("the folder is ours");
-        Self { kill: case.kill.clone(), reached: Mutex::new((BTreeMap::new(), record)) }
+        let cut = stores::Cut::new(case.keep, &case.folder);
+        Self { harm: case.harm.clone(), cut, reached: Mutex::new((BTreeMap::new(), record)) }
     }
 }
 
@@ -151,10 +166,14 @@ impl FaultPlan for Killer {
         let (times, record) = &mut *reached;
         let times = times.entry(point).or_default();
         *times += 1;
-        match &self.kill {
-            Some((name, nth)) if *name == format!("{point:?}") && times == nth => {
-                nix::sys::signal::kill(nix::unistd::Pid::this(), nix::sys::signal::Signal::SIGKILL)
-                    .expect("a process may kill itself");
+        match &self.harm {
+            Some((harm, name, nth)) if *name == format!("{point:?}") && times == nth => {
+                let signal = match harm {
+                    Harm::Kill => Signal::SIGKILL,
+                    Harm::Pause => Signal::SIGSTOP,
+                    Harm::Cut => return self.cut.connections(),
+                };
+                nix::sys::signal::kill(nix::unistd::Pid::this(), signal).expect("a process may stop itself");
             }
             Some(_) => {}
             None => writeln!(record, "{point:?}").expect("the record is written"),

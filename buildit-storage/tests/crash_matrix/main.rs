@@ -4,8 +4,9 @@
 //!
 //! Data flow: [`matrix`] (the parent) first lets a [`child`] run a pipeline with a plan that records how often each
 //! crash point is reached. Then, for each point and each time it was reached, a child runs the pipeline in a fresh
-//! folder with a plan that kills it there; further children resume until one ends; and the parent counts the side
-//! effects in a file that only the jobs write, reads the log out of the store, and looks for remains.
+//! folder with a plan that harms it there: kills it, has it stand still for longer than its lease, or cuts its connections;
+//! further children resume until one ends; and the parent counts the side effects in a file that only the jobs write,
+//! reads the log out of the store, and looks for remains.
 //!
 //! The children are this test binary again, filtered to `engine_process`, so that nothing else must be built.
 #![cfg(unix)]
@@ -19,6 +20,7 @@ mod pipelines;
 mod rivals;
 mod stores;
 
+use child::Harm;
 use matrix::Target;
 use stores::Keep;
 
@@ -30,24 +32,24 @@ fn engine_process() {
 
 #[test]
 fn g1_g2_g3_g8_g10_local_jobs_survive_a_kill_at_every_crash_point() {
-    matrix::run(Target::Local, Keep::Journal);
+    matrix::run(Target::Local, Keep::Journal, Harm::Kill);
 }
 
 #[test]
 fn g1_g2_g3_g8_g10_local_jobs_on_sqlite_survive_a_kill_at_every_crash_point() {
-    matrix::run(Target::Local, Keep::Sqlite);
+    matrix::run(Target::Local, Keep::Sqlite, Harm::Kill);
 }
 
 #[test]
 #[ignore = "needs docker"]
 fn g1_g2_g3_g8_g10_docker_jobs_survive_a_kill_at_every_crash_point() {
-    matrix::run(Target::Docker, Keep::Journal);
+    matrix::run(Target::Docker, Keep::Journal, Harm::Kill);
 }
 
 #[test]
 #[ignore = "needs docker"]
 fn g1_g2_g3_g8_g10_docker_jobs_on_sqlite_survive_a_kill_at_every_crash_point() {
-    matrix::run(Target::Docker, Keep::Sqlite);
+    matrix::run(Target::Docker, Keep::Sqlite, Harm::Kill);
 }
 
 #[test]
@@ -78,5 +80,32 @@ fn g1_g11_two_engines_on_postgres_that_are_paused_at_random_start_no_attempt_twi
 #[test]
 #[ignore = "needs postgres"]
 fn g1_g2_g3_g8_g10_local_jobs_on_postgres_survive_a_kill_at_every_crash_point() {
-    matrix::run(Target::Local, Keep::Postgres);
+    matrix::run(Target::Local, Keep::Postgres, Harm::Kill);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn g1_g11_an_engine_on_sqlite_that_stood_still_at_any_crash_point_does_no_harm() {
+    matrix::run(Target::Local, Keep::Sqlite, Harm::Pause);
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+#[ignore = "needs postgres"]
+fn g1_g11_an_engine_on_postgres_that_stood_still_at_any_crash_point_does_no_harm() {
+    matrix::run(Target::Local, Keep::Postgres, Harm::Pause);
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+#[ignore = "needs postgres"]
+fn g1_g2_connections_to_postgres_may_be_cut_at_any_crash_point() {
+    matrix::run(Target::Local, Keep::Postgres, Harm::Cut);
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+#[ignore = "needs docker and postgres"]
+fn g1_g2_g3_g8_g10_docker_jobs_on_postgres_survive_a_kill_at_every_crash_point() {
+    matrix::run(Target::Docker, Keep::Postgres, Harm::Kill);
 }

@@ -1,9 +1,11 @@
-//! The parent: enumerates the crash points, kills and restarts children, and counts.
+//! The parent: enumerates the crash points, harms and restarts children, and counts.
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use buildit::fault::CrashPoint;
@@ -11,7 +13,11 @@ use buildit::id::{JobId, RunId};
 use buildit::job::Stream;
 use buildit::store::Store;
 
-use super::child::{self, Case};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::Pid;
+
+use super::child::{self, Case, Harm};
 use super::pipelines::{self, Sample};
 use super::stores::{self, Keep, Kept};
 
@@ -39,29 +45,48 @@ struct Place {
 /// How often a run is resumed before it counts as lost.
 const MOST_RESTARTS: usize = 3;
 
-/// Kills at every crash point of every pipeline, and prints the row that the README's table shows.
-pub(crate) fn run(target: Target, keep: Keep) {
+/// How many worlds there are at once: on a server, and for an engine that stands still, most of the time is a wait for the
+/// end of a lease.
+fn at_once(place: Place, harm: Harm) -> usize {
+    match (place.target, place.keep, harm) {
+        (Target::Docker, ..) => 1,
+        (_, Keep::Journal | Keep::Sqlite, Harm::Kill) => 2,
+        _ => 6,
+    }
+}
+
+/// Does this harm at every crash point of every pipeline, and prints the row that the README's table shows.
+pub(crate) fn run(target: Target, keep: Keep, harm: Harm) {
     let place = Place { target, keep };
-    let mut hit: BTreeMap<CrashPoint, usize> = BTreeMap::new();
-    let mut resumed_in = Vec::new();
+    let mut points = Vec::new();
     for sample in pipelines::all(target) {
         for (point, times) in record(place, &sample) {
             // In how many pieces a log comes is up to the backend: no more than one for each job is certain.
             let certain = if point == CrashPoint::LogStored { times.min(sample.effects.len()) } else { times };
-            for nth in 1..=certain {
-                if let Some(took) = kill_at(place, &sample, point, nth) {
-                    *hit.entry(point).or_default() += 1;
-                    resumed_in.push(took);
-                }
-            }
+            points.extend((1..=certain).map(|nth| (sample.clone(), point, nth)));
         }
     }
-    resumed_in.sort();
+    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..at_once(place, harm) {
+            scope.spawn(|| {
+                while let Some((sample, point, nth)) = points.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let took = harm_at(place, sample, harm, *point, *nth);
+                    done.lock().expect("nothing panics under this lock").extend(took.map(|took| (*point, took)));
+                }
+            });
+        }
+    });
+    let done = done.into_inner().expect("nothing panics under this lock");
+    let mut hit: BTreeMap<CrashPoint, usize> = BTreeMap::new();
+    done.iter().for_each(|(point, _)| *hit.entry(*point).or_default() += 1);
+    let mut took: Vec<Duration> = done.iter().map(|(_, took)| *took).collect();
+    took.sort();
+    let (jobs, kept) = (format!("{target:?}").to_lowercase(), format!("{keep:?}"));
+    let (median, most) = (took[took.len() / 2].as_millis(), took[took.len() - 1].as_millis());
     println!(
-        "crash matrix {target:?} {keep:?}: {} crash points, 0 lost, 0 doubled, log whole, nothing left; resumed in {:?} (median), {:?} (most)",
-        resumed_in.len(),
-        resumed_in[resumed_in.len() / 2],
-        resumed_in[resumed_in.len() - 1],
+        "crash matrix: | {jobs} | {kept} | {harm:?} | {} | 0 | 0 | whole | nothing | {median} ms ({most} ms) |",
+        done.len()
     );
     println!("{hit:?}");
     for point in CrashPoint::ALL.into_iter().filter(|point| target.meets(*point)) {
@@ -78,31 +103,25 @@ fn record(place: Place, sample: &Sample) -> Vec<(CrashPoint, usize)> {
     child::recorded(world.folder())
 }
 
-/// Kills the engine at one point, restarts it until the run has ended, checks the world, and tells how long the
-/// restart took; `None` when the run ended before the point was reached so often.
-fn kill_at(place: Place, sample: &Sample, point: CrashPoint, nth: usize) -> Option<Duration> {
+/// Harms the engine at one point, has the run ended, checks the world, and tells how long that took from the harm on;
+/// `None` when the run ended before the point was reached so often.
+fn harm_at(place: Place, sample: &Sample, harm: Harm, point: CrashPoint, nth: usize) -> Option<Duration> {
     let world = World::new(place.keep);
-    let what = format!("{} killed at {point:?} #{nth}", sample.name);
-    let status = world.child(place, sample, Some((point, nth)));
-    if point == CrashPoint::LogStored && status.success() {
-        world.check(place, sample, &what);
-        return None;
-    }
-    // Which of two parallel jobs reaches a point as the n-th differs between runs, not that one does.
-    assert_eq!(status.signal(), Some(9), "{what}: the engine was to die there, and ended with {status}");
-    let restarted = Instant::now();
-    for restart in 1.. {
-        assert!(restart <= MOST_RESTARTS, "{what}: not ended after {MOST_RESTARTS} restarts");
-        let status = world.child(place, sample, None);
-        if status.success() {
-            break;
-        }
-        eprintln!("{what}: restart {restart} ended with {status}");
-    }
-    let took = restarted.elapsed();
+    let what = format!("{} {harm:?} at {point:?} #{nth}", sample.name);
+    let case = Some((harm, point, nth));
+    let ended = match harm {
+        Harm::Kill => world.killed(place, sample, case, &what),
+        Harm::Pause => world.paused(place, sample, case, &what),
+        Harm::Cut => world.cut(place, sample, case, &what),
+    };
     world.check(place, sample, &what);
-    Some(took)
+    let took = ended.map(|harmed| harmed.elapsed());
+    assert!(took.is_some() || point == CrashPoint::LogStored, "{what}: the point was not reached");
+    took
 }
+
+/// What happens to a child, and when.
+type Planned = Option<(Harm, CrashPoint, usize)>;
 
 /// The folder of one run: store, spool, and the file that its jobs write.
 struct World(tempfile::TempDir, Keep);
@@ -129,21 +148,84 @@ impl World {
         child::effects(self.folder())
     }
 
-    fn child(&self, place: Place, sample: &Sample, kill: Option<(CrashPoint, usize)>) -> ExitStatus {
+    fn command(&self, place: Place, sample: &Sample, harm: Planned) -> Command {
         let case = Case {
             folder: self.folder().to_owned(),
             target: place.target,
             keep: place.keep,
             sample: sample.name.to_owned(),
-            kill: kill.map(|(point, nth)| (format!("{point:?}"), nth)),
+            harm: harm.map(|(harm, point, nth)| (harm, format!("{point:?}"), nth)),
             is_rival: false,
         };
-        Command::new(std::env::current_exe().expect("this test's own path"))
-            .args(["engine_process", "--exact", "--nocapture", "--test-threads=1", "--quiet"])
-            .env(child::CASE, serde_json::to_string(&case).expect("a case is plain data"))
-            .stdout(std::process::Stdio::null())
-            .status()
-            .expect("this test can be started again")
+        let mut command = Command::new(std::env::current_exe().expect("this test's own path"));
+        command.args(["engine_process", "--exact", "--nocapture", "--test-threads=1", "--quiet"]);
+        command.env(child::CASE, serde_json::to_string(&case).expect("a case is plain data"));
+        command.stdout(Stdio::null());
+        command
+    }
+
+    fn child(&self, place: Place, sample: &Sample, harm: Planned) -> ExitStatus {
+        self.command(place, sample, harm).status().expect("this test can be started again")
+    }
+
+    /// An engine that is killed, and others until one has ended the run; when the first one died.
+    fn killed(&self, place: Place, sample: &Sample, harm: Planned, what: &str) -> Option<Instant> {
+        let status = self.child(place, sample, harm);
+        if status.success() {
+            return None;
+        }
+        // Which of two parallel jobs reaches a point as the n-th differs between runs, not that one does.
+        assert_eq!(status.signal(), Some(9), "{what}: the engine was to die there, and ended with {status}");
+        let died = Instant::now();
+        for restart in 1.. {
+            assert!(restart <= MOST_RESTARTS, "{what}: not ended after {MOST_RESTARTS} restarts");
+            let status = self.child(place, sample, None);
+            if status.success() {
+                return Some(died);
+            }
+            eprintln!("{what}: restart {restart} ended with {status}");
+        }
+        None
+    }
+
+    /// An engine that stands still, and another that ends its run; then the first one goes on, and does no harm.
+    fn paused(&self, place: Place, sample: &Sample, harm: Planned, what: &str) -> Option<Instant> {
+        let mut first =
+            self.command(place, sample, harm).stderr(Stdio::null()).spawn().expect("this test can be started");
+        let pid = Pid::from_raw(first.id().cast_signed());
+        let stopped = waitid(Id::Pid(pid), WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
+        if !matches!(stopped, Ok(WaitStatus::Stopped(..))) {
+            let status = first.wait().expect("it is our child");
+            assert!(status.success(), "{what}: it was not to be harmed, and ended with {status}");
+            return None;
+        }
+        let stopped = Instant::now();
+        let mut second = self.command(place, sample, None).spawn().expect("this test can be started again");
+        // It may stand in the middle of a write, which on SQLite keeps everybody out.
+        let status = loop {
+            match second.try_wait().expect("it is our child") {
+                Some(status) => break Some(status),
+                None if stopped.elapsed() > child::LEASE * 8 => break None,
+                None => std::thread::sleep(child::LEASE / 50),
+            }
+        };
+        kill(pid, Signal::SIGCONT).expect("it is our child");
+        let status = status.unwrap_or_else(|| second.wait().expect("it is our child"));
+        // Whose run was taken over says so, and ends as it likes.
+        first.wait().expect("it is our child");
+        if !status.success() {
+            let third = self.child(place, sample, None);
+            assert!(third.success(), "{what}: the run was not ended: {status}, then {third}");
+        }
+        Some(stopped)
+    }
+
+    /// An engine whose connections are cut, and which goes on.
+    fn cut(&self, place: Place, sample: &Sample, harm: Planned, what: &str) -> Option<Instant> {
+        let begun = Instant::now();
+        let status = self.child(place, sample, harm);
+        assert!(status.success(), "{what}: the engine ended with {status}");
+        Some(begun)
     }
 
     /// Counts: every side effect once, every log line once and in order, no remains.

@@ -109,7 +109,7 @@ impl Rival {
             target: Target::Local,
             keep,
             sample: String::new(),
-            kill: None,
+            harm: None,
             is_rival: true,
         };
         let child = Command::new(std::env::current_exe().expect("this test's own path"))

@@ -82,6 +82,35 @@ async fn administer(statement: &str) -> Result<(), sqlx::Error> {
     connection.close().await
 }
 
+/// Cuts the connections of an engine to its database.
+#[derive(Debug)]
+pub(crate) struct Cut(Option<String>);
+
+impl Cut {
+    pub(crate) fn new(keep: Keep, folder: &Path) -> Self {
+        let _ = (keep, folder);
+        #[cfg(feature = "postgres")]
+        if keep == Keep::Postgres {
+            return Self(Some(database(folder)));
+        }
+        Self(None)
+    }
+
+    /// Does so, and waits for it. The database of a world has no other connections.
+    pub(crate) fn connections(&self) {
+        let _database = self.0.as_deref().expect("only a server has connections");
+        #[cfg(feature = "postgres")]
+        {
+            let cut = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{_database}'");
+            // By itself: the engine's own runtime is in the middle of something.
+            let cutting = std::thread::spawn(move || {
+                tokio::runtime::Runtime::new().expect("a runtime").block_on(administer(&cut)).expect("we may");
+            });
+            cutting.join().expect("it is cut");
+        }
+    }
+}
+
 /// Removes what lies outside of the folder.
 pub(crate) fn remove(keep: Keep, folder: &Path) {
     let _ = (keep, folder);

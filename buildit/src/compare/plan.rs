@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::pipeline::{PipelineSpec, StageSpec};
 use crate::store::NewRun;
 
-/// The parts of a stage, by the names of their fields; where they were written is none.
+/// The parts of a stage, flat: `action.commands[0].source`, `env.A`. Where they were written is none.
 pub(super) fn of_stage(stage: &StageSpec) -> IndexMap<String, Value> {
     parts(serde_json::to_value(stage), &["name", "origins", "image"])
 }
@@ -31,12 +31,15 @@ pub(super) fn of_context(run: &NewRun) -> IndexMap<String, Value> {
     flat
 }
 
-/// An object's fields but for these. Where a part was written is no part of what it says.
+/// An object's fields but for these, flat.
 fn parts(value: serde_json::Result<Value>, but: &[&str]) -> IndexMap<String, Value> {
-    let Ok(Value::Object(fields)) = value else { return IndexMap::new() };
-    let mut all: IndexMap<String, Value> = fields.into_iter().filter(|(name, _)| !but.contains(&&**name)).collect();
-    all.values_mut().for_each(without_origins);
-    all
+    let mut flat = IndexMap::new();
+    let Ok(Value::Object(fields)) = value else { return flat };
+    for (name, mut value) in fields.into_iter().filter(|(name, _)| !but.contains(&&**name)) {
+        without_origins(&mut value);
+        flatten(&name, value, &mut flat);
+    }
+    flat
 }
 
 fn without_origins(value: &mut Value) {
@@ -57,6 +60,11 @@ fn flatten(prefix: &str, value: Value, into: &mut IndexMap<String, Value>) {
             for (name, value) in fields {
                 let name = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
                 flatten(&name, value, into);
+            }
+        }
+        Value::Array(items) if items.iter().any(|item| item.is_object() || item.is_array()) => {
+            for (place, item) in items.into_iter().enumerate() {
+                flatten(&format!("{prefix}[{place}]"), item, into);
             }
         }
         value => drop(into.insert(prefix.to_owned(), value)),

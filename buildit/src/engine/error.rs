@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::artifact::BlobError;
 use crate::diagnostic::Diagnostics;
 use crate::executor::LogError;
-use crate::id::{ExecutorName, RunId, StageName};
+use crate::id::{Digest, ExecutorName, RunId, StageName};
 use crate::pipeline::PipelineError;
 use crate::run::{InputError, ReplayError};
 use crate::secret::SecretError;
@@ -41,6 +42,12 @@ pub enum StartError {
     /// The run was not kept.
     #[error("the run cannot be kept")]
     Store(#[from] StoreError),
+    /// Something that it goes on from, or its source, is not kept any more.
+    #[error("the run needs blob {0}, which is not kept any more")]
+    Gone(Digest),
+    /// The blob store cannot tell.
+    #[error("the blobs that the run needs cannot be looked at")]
+    Blobs(#[source] BlobError),
     /// The engine shuts down.
     #[error("the engine is shutting down")]
     ShuttingDown,

@@ -74,6 +74,12 @@ impl Rerun {
 
 pub(super) async fn rerun(core: &Arc<Core>, rerun: Rerun) -> Result<RunHandle, StartError> {
     let Rerun { plan, new } = rerun;
+    // The run that they come from may be removed at any time, and what they are with it.
+    for digest in new.blobs() {
+        if !core.blobs.hold(&digest).await.map_err(StartError::Blobs)? {
+            return Err(StartError::Gone(digest));
+        }
+    }
     let new = NewRun { id: RunId::new(), created_at: core.clock.now(), ..new };
     let known = Known { plan, placement: OnceLock::new() };
     launch(core, admit(core, &known, new).await?).await

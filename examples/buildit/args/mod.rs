@@ -122,12 +122,16 @@ pub(crate) struct InitArgs {
     pub(crate) force: bool,
 }
 
-/// Where runs are kept.
-#[derive(Debug, Args)]
+/// Where runs are kept. The environment is asked by hand: with a `--journal` what it says counts for nothing.
+#[derive(Debug, Default, Args)]
 pub(crate) struct StoreArgs {
-    /// The store: `sqlite:FILE` [default: runs.db in the state folder]
-    #[arg(long, value_name = "URL", env = "BUILDIT_STORE")]
+    /// The store: `sqlite:FILE` or `postgres://…` [env: BUILDIT_STORE] [default: runs.db in the state folder]
+    #[arg(long, value_name = "URL")]
     pub(crate) store: Option<String>,
+    /// Where the store has its artifacts, caches and sources: a folder as `file:///FOLDER`, or a bucket [env:
+    /// BUILDIT_BLOBS] [default: beside the store, or in the state folder]
+    #[arg(long, value_name = "URL")]
+    pub(crate) blobs: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -246,6 +250,15 @@ pub(crate) struct GcArgs {
     /// Keep so many of the latest runs of each pipeline, and forget those beyond (that are older, with --older-than)
     #[arg(long, value_name = "N")]
     pub(crate) keep: Option<u64>,
+    /// Forget the logs of runs that ended longer ago, such as `7d`; the runs stay
+    #[arg(long, value_name = "TIME", value_parser = parse_age, conflicts_with = "dry_run")]
+    pub(crate) logs_older_than: Option<Duration>,
+    /// Forget the logs of the oldest runs, until all logs have no more text than this, such as `1GiB`
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, conflicts_with = "dry_run")]
+    pub(crate) log_quota: Option<u64>,
+    /// Keep the logs of so many of the latest runs
+    #[arg(long, value_name = "N", conflicts_with = "dry_run")]
+    pub(crate) keep_logs: Option<u64>,
     /// Forget the caches that were used longest ago, until all of them have no more than this, such as `10GiB`
     #[arg(long, value_name = "SIZE", value_parser = parse_size, conflicts_with = "dry_run")]
     pub(crate) cache_quota: Option<u64>,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 
-use super::{Pair, RunOutput};
+use super::{Pair, RunOutput, StoreArgs};
 
 /// What a run is started with.
 #[derive(Debug, Default, Args)]
@@ -53,11 +53,10 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) context: ContextArgs,
     /// Keep the run's record in this folder; run again with the same folder to resume a run that was broken off
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with_all = ["store", "blobs"])]
     pub(crate) journal: Option<PathBuf>,
-    /// Keep the run in this store: `sqlite:FILE` [default: runs.db in the state folder]
-    #[arg(long, value_name = "URL", env = "BUILDIT_STORE", conflicts_with = "journal")]
-    pub(crate) store: Option<String>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
     /// Send every stage to this executor
     #[arg(long, value_name = "NAME")]
     pub(crate) executor: Option<String>,

@@ -23,7 +23,7 @@ use crate::text::clean;
 const PAGE: usize = 4096;
 
 pub(crate) async fn artifacts(args: ArtifactsArgs, look: Look) -> Outcome {
-    let keep = Keep::store(args.store.store.as_deref()).await?;
+    let keep = Keep::store(&args.store).await?;
     let run = find(&*keep.stores.store, &args.run).await?;
     let mut left = left(&*keep.stores.store, run).await?;
     if let Some(name) = &args.name {

@@ -32,7 +32,7 @@ const VALUE: usize = 60;
 const NOTABLE: (Duration, f64) = (Duration::from_millis(500), 0.2);
 
 pub(crate) async fn diff(args: DiffArgs, look: Look) -> Outcome {
-    let Stores { store, blobs, .. } = Keep::store(args.store.store.as_deref()).await?.stores;
+    let Stores { store, blobs, .. } = Keep::store(&args.store).await?.stores;
     let blobs: Arc<dyn BlobStore> = blobs;
     let before = facts(&*store, find(&*store, &args.before).await?).await?;
     let after = facts(&*store, find(&*store, &args.after).await?).await?;
@@ -180,7 +180,7 @@ fn row(difference: &Difference, show: &dyn Fn(Option<&Value>) -> String) -> [Str
         Some(stage) => format!("{} {}", clean(stage), clean(name)),
         None => clean(name).into_owned(),
     };
-    [fit_middle(&name, VALUE).into(), show(before.as_ref()), show(after.as_ref())]
+    [fit_middle(&name, VALUE), show(before.as_ref()), show(after.as_ref())]
 }
 
 /// A value as it was written, in one line.
@@ -188,8 +188,8 @@ fn value(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => "none".into(),
         Some(Value::String(text)) if text.is_empty() => "empty".into(),
-        Some(Value::String(text)) => fit_middle(&clean(text), VALUE).into(),
-        Some(other) => fit_middle(&clean(&other.to_string()), VALUE).into(),
+        Some(Value::String(text)) => fit_middle(&clean(text), VALUE),
+        Some(other) => fit_middle(&clean(&other.to_string()), VALUE),
     }
 }
 

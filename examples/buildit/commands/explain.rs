@@ -19,7 +19,7 @@ use crate::text::{clean, pad, width};
 const PAGE: usize = 4096;
 
 pub(crate) async fn explain(args: ExplainArgs, look: Look) -> Outcome {
-    let keep = Keep::store(args.store.store.as_deref()).await?;
+    let keep = Keep::store(&args.store).await?;
     let store = &*keep.stores.store;
     let record = store.run(find(store, &args.run).await?).await.map_err(Failure::backend)?;
     let events = events(store, &record).await?;

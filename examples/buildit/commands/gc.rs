@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use buildit::artifact::{CacheQuota, Evicted};
-use buildit::store::{Collected, Retention, apply_retention, collect_garbage, expired_runs, find_garbage};
+use buildit::log::{Upkeep, upkeep};
+use buildit::store::{
+    Collected, LogRetention, Retention, apply_retention, collect_garbage, expired_runs, find_garbage,
+};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
@@ -23,9 +26,9 @@ pub(crate) async fn gc(args: GcArgs) -> Outcome {
             return Err(Failure::usage(format!("there is no journal {}", journal.display())));
         }
         Some(journal) => Keep::journal(journal)?,
-        None => Keep::store(args.store.store.as_deref()).await?,
+        None => Keep::store(&args.store).await?,
     };
-    let Stores { store, blobs, caches, references, .. } = &keep.stores;
+    let Stores { store, blobs, caches, references, logs, .. } = &keep.stores;
     let now = Timestamp::now();
     let retention = Retention { age: args.older_than, latest: args.keep };
     let quota = CacheQuota { scope_bytes: None, total_bytes: args.cache_quota };
@@ -36,12 +39,15 @@ pub(crate) async fn gc(args: GcArgs) -> Outcome {
     let done = if args.dry_run {
         let runs = expired_runs(&**store, retention, now).await.map_err(Failure::backend)?.len() as u64;
         let found = find_garbage(&**references, &**blobs, before).await.map_err(Failure::backend)?;
-        Done::new(runs, Evicted::default(), found)
+        Done::new(runs, Upkeep::default(), Evicted::default(), found)
     } else {
         let runs = apply_retention(&**store, retention, now).await.map_err(Failure::backend)?;
+        let retention =
+            LogRetention { max_age: args.logs_older_than, max_bytes: args.log_quota, max_runs: args.keep_logs };
+        let logs = upkeep(&**logs, retention, now).await.map_err(Failure::backend)?;
         let evicted = caches.evict_caches(quota).await.map_err(Failure::backend)?;
         let collected = collect_garbage(&**references, &**blobs, before).await.map_err(Failure::backend)?;
-        Done::new(runs, evicted, collected)
+        Done::new(runs, logs, evicted, collected)
     };
     let mut out = Out::stdout();
     match args.output {
@@ -49,8 +55,9 @@ pub(crate) async fn gc(args: GcArgs) -> Outcome {
         DataOutput::Human => {
             let verb = if args.dry_run { "would remove" } else { "removed" };
             out.line(&format!(
-                "{verb} {} runs, {} caches, {} blobs ({})",
+                "{verb} {} runs, the logs of {}, {} caches, {} blobs ({})",
                 done.runs,
+                done.logs,
                 done.caches,
                 done.blobs,
                 size(done.bytes)
@@ -65,6 +72,11 @@ pub(crate) async fn gc(args: GcArgs) -> Outcome {
 #[derive(Serialize)]
 struct Done {
     runs: u64,
+    /// Of how many runs the logs alone went.
+    logs: u64,
+    /// How many logs were moved to the blobs, and how many can be searched now that could not before.
+    archived_logs: u64,
+    indexed_logs: u64,
     caches: u64,
     blobs: u64,
     bytes: u64,
@@ -73,10 +85,13 @@ struct Done {
 }
 
 impl Done {
-    fn new(runs: u64, evicted: Evicted, collected: Collected) -> Self {
+    fn new(runs: u64, logs: Upkeep, evicted: Evicted, collected: Collected) -> Self {
         let Collected { kept, removed } = collected;
         Self {
             runs,
+            logs: logs.removed,
+            archived_logs: logs.archived,
+            indexed_logs: logs.indexed,
             caches: evicted.caches,
             blobs: removed.blobs,
             bytes: removed.bytes,

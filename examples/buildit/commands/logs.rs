@@ -22,7 +22,7 @@ const PAGE: usize = 256 * 1024;
 const LOOK: Duration = Duration::from_millis(200);
 
 pub(crate) async fn logs(args: LogsArgs, look: Look) -> Outcome {
-    let keep = Keep::store(args.store.store.as_deref()).await?;
+    let keep = Keep::store(&args.store).await?;
     let store = &*keep.stores.store;
     let run = find(store, args.run.as_deref().unwrap_or_default()).await?;
     let record = store.run(run).await.map_err(Failure::backend)?;

@@ -18,7 +18,7 @@ use crate::text::{clean, duration, fit_middle, pad, since, width};
 const NAME: usize = 40;
 
 pub(crate) async fn runs(args: RunsArgs, look: Look) -> Outcome {
-    let keep = Keep::store(args.store.store.as_deref()).await?;
+    let keep = Keep::store(&args.store).await?;
     let runs = keep.stores.store.runs(args.pipeline.as_deref(), args.limit).await.map_err(Failure::backend)?;
     let mut out = Out::stdout();
     match args.output {

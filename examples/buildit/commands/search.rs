@@ -24,7 +24,7 @@ const PAGE: usize = 100;
 pub(crate) async fn search(args: LogsArgs, look: Look) -> Outcome {
     let query =
         LogQuery::new(args.search.as_deref().unwrap_or_default()).map_err(|error| Failure::usage(error.to_string()))?;
-    let keep = Keep::store(args.store.store.as_deref()).await?;
+    let keep = Keep::store(&args.store).await?;
     let stores = &keep.stores;
     let query = match &args.run {
         Some(run) => query.in_run(find(&*stores.store, run).await?),

@@ -25,11 +25,11 @@ pub(crate) async fn secrets(args: SecretsArgs) -> Outcome {
     match args.command {
         SecretsCommand::Set(args) => set(args).await,
         SecretsCommand::List(args) => {
-            let keep = Keep::store(args.store.store.as_deref()).await?;
+            let keep = Keep::store(&args.store).await?;
             list(&*keep.stores.secrets, args.output).await
         }
         SecretsCommand::Delete(args) => {
-            let keep = Keep::store(args.store.store.as_deref()).await?;
+            let keep = Keep::store(&args.store).await?;
             let place = place(args.place);
             match keep.stores.secrets.delete_secret(&place).await.map_err(Failure::backend)? {
                 true => Ok(Exit::Succeeded),
@@ -83,7 +83,7 @@ async fn sealed(keys: &KeyArgs) -> Result<SealedSecrets<Arc<dyn SecretStore>>, F
             "there is no key: BUILDIT_SECRET_KEY or --key-file gives one, as `openssl rand -base64 32` makes it",
         )
     })?;
-    let keep = Keep::store(keys.store.store.as_deref()).await?;
+    let keep = Keep::store(&keys.store).await?;
     Ok(SealedSecrets::new(keep.stores.secrets.clone(), ring))
 }
 

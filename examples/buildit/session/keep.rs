@@ -10,6 +10,7 @@ use buildit::store::{LogKeep, ReferenceStore, SecretStore, Store, StoreError};
 use buildit_storage::ObjectBlobs;
 use buildit_storage::sqlite::SqliteStore;
 
+use crate::args::StoreArgs;
 use crate::exit::Failure;
 
 /// What an engine keeps, wherever that is. Clones are the same.
@@ -27,12 +28,14 @@ pub(crate) struct Stores {
     pub(crate) logs: Arc<dyn LogKeep>,
 }
 
-impl From<MemoryStore> for Stores {
-    fn from(store: MemoryStore) -> Self {
-        let store = Arc::new(store);
+impl Stores {
+    fn new<S>(store: Arc<S>, blobs: Arc<dyn RemoveBlobs>) -> Self
+    where
+        S: Store + EvictCaches + ResultStore + ReferenceStore + SecretStore + LogKeep,
+    {
         Self {
             store: store.clone(),
-            blobs: store.clone(),
+            blobs,
             caches: store.clone(),
             results: store.clone(),
             references: store.clone(),
@@ -58,18 +61,36 @@ impl Keep {
             StoreError::InUse { .. } => Failure::refused(error),
             other => Failure::backend(other),
         })?;
-        Ok(Self { stores: store.into(), places: vec![folder.to_owned()] })
+        let store = Arc::new(store);
+        Ok(Self { stores: Stores::new(store.clone(), store), places: vec![folder.to_owned()] })
     }
 
-    /// The store at this address: `sqlite:FILE`, or a file by itself.
-    async fn at(address: &str) -> Result<Self, Failure> {
-        let file = match address.split_once(':') {
-            Some(("sqlite", file)) => Path::new(file.strip_prefix("//").unwrap_or(file)),
-            Some((scheme, _)) if scheme.len() > 1 && scheme.bytes().all(|byte| byte.is_ascii_lowercase()) => {
-                return Err(Failure::usage(format!("no store of the kind `{scheme}:`; there is `sqlite:FILE`")));
-            }
-            _ => Path::new(address),
+    /// The store that is asked for, or else that of the state folder.
+    pub(crate) async fn store(args: &StoreArgs) -> Result<Self, Failure> {
+        let asked = |given: &Option<String>, variable: &str| {
+            given.clone().or_else(|| std::env::var(variable).ok().filter(|value| !value.is_empty()))
         };
+        let blobs = asked(&args.blobs, "BUILDIT_BLOBS");
+        match asked(&args.store, "BUILDIT_STORE") {
+            Some(address) => Self::at(&address, blobs.as_deref()).await,
+            None => Self::file(&super::state::folder()?.join("runs.db"), blobs.as_deref()).await,
+        }
+    }
+
+    /// The store at this address: `sqlite:FILE`, or a file by itself, or a server.
+    async fn at(address: &str, blobs: Option<&str>) -> Result<Self, Failure> {
+        match address.split_once(':') {
+            Some(("sqlite", file)) => Self::file(Path::new(file.strip_prefix("//").unwrap_or(file)), blobs).await,
+            Some(("postgres" | "postgresql", _)) => Self::server(address, blobs).await,
+            Some((scheme, _)) if scheme.len() > 1 && scheme.bytes().all(|byte| byte.is_ascii_lowercase()) => {
+                let kinds = "there are `sqlite:FILE` and `postgres://…`";
+                Err(Failure::usage(format!("no store of the kind `{scheme}:`; {kinds}")))
+            }
+            _ => Self::file(Path::new(address), blobs).await,
+        }
+    }
+
+    async fn file(file: &Path, blobs: Option<&str>) -> Result<Self, Failure> {
         let broken = |error: StoreError| {
             Failure::Backend(anyhow::Error::new(error).context(format!("the store {} cannot be used", file.display())))
         };
@@ -79,27 +100,40 @@ impl Keep {
             path.push(suffix);
             PathBuf::from(path)
         };
-        let blobs = Arc::new(ObjectBlobs::open(&beside(".blobs")).map_err(Failure::backend)?);
+        let blobs = open_blobs(blobs, || Ok(beside(".blobs")))?;
         let store = Arc::new(store.with_blobs(blobs.clone()));
-        let stores = Stores {
-            store: store.clone(),
-            blobs,
-            caches: store.clone(),
-            results: store.clone(),
-            references: store.clone(),
-            secrets: store.clone(),
-            logs: store,
-        };
         let places = ["", "-wal", "-shm", ".sessions", ".blobs"].map(beside).to_vec();
-        Ok(Self { stores, places })
+        Ok(Self { stores: Stores::new(store, blobs), places })
     }
 
-    /// The store at this address, or else that of the state folder.
-    pub(crate) async fn store(address: Option<&str>) -> Result<Self, Failure> {
-        if let Some(address) = address {
-            return Self::at(address).await;
-        }
-        let state = super::state::folder()?;
-        Self::at(&format!("sqlite:{}", state.join("runs.db").display())).await
+    #[cfg(feature = "postgres")]
+    async fn server(address: &str, blobs: Option<&str>) -> Result<Self, Failure> {
+        let broken = |error: StoreError| {
+            // The address may hold a password.
+            Failure::Backend(anyhow::Error::new(error).context("the store on the PostgreSQL server cannot be used"))
+        };
+        let store = buildit_storage::postgres::PostgresStore::connect(address).await.map_err(broken)?;
+        let state = || Ok(super::state::folder()?.join("blobs"));
+        let blobs = open_blobs(blobs, state)?;
+        let store = Arc::new(store.with_blobs(blobs.clone()));
+        Ok(Self { stores: Stores::new(store, blobs), places: Vec::new() })
     }
+
+    #[cfg(not(feature = "postgres"))]
+    async fn server(_: &str, _: Option<&str>) -> Result<Self, Failure> {
+        Err(Failure::usage("this `buildit` was built without PostgreSQL: it needs the feature `postgres`"))
+    }
+}
+
+/// The blobs at this URL, or else in this folder.
+fn open_blobs(
+    url: Option<&str>,
+    folder: impl FnOnce() -> Result<PathBuf, Failure>,
+) -> Result<Arc<ObjectBlobs>, Failure> {
+    let blobs = match url {
+        // It may be of no known kind, which somebody typed.
+        Some(url) => ObjectBlobs::connect(url).map_err(Failure::refused)?,
+        None => ObjectBlobs::open(&folder()?).map_err(Failure::backend)?,
+    };
+    Ok(Arc::new(blobs))
 }

@@ -93,6 +93,10 @@ async fn spoiled<'r>(blobs: &dyn BlobStore, results: impl Iterator<Item = &'r Ke
 }
 
 async fn read(blobs: &dyn BlobStore, digest: &Digest) -> Result<(), BlobError> {
+    // It must outlast its result, which others may evict before this run refers to it.
+    if !blobs.hold(digest).await? {
+        return Err(BlobError::Missing(*digest));
+    }
     let mut hasher = blake3::Hasher::new();
     let mut content = blobs.open(digest).await?;
     while let Some(piece) = content.next().await {

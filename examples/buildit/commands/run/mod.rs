@@ -22,7 +22,7 @@ pub(crate) async fn run(args: RunArgs, look: Look) -> Outcome {
     let session = Session::new(args, look)?;
     let Some(journal) = &session.args.journal else {
         // In a store there are many runs, and `resume` takes up those that were broken off.
-        let keep = Keep::store(session.args.store.as_deref()).await?;
+        let keep = Keep::store(&session.args.store).await?;
         return session.start(&keep, &mut signals).await;
     };
     // A journal is of one run after the other.

@@ -17,7 +17,7 @@ use crate::session::{Executors, Keep, Signals, Stores, unless_signalled};
 /// `buildit rerun`.
 pub(crate) async fn rerun(args: RerunArgs, look: Look) -> Outcome {
     let mut signals = Signals::open().map_err(Failure::backend)?;
-    let keep = Keep::store(args.store.store.as_deref()).await?;
+    let keep = Keep::store(&args.store).await?;
     let run = find(&*keep.stores.store, &args.run).await?;
     let session = Session::again(args.given, look)?;
     let prepared = Arc::clone(&session).prepare_rerun(run, args.from_failed, keep.stores);

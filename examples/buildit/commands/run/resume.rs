@@ -22,7 +22,7 @@ use crate::text::clean;
 /// `buildit resume`: all runs of a store that nobody drives.
 pub(crate) async fn resume(args: ResumeArgs, look: Look) -> Outcome {
     let mut signals = Signals::open().map_err(Failure::backend)?;
-    let keep = Keep::store(args.store.store.as_deref()).await?;
+    let keep = Keep::store(&args.store).await?;
     let session = Session::again(args.given, look)?;
     let open = Arc::clone(&session).open(keep.stores.clone());
     let Some(open) = unless_signalled(&mut signals, open).await? else { return Ok(session.broken_off()) };
