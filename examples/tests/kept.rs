@@ -92,6 +92,14 @@ fn a_line_is_searched_in_all_runs_that_have_ended_or_in_one() {
 }
 
 #[test]
+fn more_logs_are_followed_at_once_than_the_store_has_readers() {
+    let stages: String = (1..=12).map(|number| format!("stage \"s{number}\" {{ run \"echo {number}\" }}\n")).collect();
+    let project = Project::new(&stages);
+    let done = project.json(&[]).exits(0);
+    assert!((1..=12).all(|number| done.log(&format!("s{number}")) == [number.to_string()]));
+}
+
+#[test]
 fn what_is_not_there_is_said_to_be_not_there() {
     let project = Project::new(SHOP);
     assert!(in_store(&project, &["runs"]).exits(0).stderr.contains("no runs"));

@@ -26,6 +26,14 @@ pub struct StageLog {
     pub chunk: LogChunk,
 }
 
+/// Reads in a task of its own. A stream that nobody asks for a while may be in the middle of a read, and must not keep
+/// what the store reads with, for which the one that is asked may be waiting.
+async fn aside<T: Send + 'static>(
+    read: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+) -> Result<T, StoreError> {
+    tokio::spawn(read).await.unwrap_or_else(|error| Err(StoreError::backend("runtime", error)))
+}
+
 /// Events after number `after`, until the last event of the run or until this engine drives it no more.
 pub(super) fn events(core: Arc<Core>, bus: Arc<RunBus>, after: u64) -> BoxStream<'static, Result<Event, StoreError>> {
     let (seq, ended) = (bus.seq.subscribe(), bus.ended.subscribe());
@@ -58,7 +66,8 @@ impl Events {
             // Looked at before the store is: what ended before has stored all that it will.
             let is_last_look = self.ended.borrow().is_some();
             if *self.seq.borrow_and_update() > self.after || is_last_look {
-                let page = self.core.store.events(self.bus.info.id, self.after, EVENTS).await?;
+                let (store, run, after) = (Arc::clone(&self.core.store), self.bus.info.id, self.after);
+                let page = aside(async move { store.events(run, after, EVENTS).await }).await?;
                 self.read.extend(page.events);
                 if self.read.is_empty() && is_last_look {
                     return Ok(None);
@@ -122,7 +131,8 @@ impl Logs {
             // Known before the store is looked at: the whole log is stored before the end of an attempt is.
             let (is_over, is_finished) = (self.over, self.finished >= self.job.attempt);
             self.changed.borrow_and_update();
-            let page = self.core.store.read_log(&self.job, self.after, LOG_BYTES).await?;
+            let (store, job, after) = (Arc::clone(&self.core.store), self.job.clone(), self.after);
+            let page = aside(async move { store.read_log(&job, after, LOG_BYTES).await }).await?;
             self.read.extend(page.chunks);
             if !self.read.is_empty() {
                 continue;
