@@ -12,7 +12,7 @@ use crate::workspace::{Kind, Limits, WorkspaceError, load_archive, read_archive}
 /// How large one file of reports may be; a larger one is passed over. The parser takes several times as much memory.
 const MAX_FILE: u64 = 32 << 20;
 
-/// How deep suites may lie in suites: the parser goes down by recursion.
+/// How deep elements may lie in each other: no runner comes near.
 const MAX_DEPTH: usize = 64;
 
 /// How a test ended.
@@ -59,7 +59,7 @@ impl Reports {
     /// Takes in a file.
     pub fn add(&mut self, file: &str, xml: &[u8]) {
         if too_deep(xml) {
-            self.unread.push((file.to_owned(), format!("suites lie more than {MAX_DEPTH} deep")));
+            self.unread.push((file.to_owned(), format!("elements lie more than {MAX_DEPTH} deep")));
             return;
         }
         match junit_parser::from_reader(xml) {
@@ -91,24 +91,47 @@ impl Reports {
     }
 }
 
-/// Whether suites may lie too deep in each other, judged by their tags alone: text that looks like them counts.
+/// Whether elements lie too deep in each other, of whatever name: the parser goes down by recursion. What is no XML ends
+/// the count, as it ends the parser.
 fn too_deep(xml: &[u8]) -> bool {
     let mut depth = 0_usize;
-    for at in memchr::memchr_iter(b'<', xml) {
-        let tag = &xml[at + 1..];
-        if tag.starts_with(b"testsuite") && !tag.starts_with(b"testsuites") {
-            let end = memchr::memchr(b'>', tag).unwrap_or(tag.len());
-            if end == 0 || tag[end - 1] != b'/' {
-                depth += 1;
-            }
-        } else if tag.starts_with(b"/testsuite") && !tag.starts_with(b"/testsuites") {
-            depth = depth.saturating_sub(1);
+    let mut rest = xml;
+    while let Some(at) = memchr::memchr(b'<', rest) {
+        let tag = &rest[at + 1..];
+        let sections: [(&[u8], &[u8]); 3] = [(b"!--", b"-->"), (b"![CDATA[", b"]]>"), (b"?", b"?>")];
+        if let Some((begin, end)) = sections.into_iter().find(|(begin, _)| tag.starts_with(begin)) {
+            let Some(length) = memchr::memmem::find(&tag[begin.len()..], end) else { return false };
+            rest = &tag[begin.len() + length + end.len()..];
+            continue;
+        }
+        let Some(length) = tag_end(tag) else { return false };
+        match tag.first() {
+            Some(b'/') => depth = depth.saturating_sub(1),
+            Some(b'!') => {}
+            _ if tag[..length].ends_with(b"/") => {}
+            _ => depth += 1,
         }
         if depth > MAX_DEPTH {
             return true;
         }
+        rest = &tag[length + 1..];
     }
     false
+}
+
+/// Where a tag ends: at the first `>` that is in no quotes.
+fn tag_end(tag: &[u8]) -> Option<usize> {
+    let mut quote = None;
+    tag.iter().position(|&byte| match quote {
+        Some(open) => {
+            quote = (byte != open).then_some(open);
+            false
+        }
+        None => {
+            quote = matches!(byte, b'"' | b'\'').then_some(byte);
+            byte == b'>'
+        }
+    })
 }
 
 /// Reads the archive of reports that a stage left.
@@ -189,8 +212,12 @@ mod tests {
 
     #[test]
     fn g7_a_deep_report_is_refused_before_it_is_parsed() {
-        let deep = "<testsuite name=\"s\">".repeat(100_000);
-        assert!(of(&deep).unread[0].1.contains("64 deep"));
+        for suite in
+            ["<testsuite name=\"s\">", "<testsuite><!--</testsuite>-->", "<testsuite name='/>'>", "<testsuite \n>"]
+        {
+            let deep = suite.repeat(100_000);
+            assert!(of(&deep).unread[0].1.contains("64 deep"), "{suite}");
+        }
         let wide = format!("<testsuites>{}</testsuites>", "<testsuite name=\"s\"/>".repeat(1000));
         assert!(of(&wide).unread.is_empty());
     }

@@ -173,7 +173,8 @@ impl FaultPlan for Killer {
                     Harm::Pause => Signal::SIGSTOP,
                     Harm::Cut => return self.cut.connections(),
                 };
-                nix::sys::signal::kill(nix::unistd::Pid::this(), signal).expect("a process may stop itself");
+                // To this very thread: it goes no step further.
+                nix::sys::signal::raise(signal).expect("a process may stop itself");
             }
             Some(_) => {}
             None => writeln!(record, "{point:?}").expect("the record is written"),

@@ -13,8 +13,12 @@ use super::bus::RunBus;
 use super::clock::later;
 use super::core::Core;
 use crate::backoff::Backoff;
+use crate::executor::Adoption;
 use crate::fault::CrashPoint;
-use crate::id::JobId;
+use crate::id::{JobId, RunId};
+
+/// How long a step of an executor may go on after its job was broken off: a request that is with a container engine.
+const UNDER_WAY: Duration = Duration::from_secs(1);
 
 /// The removals that are under way.
 #[derive(Debug, Default)]
@@ -47,6 +51,23 @@ impl Releases {
     /// Waits for all of them.
     pub(super) async fn all(&mut self) {
         while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// Removes what this engine may have made of a run after another one has taken it over, ended it and cleared away: made
+/// inert, it can never be started, and nobody else will look for it. Of a run that goes on, whoever ends it does.
+pub(super) async fn clear_up(core: &Core, run: RunId) {
+    if !core.store.run(run).await.is_ok_and(|record| record.status.is_final()) {
+        return;
+    }
+    // Twice: a step that was under way when its job was broken off may end after the first time.
+    for wait in [UNDER_WAY, Duration::ZERO] {
+        for registered in core.executors.iter().filter(|executor| executor.adoption == Adoption::ByJobId) {
+            if let Err(error) = registered.executor.reap(run).await {
+                tracing::warn!(%run, executor = %registered.name, %error, "something of a run that was taken over is left");
+            }
+        }
+        core.clock.sleep_until(later(core.clock.now(), wait)).await;
     }
 }
 

@@ -23,7 +23,7 @@ use super::params;
 use super::placement::Placement;
 use super::plans::Known;
 use super::prepare::Preparer;
-use super::release::Releases;
+use super::release::{self, Releases};
 use super::secrets::RunSecrets;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::executor::JobContext;
@@ -265,6 +265,9 @@ impl Ready {
             if let Err(error) = &ended {
                 tracing::warn!(run = %id, %error, "the run is no longer driven here");
                 core.slots.leave(id);
+            }
+            if matches!(ended, Err(RunError::LeaseLost | RunError::LeaseEnded(_))) {
+                release::clear_up(&core, id).await;
             }
             if matches!(ended, Err(RunError::HandedOver)) {
                 // Whoever takes the run over need not wait for the end of the lease.

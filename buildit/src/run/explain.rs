@@ -52,6 +52,7 @@ pub enum Why {
     /// An earlier result was taken.
     Hit {
         /// The run that made it.
+        #[serde(rename = "from_run")]
         run: RunId,
         /// The stage of that run.
         from: StageName,
@@ -61,6 +62,7 @@ pub enum Why {
     /// This run goes on from an earlier one, in which it had ended.
     Carried {
         /// That run, or the one whose result it had taken.
+        #[serde(rename = "from_run")]
         run: RunId,
         /// The stage of that run.
         from: StageName,

@@ -65,7 +65,8 @@ pub(crate) async fn logs(args: LogsArgs, look: Look) -> Outcome {
 /// Whether this log is still there: its run may have been removed.
 async fn is_kept(store: &dyn Store, job: &JobId) -> Result<bool, Failure> {
     match store.read_log(job, 0, 1).await {
-        Ok(_) => Ok(true),
+        // What was removed is told when it is read.
+        Ok(_) | Err(StoreError::LogRemoved(_)) => Ok(true),
         Err(StoreError::NoLog(_) | StoreError::NoRun(_)) => Ok(false),
         Err(error) => Err(Failure::backend(error)),
     }

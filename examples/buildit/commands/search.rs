@@ -82,6 +82,14 @@ struct Line<'a> {
 impl<'a> Line<'a> {
     fn of(hit: &'a LogHit) -> Self {
         let LogHit { job, line: LogLine { line, time, stream, text } } = hit;
-        Self { run: job.run, stage: &job.stage, attempt: job.attempt, line: *line, time: *time, stream: *stream, text }
+        Self {
+            run: job.run,
+            stage: &job.stage,
+            attempt: job.attempt.max(1),
+            line: *line,
+            time: *time,
+            stream: *stream,
+            text,
+        }
     }
 }

@@ -48,11 +48,7 @@ pub(crate) async fn secrets(args: SecretsArgs) -> Outcome {
 async fn set(args: SetSecretArgs) -> Outcome {
     let sealed = sealed(&args.keys).await?;
     let value = match (&args.from_env, &args.from_file) {
-        (Some(name), _) => {
-            let value = std::env::var(name)
-                .map_err(|error| Failure::usage(format!("the environment variable {name}: {error}")))?;
-            SecretString::from(value)
-        }
+        (Some(name), _) => session::variable(name)?.ok_or_else(|| session::unset(name))?,
         (None, Some(path)) => {
             let unreadable = |error| Failure::usage(format!("cannot read {}: {error}", path.display()));
             read(std::fs::File::open(path).map_err(unreadable)?).map_err(unreadable)?

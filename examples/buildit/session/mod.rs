@@ -24,5 +24,5 @@ pub(crate) use interrupt::unless_signalled;
 pub(crate) use keep::{Keep, Stores};
 pub(crate) use open::decided;
 pub(crate) use scene::Scene;
-pub(crate) use secrets::{FoundAgain, kept_secrets, keys, secrets, without_line_end};
+pub(crate) use secrets::{FoundAgain, kept_secrets, keys, secrets, unset, variable, without_line_end};
 pub(crate) use signals::{Signal, Signals};

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use buildit::secret::{MemorySecrets, SecretError, SecretSource};
 use buildit::store::SecretStore;
 use buildit_storage::secrets::{Keyring, SealedSecrets};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use crate::args::Pair;
@@ -22,9 +22,8 @@ pub(crate) fn secrets(names: &[String], files: &[Pair]) -> Result<MemorySecrets,
             let message = "--secret takes the name of an environment variable, and its value from there";
             return Err(Failure::usage(message));
         }
-        let value = std::env::var(name)
-            .map_err(|error| Failure::usage(format!("--secret {name}: the environment variable {name}: {error}")))?;
-        secrets = secrets.with(name, SecretString::from(value));
+        let value = variable(name).and_then(|value| value.ok_or_else(|| unset(name)))?;
+        secrets = secrets.with(name, value);
     }
     for Pair { name, value: path } in files {
         let value = std::fs::read_to_string(path)
@@ -32,6 +31,22 @@ pub(crate) fn secrets(names: &[String], files: &[Pair]) -> Result<MemorySecrets,
         secrets = secrets.with(name, without_line_end(value));
     }
     Ok(secrets)
+}
+
+/// The value of an environment variable. What is no UTF-8 is said to be none: the library's own error would show it.
+pub(crate) fn variable(name: &str) -> Result<Option<SecretString>, Failure> {
+    match std::env::var(name) {
+        Ok(value) => Ok(Some(SecretString::from(value))),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(std::env::VarError::NotUnicode(_)) => {
+            Err(Failure::usage(format!("the environment variable {name} is not UTF-8")))
+        }
+    }
+}
+
+/// There is no such environment variable.
+pub(crate) fn unset(name: &str) -> Failure {
+    Failure::usage(format!("the environment variable {name} is not set"))
 }
 
 /// The environment variables of the secrets' names: for a run of before, which was given them in some way that is not
@@ -55,11 +70,12 @@ pub(crate) fn without_line_end(value: String) -> SecretString {
 
 /// The keys that open the secrets of a store, from this file or else from `BUILDIT_SECRET_KEY`; `None` without either.
 pub(crate) fn keys(file: Option<&Path>) -> Result<Option<Keyring>, Failure> {
-    let from_variable = || match std::env::var("BUILDIT_SECRET_KEY") {
-        Ok(text) => Keyring::parse(&Zeroizing::new(text)).map(Some),
-        Err(_) => Ok(None),
+    let keyring = match (file, variable("BUILDIT_SECRET_KEY")?) {
+        (Some(file), _) => Keyring::read(file).map(Some),
+        (None, Some(text)) => Keyring::parse(text.expose_secret()).map(Some),
+        (None, None) => Ok(None),
     };
-    file.map_or_else(from_variable, |file| Keyring::read(file).map(Some)).map_err(Failure::refused)
+    keyring.map_err(Failure::refused)
 }
 
 /// The secrets of this store, for which a key is given.

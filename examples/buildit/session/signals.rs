@@ -34,6 +34,11 @@ impl Signals {
         })
     }
 
+    /// Whether one has come.
+    pub(crate) fn came(&self) -> bool {
+        self.seen > 0
+    }
+
     /// The next wish. The first signal of any kind asks to end in good order, a further Ctrl-C kills.
     ///
     /// # Cancel safety

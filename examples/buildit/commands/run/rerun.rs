@@ -19,6 +19,10 @@ pub(crate) async fn rerun(args: RerunArgs, look: Look) -> Outcome {
     let mut signals = Signals::open().map_err(Failure::backend)?;
     let keep = Keep::store(&args.store).await?;
     let run = find(&*keep.stores.store, &args.run).await?;
+    if keep.stores.store.run(run).await.map_err(Failure::backend)?.run.source.is_none() {
+        let message = "that run was in place, and its source is not kept: `buildit run --in-place` runs it again";
+        return Err(Failure::usage(message));
+    }
     let session = Session::again(args.given, look)?;
     let prepared = Arc::clone(&session).prepare_rerun(run, args.from_failed, keep.stores);
     let Some(Prepared { rerun, executors, engine }) = unless_signalled(&mut signals, prepared).await? else {

@@ -82,6 +82,13 @@ impl Session {
         let mut ended = 0;
         for open in &open {
             let started = &open.record.run;
+            if !for_file && started.source.is_none() && open.is_unfinished() {
+                let name = open.name();
+                Out::stderr()
+                    .line(&format!("buildit: {name} ran in place, in a folder that is not kept with it; left open"));
+                ended += 1;
+                continue;
+            }
             let resumed = match engine.resume_run(started.id).await {
                 // In a store there are runs of other processes, too.
                 Err(ResumeError::Elsewhere(_)) if !for_file => {
@@ -96,6 +103,10 @@ impl Session {
                         self.say_resumed(open);
                     }
                     exit = exit.worst(self.drive(&run, &started.context, &executors, signals).await?);
+                    // Whoever asked to end did not ask for the next run.
+                    if signals.came() {
+                        break;
+                    }
                 }
                 // It had ended, and only its remains were there: no answer to what was asked for now.
                 None => ended += 1,
