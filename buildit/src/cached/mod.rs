@@ -9,8 +9,10 @@
 //!    of all of them. The files of a source are read once for all stages: a [`SourceIndexer`] gives their
 //!    [`SourceIndex`].
 //! 3. The [`ResultStore`] is asked for results under the keys of all stages that became ready together. One whose blobs
-//!    are all there and whole is a hit: its log becomes the log of attempt 0 of the stage, and then the events
-//!    [`ResultTaken`](crate::event::EventBody::ResultTaken) and `StageFinished` (`cached`) are stored, together.
+//!    are all there and whole, and that holds no secret of any stage of this run, is a hit: its log becomes the log of
+//!    attempt 0 of the stage, and then the events [`ResultTaken`](crate::event::EventBody::ResultTaken) and
+//!    `StageFinished` (`cached`) are stored, together. A log of attempt 0 without that event is of a result that was not
+//!    taken in the end, and counts for nothing.
 //! 4. Anything else is a miss, which is recorded with its reason, and the stage runs. When an attempt that this engine
 //!    began succeeds, its result is kept under the key of that very attempt, before its end is recorded. So a crash in
 //!    between leaves a result that is true, and an attempt that is taken over by the next engine keeps none: what its

@@ -46,6 +46,11 @@ pub enum Miss {
         /// The run that made it.
         run: RunId,
     },
+    /// There is a result, and it holds what is a secret of this run and was none of the run that made it.
+    Secret {
+        /// The run that made it.
+        run: RunId,
+    },
     /// Nobody can tell: what is kept, or the source, could not be read.
     Unreadable {
         /// Why, for people.
@@ -156,6 +161,7 @@ impl fmt::Display for Miss {
                 }
             }
             Self::Lost { .. } => f.write_str("what the kept result left is missing or damaged"),
+            Self::Secret { .. } => f.write_str("the kept result holds a secret of this run"),
             Self::Unreadable { message } => write!(f, "kept results cannot be looked at: {message}"),
         }
     }
