@@ -29,7 +29,7 @@
 //! | executor, `runs-on`, shell, `workdir` | where and how they run; without an image the executor *is* the image |
 //! | the commands: the script, and the text that is echoed | what runs, and what its log shows |
 //! | the job's whole environment: `env` of pipeline and stage, what the run was given, the matrix cell, every variable that a command names | all that it can read |
-//! | secrets that it gets, itself and its services | as keyed digests, with the [`Salt`] of the store |
+//! | secrets that it gets, itself and its services | as keyed digests, with the [`Salt`] of the store, none of which is kept but as part of the key |
 //! | services: image, command, environment, `ready`, resources | what it talks to |
 //! | caches: name, paths, resolved key | what they *hold* is no ingredient: a cache may be lost at any time, so it must not decide what a stage makes |
 //! | `artifacts` and `reports`: globs, names, conditions | what is gathered |

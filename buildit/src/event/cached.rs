@@ -84,6 +84,8 @@ pub enum Change {
     Removed,
     /// It is another.
     Changed,
+    /// Nobody can tell whether it is another: what it was is not kept.
+    Unknown,
 }
 
 /// A kind of thing that the result of a stage is made of, in the order in which differences are told.
@@ -138,6 +140,7 @@ impl fmt::Display for Difference {
             Change::Added => "is new",
             Change::Removed => "is gone",
             Change::Changed => "changed",
+            Change::Unknown => "may have changed",
         };
         write!(f, "{} `{}` {change}", self.kind.as_str(), self.name)
     }

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::*;
 use crate::artifact::{BlobError, BlobStore, BlobStream, blob_of};
 use crate::cached::{FileKind, Ingredient, KeptResult, ResultStore, Salt, SourceFile, SourceIndex, SourceIndexer};
-use crate::event::{Miss, StageResult, TakenResult};
+use crate::event::{IngredientKind, Miss, StageResult, TakenResult};
 use crate::executor::LogCursor;
 use crate::id::{Digest, JobId, RunId, StageName};
 use crate::job::{Artifact, JobProducts, Stream};
@@ -195,9 +195,8 @@ async fn a_secret_counts_by_its_value() {
         assert_eq!(world.executor.attempts("build"), attempts);
     }
     let (_, made_of) = world.store.last_ingredients("shop", &"build".into()).await.unwrap().unwrap();
-    let plain = |value: &[u8]| Digest::of(value);
-    assert!(made_of.iter().any(|one| one.name == "TOKEN"));
-    assert!(made_of.iter().all(|one| one.digest != plain(b"hunter33")));
+    assert!(!made_of.is_empty());
+    assert!(made_of.iter().all(|one| one.kind != IngredientKind::Secret));
 }
 
 #[tokio::test(start_paused = true)]
