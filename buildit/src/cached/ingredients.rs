@@ -17,7 +17,13 @@ const FORM: &[u8] = b"buildit cache key 1";
 /// they take less room than the result.
 const KEPT: usize = 512;
 
-/// Keys the digests of one store, so that nobody finds out a secret, or the text of a variable, by digesting guesses.
+/// Keys the digests of one store: whoever sees a digest and not the salt cannot try guesses of a secret, or of the text of
+/// a variable, against it, and the digests of two stores have nothing in common.
+///
+/// It lies in the same store as the digests, so it does not protect from whoever has the whole database. That is why the
+/// digests of secrets are not [kept](Ingredients::kept). The key of a result depends on them all the same: whoever has
+/// the database and knows all else that the result is made of can still try guesses against the key. A secret that is
+/// short or a word can be found that way, one of random characters cannot.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Salt([u8; 32]);
 
@@ -109,8 +115,9 @@ impl Ingredients {
         hasher.finalize().into()
     }
 
-    /// What is kept beside a result, to tell later what differs: everything but files, and then as many files as there
-    /// is room for.
+    /// What is kept beside a result, to tell later what differs: everything but secrets and files, and then as many files
+    /// as there is room for. The digest of a secret alone would tell whoever has the database, and with it the [`Salt`],
+    /// whether a guess of it is right.
     #[must_use]
     pub fn kept(&self) -> Vec<Ingredient> {
         let files = self.files.files.iter().map(|file| Ingredient {
@@ -118,7 +125,7 @@ impl Ingredients {
             name: file.path.to_string_lossy().into_owned(),
             digest: *file.digest(),
         });
-        self.parts.iter().cloned().chain(files).take(KEPT).collect()
+        self.parts.iter().filter(|part| part.kind != IngredientKind::Secret).cloned().chain(files).take(KEPT).collect()
     }
 
     /// Why a result that was made of `before` (what was [kept](Self::kept) of it) is not one of this.
@@ -142,12 +149,19 @@ impl Ingredients {
                 None => {}
             }
         }
-        let gone = before.iter().filter(|one| !known_now.contains_key(&key(one)) && is_told(one, &now));
+        // Beside some older results there are secrets; now there is none to compare them with.
+        let before = before.iter().filter(|one| one.kind != IngredientKind::Secret);
+        let gone = before.filter(|one| !known_now.contains_key(&key(one)) && is_told(one, &now));
         all.extend(gone.map(|one| difference(one, Change::Removed)));
         all.sort_by(|one, other| (one.kind, &one.name).cmp(&(other.kind, &other.name)));
         // What is not told apart can still be what differs.
-        let untold = (self.parts.len() + self.files.files.len()).saturating_sub(now.len()) as u64;
+        let secrets: Vec<&Ingredient> = self.parts.iter().filter(|one| one.kind == IngredientKind::Secret).collect();
+        let known = now.len() + secrets.len();
+        let untold = (self.parts.len() + self.files.files.len()).saturating_sub(known) as u64;
         let hidden = if all.is_empty() { untold } else { 0 };
+        if all.is_empty() {
+            all.extend(secrets.into_iter().map(|one| difference(one, Change::Unknown)));
+        }
         let more = all.len().saturating_sub(Miss::SHOWN) as u64 + hidden;
         all.truncate(Miss::SHOWN);
         Miss::Changed { run, differences: all, more }
@@ -195,6 +209,22 @@ mod tests {
         let told = "command `1` is gone, command `2` is new, variable `A` changed, file `a` changed, file `b` is gone, \
                     file `c` is new";
         assert_eq!(miss.to_string(), told);
+    }
+
+    #[test]
+    fn a_secret_is_in_the_key_and_its_digest_nowhere() {
+        let salt = Salt::random();
+        let of = |value, path: &str| {
+            let parts = [(IngredientKind::Command, "1", "true"), (IngredientKind::Secret, "TOKEN", value)];
+            made(&salt, &parts, &[(path.to_owned(), "1")])
+        };
+        let (one, other) = (of("hunter22", "a"), of("hunter33", "a"));
+        assert_ne!(one.key(), other.key());
+        assert_eq!(one.kept(), other.kept());
+        assert_eq!(other.miss(RunId::new(), &one.kept()).to_string(), "secret `TOKEN` may have changed");
+        // What is sure is told alone.
+        let told = of("hunter33", "b").miss(RunId::new(), &one.kept()).to_string();
+        assert_eq!(told, "file `a` is gone, file `b` is new");
     }
 
     #[test]

@@ -29,9 +29,9 @@ struct Plain {
 impl Plain {
     /// What a glob says, if that is all.
     fn new(glob: &str) -> Option<Self> {
-        let glob = glob.strip_prefix("./").unwrap_or(glob);
+        let glob = normal(glob);
         let below = glob.strip_suffix("/**");
-        let path = below.unwrap_or(glob).trim_end_matches('/');
+        let path = below.unwrap_or(&glob);
         let is_plain = !path.is_empty() && !path.contains(['*', '?', '[', ']', '{', '}', '!', '\\']);
         let is_inner = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
         (is_plain && is_inner).then(|| Self { root: path.into(), is_below: below.is_some() })
@@ -58,8 +58,7 @@ impl InputGlobs {
         }
         let both = |written: &str| {
             let (sign, glob) = written.strip_prefix('!').map_or(("", written), |glob| ("!", glob));
-            let glob = glob.strip_prefix("./").unwrap_or(glob).trim_end_matches('/');
-            let glob = if glob.is_empty() || glob == "." { "**" } else { glob };
+            let glob = Some(normal(glob)).filter(|glob| !glob.is_empty()).unwrap_or_else(|| "**".to_owned());
             [format!("{sign}{glob}"), format!("{sign}{glob}/**")]
         };
         let all: Vec<String> = inputs.into_iter().flat_map(both).collect();
@@ -81,17 +80,23 @@ impl InputGlobs {
     pub(super) fn root<'g>(inputs: impl IntoIterator<Item = &'g str>) -> String {
         let mut root: Option<String> = None;
         for glob in inputs.into_iter().filter(|glob| !glob.starts_with('!')) {
-            let glob = glob.strip_prefix("./").unwrap_or(glob);
-            let literal = glob.find(['*', '?', '[', '{', '\\']).map_or(glob, |at| &glob[..at]);
+            let glob = normal(glob);
+            let literal = glob.find(['*', '?', '[', '{', '\\']).map_or(&*glob, |at| &glob[..at]);
             root = Some(match root {
                 None => literal.to_owned(),
                 Some(known) => known.chars().zip(literal.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a).collect(),
             });
         }
         let root = root.unwrap_or_default();
-        // A file that is named as a folder is (`src/`), and a dot alone.
-        root.trim_end_matches(['/', '.']).to_owned()
+        root.trim_end_matches('/').to_owned()
     }
+}
+
+/// A glob without the levels that say nothing, empty ones and `.`: paths are compared by their levels, and looked up by
+/// their bytes, which is the same only where neither has any.
+fn normal(glob: &str) -> String {
+    let levels: Vec<&str> = glob.split('/').filter(|level| !matches!(*level, "" | ".")).collect();
+    levels.join("/")
 }
 
 #[cfg(test)]
@@ -139,6 +144,8 @@ mod tests {
             (&["crates/a1/**", "crates/a2/**"], "crates/a"),
             (&["src/**", "Cargo.*"], ""),
             (&["./src/**"], "src"),
+            (&["src//a/./**"], "src/a"),
+            (&["src/.b/**"], "src/.b"),
             (&["**/*.rs"], ""),
             (&["."], ""),
             (&["!docs/**"], ""),

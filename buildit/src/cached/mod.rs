@@ -9,8 +9,10 @@
 //!    of all of them. The files of a source are read once for all stages: a [`SourceIndexer`] gives their
 //!    [`SourceIndex`].
 //! 3. The [`ResultStore`] is asked for results under the keys of all stages that became ready together. One whose blobs
-//!    are all there and whole is a hit: its log becomes the log of attempt 0 of the stage, and then the events
-//!    [`ResultTaken`](crate::event::EventBody::ResultTaken) and `StageFinished` (`cached`) are stored, together.
+//!    are all there and whole, and that holds no secret of any stage of this run, is a hit: its log becomes the log of
+//!    attempt 0 of the stage, and then the events [`ResultTaken`](crate::event::EventBody::ResultTaken) and
+//!    `StageFinished` (`cached`) are stored, together. A log of attempt 0 without that event is of a result that was not
+//!    taken in the end, and counts for nothing.
 //! 4. Anything else is a miss, which is recorded with its reason, and the stage runs. When an attempt that this engine
 //!    began succeeds, its result is kept under the key of that very attempt, before its end is recorded. So a crash in
 //!    between leaves a result that is true, and an attempt that is taken over by the next engine keeps none: what its
@@ -27,7 +29,7 @@
 //! | executor, `runs-on`, shell, `workdir` | where and how they run; without an image the executor *is* the image |
 //! | the commands: the script, and the text that is echoed | what runs, and what its log shows |
 //! | the job's whole environment: `env` of pipeline and stage, what the run was given, the matrix cell, every variable that a command names | all that it can read |
-//! | secrets that it gets, itself and its services | as keyed digests, with the [`Salt`] of the store |
+//! | secrets that it gets, itself and its services | as keyed digests, with the [`Salt`] of the store, none of which is kept but as part of the key |
 //! | services: image, command, environment, `ready`, resources | what it talks to |
 //! | caches: name, paths, resolved key | what they *hold* is no ingredient: a cache may be lost at any time, so it must not decide what a stage makes |
 //! | `artifacts` and `reports`: globs, names, conditions | what is gathered |

@@ -177,6 +177,34 @@ mod tests {
     }
 
     #[test]
+    fn what_is_selected_is_what_is_laid_out() {
+        let paths =
+            ["a", "lib.rs", "src", "src/.a/b", "src/lib.rs", "src/sub/a", "src/sub/b.rs", "srcs", "x/src/lib.rs"];
+        let index = SourceIndex::new(paths.map(|path| file(path, path)));
+        for (globs, count) in [
+            (&["src//lib.rs"][..], 1),
+            (&["src/./lib.rs"], 1),
+            (&["src//sub/**"], 2),
+            (&["src/sub/./**"], 2),
+            (&["./src//"], 5),
+            (&["././/src/sub//*.rs"], 1),
+            (&["src//l*"], 1),
+            (&["src/.a/**"], 1),
+            (&["src/.*"], 1),
+            (&["src//lib.rs", "src/./sub"], 3),
+            (&["src//**", "!src/./sub"], 2),
+            (&["src//lib.rs", "!./src//sub"], 1),
+            (&[".//"], 9),
+            (&["src/../lib.rs"], 0),
+        ] {
+            let seen = InputGlobs::new(globs.iter().copied()).unwrap();
+            let laid: Vec<_> = index.files.iter().filter(|file| seen.is_match(&file.path)).cloned().collect();
+            assert_eq!(selected(&index, globs).files, laid, "{globs:?}");
+            assert_eq!(laid.len(), count, "{globs:?}");
+        }
+    }
+
+    #[test]
     fn name_kind_permissions_and_content_count_and_the_later_entry_wins() {
         let digest = |entries: Vec<SourceFile>| selected(&SourceIndex::new(entries), &["**"]).digest;
         let content = Digest::of(b"a");

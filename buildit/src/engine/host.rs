@@ -36,7 +36,7 @@ impl RunHost {
         Arc::new(Self { core, bus, masker, writers: Mutex::default(), any: AtomicBool::new(false) })
     }
 
-    pub(super) fn masker(&self) -> &Masker {
+    pub(super) fn masker(&self) -> &Arc<Masker> {
         &self.masker
     }
 

@@ -149,6 +149,14 @@ impl Engine {
     /// A run that cannot be taken up is passed over, with a word in the program's own log; [`resume_run`](Self::resume_run)
     /// says why.
     ///
+    /// # Secrets
+    ///
+    /// Values of secrets are kept nowhere, so a run that goes on is masked by the values that its
+    /// [`SecretSource`](crate::secret::SecretSource) has *now*. A job that outlived the earlier engine still has those of
+    /// its start. Where a value was replaced meanwhile, the old one is not masked any more: it stands in clear in what such
+    /// a job logs and leaves from then on, and in what later stages print of it. So let the runs end that have a secret
+    /// before it is replaced, or revoke the old value, so that it is worth nothing where it is read.
+    ///
     /// # Errors
     ///
     /// [`StoreError`] when the store cannot say which runs are open.
@@ -164,7 +172,8 @@ impl Engine {
         Ok(runs)
     }
 
-    /// Takes up one run; `None` when it had ended already, and what was left of it is removed.
+    /// Takes up one run; `None` when it had ended already, and what was left of it is removed. What [`resume`](Self::resume)
+    /// says of secrets holds here too.
     ///
     /// # Errors
     ///

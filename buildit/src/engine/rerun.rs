@@ -39,6 +39,9 @@ impl Rerun {
     /// The stages that failed run again, those that came to nothing because of it, and whatever follows them. The
     /// others count as they ended, with what they left.
     ///
+    /// The secrets of those are masked as well, by the values that they have now: one that was replaced since is not
+    /// known any more, and stands in clear in what a stage prints of what they left.
+    ///
     /// # Errors
     ///
     /// [`RerunError`] when nothing failed, and as of [`all`](Self::all).

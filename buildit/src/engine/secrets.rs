@@ -9,14 +9,15 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::executor::JobSecrets;
 use crate::pipeline::StageSpec;
 use crate::plan::{Plan, SecretTemplates, StageFlags};
+use crate::run::CarriedStage;
 use crate::secret::{Masker, SecretError, SecretSource};
 use crate::variables::{MissingSecret, PieceKind, Reference, Variable, may_refer, pieces};
 
-/// The secrets that a run's stages may read. `Debug` shows names only.
+/// The secrets that a run's stages may read, or what they find may hold. `Debug` shows names only.
 #[derive(Default)]
 pub(super) struct RunSecrets {
     values: BTreeMap<String, SecretString>,
-    /// Names that no source knows.
+    /// Names that no source knows, of secrets that a job of this run is to get.
     pub(super) missing: Vec<String>,
 }
 
@@ -27,13 +28,25 @@ impl Debug for RunSecrets {
 }
 
 impl RunSecrets {
-    /// Asks the source for every secret that the pipeline and its selected stages name.
-    pub(super) async fn find(plan: &Plan, selected: &[bool], source: &dyn SecretSource) -> Result<Self, SecretError> {
+    /// Asks the source for every secret that the pipeline, its selected stages and those that it goes on from name. What
+    /// the latter left may hold theirs, so they are masked; no job gets them, so none of them is missing.
+    pub(super) async fn find(
+        plan: &Plan,
+        selected: &[bool],
+        carried: &[CarriedStage],
+        source: &dyn SecretSource,
+    ) -> Result<Self, SecretError> {
+        let needed = names(plan, selected);
+        let mut seen = selected.to_vec();
+        for stage in carried.iter().filter_map(|carried| plan.graph().index(&carried.stage)) {
+            seen[stage.index()] = true;
+        }
         let mut found = Self::default();
-        for name in names(plan, selected) {
+        for name in names(plan, &seen) {
             match source.secret_of(&plan.spec().name, &name).await? {
                 Some(value) => drop(found.values.insert(name, value)),
-                None => found.missing.push(name),
+                None if needed.contains(&name) => found.missing.push(name),
+                None => {}
             }
         }
         Ok(found)

@@ -46,6 +46,11 @@ pub enum Miss {
         /// The run that made it.
         run: RunId,
     },
+    /// There is a result, and it holds what is a secret of this run and was none of the run that made it.
+    Secret {
+        /// The run that made it.
+        run: RunId,
+    },
     /// Nobody can tell: what is kept, or the source, could not be read.
     Unreadable {
         /// Why, for people.
@@ -79,6 +84,8 @@ pub enum Change {
     Removed,
     /// It is another.
     Changed,
+    /// Nobody can tell whether it is another: what it was is not kept.
+    Unknown,
 }
 
 /// A kind of thing that the result of a stage is made of, in the order in which differences are told.
@@ -133,6 +140,7 @@ impl fmt::Display for Difference {
             Change::Added => "is new",
             Change::Removed => "is gone",
             Change::Changed => "changed",
+            Change::Unknown => "may have changed",
         };
         write!(f, "{} `{}` {change}", self.kind.as_str(), self.name)
     }
@@ -156,6 +164,7 @@ impl fmt::Display for Miss {
                 }
             }
             Self::Lost { .. } => f.write_str("what the kept result left is missing or damaged"),
+            Self::Secret { .. } => f.write_str("the kept result holds a secret of this run"),
             Self::Unreadable { message } => write!(f, "kept results cannot be looked at: {message}"),
         }
     }

@@ -20,11 +20,12 @@ pub struct MaskStream {
     covered: usize,
     /// How many digits of base64 came directly before it.
     digits: usize,
+    has_masked: bool,
 }
 
 impl MaskStream {
     pub(super) fn new(masker: Arc<Masker>) -> Self {
-        Self { masker, pen: Pen::default(), kept: Vec::new(), covered: 0, digits: 0 }
+        Self { masker, pen: Pen::default(), kept: Vec::new(), covered: 0, digits: 0, has_masked: false }
     }
 
     /// Takes the next piece and appends to `out` what is decided.
@@ -47,11 +48,18 @@ impl MaskStream {
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         let text = std::mem::take(&mut self.kept);
         self.pass(&text, End::Closed, out);
-        *self = Self::new(Arc::clone(&self.masker));
+        *self = Self { has_masked: self.has_masked, ..Self::new(Arc::clone(&self.masker)) };
+    }
+
+    /// Whether there was a secret in what it took so far, of this text or of one before.
+    #[must_use]
+    pub fn has_masked(&self) -> bool {
+        self.has_masked
     }
 
     fn pass(&mut self, text: &[u8], end: End, out: &mut Vec<u8>) -> usize {
         let found = self.masker.scan(text, self.covered, self.digits, end);
+        self.has_masked |= !found.masked.is_empty();
         self.pen.write(&text[..found.settled], &found.masked, out);
         self.digits = count_digits(&text[..found.settled], self.digits);
         if found.settled == 0 {

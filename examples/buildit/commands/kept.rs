@@ -1,6 +1,9 @@
 //! Runs that a store keeps, as the commands about them find them.
 
-use buildit::id::RunId;
+use std::collections::HashSet;
+
+use buildit::event::EventBody;
+use buildit::id::{JobId, RunId, StageName};
 use buildit::store::Store;
 
 use crate::exit::Failure;
@@ -32,6 +35,89 @@ pub(super) async fn find(store: &dyn Store, text: &str) -> Result<RunId, Failure
     }
 }
 
+/// How many events are read at once.
+const PAGE: usize = 4096;
+
+/// The stages of one run that took a kept result. The log of attempt 0 is theirs alone: of a result that was given up in
+/// the end, and of one that is still about to be taken, it is there all the same.
+#[derive(Debug, Default)]
+pub(super) struct Hits {
+    stages: HashSet<StageName>,
+    /// How far the run's events were read.
+    seq: u64,
+}
+
+impl Hits {
+    /// Whether a log of this run counts, by what is stored by now. The events are read for that of an attempt 0 alone.
+    pub(super) async fn count(&mut self, store: &dyn Store, job: &JobId) -> Result<bool, Failure> {
+        if job.attempt > 0 || self.stages.contains(&job.stage) {
+            return Ok(true);
+        }
+        loop {
+            let page = store.events(job.run, self.seq, PAGE).await.map_err(Failure::backend)?;
+            for event in page.events {
+                self.seq = event.seq;
+                if let EventBody::ResultTaken { stage, result } = event.body
+                    && result.key.is_some()
+                {
+                    self.stages.insert(stage);
+                }
+            }
+            if self.seq >= page.last_seq {
+                return Ok(self.stages.contains(&job.stage));
+            }
+        }
+    }
+}
+
 fn none(text: &str) -> Failure {
     Failure::usage(format!("there is no run `{text}` in this store; `buildit runs` lists them"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use buildit::event::{Event, TakenResult};
+    use buildit::id::Digest;
+    use buildit::memory::MemoryStore;
+    use buildit::pipeline::{PipelineBuilder, RunContext};
+    use buildit::store::{Lease, NewRun, RunStore};
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_log_of_attempt_0_counts_once_its_result_is_taken() {
+        let (store, run, time) = (MemoryStore::new(), RunId::new(), Timestamp::UNIX_EPOCH);
+        let new = NewRun {
+            id: run,
+            plan: Arc::new(PipelineBuilder::new("shop").build()),
+            context: Arc::new(RunContext::manual()),
+            source: None,
+            created_at: time,
+            group: None,
+            executor: None,
+            max_parallel: None,
+            rerun_of: None,
+            carried: Arc::default(),
+        };
+        store.create_run(new).await.unwrap();
+        let lease = Lease { worker: "one".into(), until: Timestamp::MAX };
+        let token = store.lease_run(run, lease, time).await.unwrap();
+        let taken = |seq, stage: &str, key| {
+            let result = TakenResult { key, run, stage: stage.into(), attempt: 1, products: None };
+            Event { seq, time, body: EventBody::ResultTaken { stage: stage.into(), result: Box::new(result) } }
+        };
+        let key = Some(Digest::of(b"key"));
+        store.append(run, 0, token, [taken(1, "hit", key), taken(2, "carried", None)].into()).await.unwrap();
+        let mut hits = Hits::default();
+        for (stage, attempt, counts) in [("hit", 0, true), ("carried", 0, false), ("late", 0, false), ("late", 1, true)]
+        {
+            let job = JobId { run, stage: stage.into(), attempt };
+            assert_eq!(hits.count(&store, &job).await.unwrap(), counts, "{stage} {attempt}");
+        }
+        store.append(run, 2, token, [taken(3, "late", key)].into()).await.unwrap();
+        assert!(hits.count(&store, &JobId { run, stage: "late".into(), attempt: 0 }).await.unwrap());
+    }
 }

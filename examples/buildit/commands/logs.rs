@@ -6,7 +6,7 @@ use buildit::id::JobId;
 use buildit::run::CarriedStage;
 use buildit::store::{LogChunk, Store, StoreError};
 
-use super::kept::find;
+use super::kept::{Hits, find};
 use crate::args::{DataOutput, LogsArgs};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::look::Look;
@@ -38,6 +38,7 @@ pub(crate) async fn logs(args: LogsArgs, look: Look) -> Outcome {
         printer.json = Some(Json::new(Out::stdout()));
     }
     let mut readers: Vec<Reader> = Vec::new();
+    let mut hits = Hits::default();
     // A rerun of what failed goes on from stages whose logs are where they were.
     for CarriedStage { stage, taken, .. } in &*record.run.carried {
         let job = JobId { run: taken.run, stage: taken.stage.clone(), attempt: taken.attempt };
@@ -50,7 +51,8 @@ pub(crate) async fn logs(args: LogsArgs, look: Look) -> Outcome {
         let status = store.run(run).await.map_err(Failure::backend)?.status;
         for job in store.logs_of_run(run).await.map_err(Failure::backend)? {
             let is_wanted = args.stage.as_ref().is_none_or(|stage| *job.stage == **stage);
-            if is_wanted && readers.iter().all(|reader| reader.job != job) {
+            let is_new = readers.iter().all(|reader| reader.job != job);
+            if is_wanted && is_new && hits.count(store, &job).await? {
                 readers.push(Reader::new(job));
             }
         }

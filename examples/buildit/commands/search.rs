@@ -9,7 +9,7 @@ use buildit::store::{LogHit, LogQuery};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::kept::find;
+use super::kept::{Hits, find};
 use crate::args::{DataOutput, LogsArgs};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::look::Look;
@@ -35,10 +35,14 @@ pub(crate) async fn search(args: LogsArgs, look: Look) -> Outcome {
     let controls = look.is_terminal().then(|| report::keep(look.stdout()));
     let (mut out, mut left, mut place) = (Out::stdout(), args.limit, None);
     let mut names: HashMap<RunId, String> = HashMap::new();
+    let mut taken: HashMap<RunId, Hits> = HashMap::new();
     while left > 0 {
         let page = stores.logs.search_logs(&query, place, left.min(PAGE)).await.map_err(Failure::backend)?;
         for hit in page.hits {
             if args.stage.as_ref().is_some_and(|stage| *hit.job.stage != **stage) {
+                continue;
+            }
+            if !taken.entry(hit.job.run).or_default().count(&*stores.store, &hit.job).await? {
                 continue;
             }
             left -= 1;

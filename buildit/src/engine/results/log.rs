@@ -1,5 +1,7 @@
 //! The log of a result, from the attempt that made it to the stage that takes it.
 
+use std::collections::HashMap;
+
 use futures_util::{StreamExt, stream};
 
 use super::super::core::Core;
@@ -9,6 +11,7 @@ use crate::artifact::BlobError;
 use crate::cached::{KeptLog, LogDecoder, encode_log};
 use crate::executor::LogCursor;
 use crate::id::{Digest, JobId, StageName};
+use crate::secret::MaskStream;
 use crate::store::{LogAppend, LogChunk, StoreError};
 
 /// How much of a log is held at a time, in bytes.
@@ -33,6 +36,37 @@ pub(super) async fn keep(core: &Core, job: &JobId) -> Result<KeptLog, ResultErro
     });
     let (digest, _) = core.blobs.put(stream::iter([Ok(encoded.into())]).chain(rest).boxed()).await?;
     Ok(KeptLog::Blob(digest))
+}
+
+/// Whether the log holds a secret of this run: the one that made it masked its own, which may have been others.
+pub(super) async fn holds_secret(host: &RunHost, log: &KeptLog) -> Result<bool, ResultError> {
+    let masker = host.masker();
+    let mut streams = HashMap::new();
+    let mut passed = Vec::new();
+    let mut pass = |chunks: Vec<LogChunk>| {
+        for chunk in chunks {
+            passed.clear();
+            let stream: &mut MaskStream = streams.entry(chunk.stream).or_insert_with(|| masker.stream());
+            stream.push(&chunk.text, &mut passed);
+        }
+    };
+    match log {
+        _ if masker.is_empty() => {}
+        KeptLog::Empty => {}
+        KeptLog::Here(bytes) => pass(decoded(bytes)?),
+        KeptLog::Blob(digest) => {
+            let mut decoder = LogDecoder::default();
+            let mut content = host.core.blobs.open(digest).await?;
+            while let Some(piece) = content.next().await {
+                pass(decoder.read(&piece?)?);
+            }
+        }
+    }
+    let finish = |stream: &mut MaskStream| {
+        stream.finish(&mut Vec::new());
+        stream.has_masked()
+    };
+    Ok(streams.values_mut().any(finish))
 }
 
 /// Makes these the logs of attempt 0 of stages of this run; what went wrong, for each.

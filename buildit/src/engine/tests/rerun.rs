@@ -93,3 +93,40 @@ async fn g2_a_rerun_whose_engine_died_goes_on_from_what_it_was_given() {
         replays(&resumed[0], &report).await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn g4_secrets_of_what_it_goes_on_from_are_masked_and_need_not_be_there() {
+    let store = MemoryStore::new();
+    let build = StageBuilder::run("build", "true").secrets(["TOKEN"]);
+    let test = StageBuilder::run("test", "cat token").needs(["build"]);
+    let pipeline = PipelineBuilder::new("shop").stage(build).stage(test).build();
+    // What it prints is in the artifact that `build` left.
+    let engine = |executor: ScriptedExecutor, secrets: MemorySecrets| {
+        let engine = Engine::builder().executor(executor).clock(clock()).worker("one").secrets(secrets);
+        engine.store(Arc::new(store.clone()))
+    };
+    let token = || MemorySecrets::new().with("TOKEN", "hunter22");
+    let failing = scripted(Script::new().stage("test", [Act::fail(1)]));
+    let first = engine(failing, token()).build().unwrap();
+    let run = first.start(&pipeline, options()).await.unwrap();
+    assert_eq!(run.wait().await.unwrap().status, RunStatus::Failed);
+    let prints = || scripted(Script::new().stage("test", [Act::succeed().log("it is hunter22")]));
+    let rerun =
+        async |engine: &Engine| engine.rerun(Rerun::from_failed(&store, run.id()).await.unwrap()).await.unwrap();
+    let printed = async |run: &RunHandle| {
+        assert_eq!(run.wait().await.unwrap().status, RunStatus::Succeeded);
+        let log: Vec<StageLog> = run.logs("test").try_collect().await.unwrap();
+        log.into_iter().map(|log| String::from_utf8(log.chunk.text.to_vec()).unwrap()).collect::<String>()
+    };
+    let again = rerun(&engine(prints(), token()).build().unwrap()).await;
+    assert_eq!(printed(&again).await, "it is ***\n");
+
+    let faults = Arc::new(KillAt::new(CrashPoint::BeforeStartAppended, 1).with_death(Death::Panic));
+    let dying = engine(prints(), token()).faults(faults).build().unwrap();
+    assert!(matches!(rerun(&dying).await.wait().await, Err(RunError::Broken)));
+    let next = engine(prints(), token()).build().unwrap();
+    assert_eq!(printed(&next.resume().await.unwrap()[0]).await, "it is ***\n");
+
+    let unknown = engine(prints(), MemorySecrets::new()).build().unwrap();
+    assert_eq!(printed(&rerun(&unknown).await).await, "it is hunter22\n");
+}

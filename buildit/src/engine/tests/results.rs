@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::*;
 use crate::artifact::{BlobError, BlobStore, BlobStream, blob_of};
 use crate::cached::{FileKind, Ingredient, KeptResult, ResultStore, Salt, SourceFile, SourceIndex, SourceIndexer};
-use crate::event::{Miss, StageResult, TakenResult};
+use crate::event::{IngredientKind, Miss, StageResult, TakenResult};
 use crate::executor::LogCursor;
 use crate::id::{Digest, JobId, RunId, StageName};
 use crate::job::{Artifact, JobProducts, Stream};
@@ -195,9 +195,85 @@ async fn a_secret_counts_by_its_value() {
         assert_eq!(world.executor.attempts("build"), attempts);
     }
     let (_, made_of) = world.store.last_ingredients("shop", &"build".into()).await.unwrap().unwrap();
-    let plain = |value: &[u8]| Digest::of(value);
-    assert!(made_of.iter().any(|one| one.name == "TOKEN"));
-    assert!(made_of.iter().all(|one| one.digest != plain(b"hunter33")));
+    assert!(!made_of.is_empty());
+    assert!(made_of.iter().all(|one| one.kind != IngredientKind::Secret));
+}
+
+#[tokio::test(start_paused = true)]
+async fn g4_a_result_that_holds_a_secret_of_another_stage_is_not_taken() {
+    let word = "hunter22";
+    let left = |products| Act::end(JobOutcome::succeeded().with_products(products));
+    let artifact = Artifact { name: word.into(), ..products(Digest::of(b"bin")).artifacts.remove(0) };
+    let output = [("version".to_owned(), word.to_owned())].into_iter().collect();
+    let long = (0..2000).fold(Act::succeed(), |act, number| act.log(format!("line {number}")));
+    for (what, act) in [
+        ("output", left(JobProducts { outputs: output, ..JobProducts::default() })),
+        ("summary", left(JobProducts { summary: Some(word.into()), ..JobProducts::default() })),
+        ("artifact", left(JobProducts { artifacts: vec![artifact], ..JobProducts::default() })),
+        ("log", Act::succeed().log("it is hunter22")),
+        ("long log", long.log("it is hunter22")),
+    ] {
+        let world = World::new(Script::new().stage("build", [act]));
+        world.store.put(blob_of("bin")).await.unwrap();
+        assert_eq!(world.runs(&one(cacheable("build", "make")), options()).await, 1, "{what}");
+        let ship = StageBuilder::run("ship", "true").secrets(["TOKEN"]);
+        let pipeline = PipelineBuilder::new("shop").stage(cacheable("build", "make")).stage(ship).build();
+        let engine = world.builder().secrets(MemorySecrets::new().with("TOKEN", word)).build().unwrap();
+        for _ in 0..2 {
+            let run = engine.start(&pipeline, options()).await.unwrap();
+            run.wait().await.unwrap();
+            let told = serde_json::to_string(&events(&run).await).unwrap();
+            let log = log_of(&run, "build").await;
+            assert!(!told.contains(word) && log.iter().all(|(_, line)| !line.contains(word)), "{what}: {told} {log:?}");
+        }
+        assert!(world.executor.attempts("build") >= 2, "{what}");
+        // What was masked is kept in its place.
+        let is_masked = matches!(what, "summary" | "log" | "long log");
+        assert_eq!(world.executor.attempts("build") == 2, is_masked, "{what}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_whose_blobs_cannot_be_reached_is_not_forgotten() {
+    let made = Act::end(JobOutcome::succeeded().with_products(products(Digest::of(b"bin"))));
+    let world = World::new(Script::new().stage("build", [made]));
+    world.store.put(blob_of("bin")).await.unwrap();
+    let pipeline = one(cacheable("build", "make"));
+    let (first, _) = world.run(&pipeline, options()).await;
+    let engine = world.builder().blobs(Arc::new(Unreachable(world.store.clone()))).build().unwrap();
+    let run = engine.start(&pipeline, options()).await.unwrap();
+    run.wait().await.unwrap();
+    let told = events(&run).await.into_iter().find_map(|event| match event.body {
+        EventBody::ResultMissed { miss, .. } => Some(miss.to_string()),
+        _ => None,
+    });
+    assert!(told.unwrap().starts_with("kept results cannot be looked at"));
+    assert_eq!(world.executor.attempts("build"), 2);
+    let (third, _) = world.run(&pipeline, options()).await;
+    let taken = events(&third).await.into_iter().find_map(|event| match event.body {
+        EventBody::ResultTaken { result, .. } => Some(result.run),
+        _ => None,
+    });
+    assert_eq!(taken, Some(first.id()));
+}
+
+/// Blobs that are there, out of reach.
+#[derive(Debug)]
+struct Unreachable(MemoryStore);
+
+#[async_trait]
+impl BlobStore for Unreachable {
+    async fn put(&self, content: BlobStream) -> Result<(Digest, u64), BlobError> {
+        self.0.put(content).await
+    }
+
+    async fn open(&self, _: &Digest) -> Result<BlobStream, BlobError> {
+        Err(std::io::Error::other("no route").into())
+    }
+
+    async fn contains(&self, digest: &Digest) -> Result<bool, BlobError> {
+        self.0.contains(digest).await
+    }
 }
 
 #[tokio::test(start_paused = true)]
