@@ -3,6 +3,9 @@
 //! The numbers of a pipeline's runs are given under the lock of its row, so whoever sees a run sees all earlier ones. An
 //! entry of the queue is made under a lock on the run before it that no end of that run can pass; so it is either there
 //! when that run ends, or made when that run has ended.
+//!
+//! The ends of a group's runs come one after the other: of two at once, neither would see that the other has ended, and
+//! nobody would free the run behind them.
 
 use buildit::id::RunId;
 use buildit::store::{Standing, StoreError, replaced_by};
@@ -54,10 +57,15 @@ pub(super) async fn cancel_before(to: &mut PgConnection, run: RunId, number: u64
     cancel.execute(to).await.map(drop).map_err(failed)
 }
 
+/// A statement of its own, so that the next one sees what was committed by who had the lock.
+const LOCK: &str =
+    "SELECT pg_advisory_xact_lock(hashtextextended(pipeline_name || chr(10) || concurrency_group, 0))::text
+     FROM pipeline_runs WHERE id = $1 AND concurrency_group IS NOT NULL";
+
 const FREE_NEXT: &str = "WITH next AS MATERIALIZED (
          SELECT e.id FROM pipeline_runs r JOIN pipeline_runs e
              ON e.pipeline_name = r.pipeline_name AND e.concurrency_group = r.concurrency_group
-         WHERE r.id = $1 AND r.concurrency_group IS NOT NULL AND e.status IN ('queued', 'running', 'waiting')
+         WHERE r.id = $1 AND e.status IN ('queued', 'running', 'waiting')
          ORDER BY e.number LIMIT 1
      ), freed AS (
          UPDATE job_queue q SET status = 'scheduled' FROM next
@@ -67,5 +75,10 @@ const FREE_NEXT: &str = "WITH next AS MATERIALIZED (
 
 /// A run has ended: the next one of its group may be taken.
 pub(super) async fn free_next(to: &mut PgConnection, ended: RunId) -> Result<(), StoreError> {
+    let locked: Option<String> =
+        sqlx::query_scalar(LOCK).bind(ended.as_uuid()).fetch_optional(&mut *to).await.map_err(failed)?;
+    if locked.is_none() {
+        return Ok(());
+    }
     sqlx::query(FREE_NEXT).bind(ended.as_uuid()).execute(to).await.map(drop).map_err(failed)
 }
