@@ -137,7 +137,11 @@ pub(super) const REJECTED: &[(Fault, &[&str])] = &[
     (Fault::ClosesAnything, &["a_run_is_not_closed_before_its_end_or_by_a_stale_writer"]),
     (
         Fault::KeepsDeleted,
-        &["a_deleted_run_is_gone_and_its_number_is_not_given_again", "a_deleted_run_leaves_the_queue"],
+        &[
+            "a_deleted_run_is_gone_and_its_number_is_not_given_again",
+            "a_deleted_run_leaves_the_queue",
+            "a_deleted_run_makes_room_for_its_tenant",
+        ],
     ),
     (Fault::DeletesAnything, &["a_run_that_is_open_is_not_deleted"]),
     (Fault::DropsReturns, &["lines_are_kept_byte_for_byte"]),
