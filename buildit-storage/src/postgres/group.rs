@@ -46,12 +46,14 @@ const CANCEL_BEFORE: &str = "WITH earlier AS MATERIALIZED (
      ), asked AS (
          UPDATE pipeline_runs r SET cancel_requested = coalesce(r.cancel_requested, $2) FROM held WHERE r.id = held.id
      ), freed AS (
-         UPDATE job_queue q SET status = 'scheduled' FROM entry
-         WHERE q.place = entry.place AND entry.status = 'behind'
+         UPDATE job_queue q SET status = 'scheduled', died = NULL,
+             attempts = CASE WHEN entry.status = 'dead' THEN q.max_attempts - 1 ELSE q.attempts END
+         FROM entry WHERE q.place = entry.place AND entry.status IN ('behind', 'dead')
      )
      SELECT pg_notify('buildit_queue', '')::text FROM earlier LIMIT 1";
 
-/// Asks the earlier runs of the group of this one, whose number is this, to end. They may be taken, so that they can.
+/// Asks the earlier runs of the group of this one, whose number is this, to end. They may be taken, so that they can; a
+/// dead letter once more.
 pub(super) async fn cancel_before(to: &mut PgConnection, run: RunId, number: u64) -> Result<(), StoreError> {
     let cancel = sqlx::query(CANCEL_BEFORE).bind(run.as_uuid()).bind(replaced_by(number));
     cancel.execute(to).await.map(drop).map_err(failed)
