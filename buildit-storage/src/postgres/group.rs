@@ -3,6 +3,9 @@
 //! The numbers of a pipeline's runs are given under the lock of its row, so whoever sees a run sees all earlier ones. An
 //! entry of the queue is made under a lock on the run before it that no end of that run can pass; so it is either there
 //! when that run ends, or made when that run has ended.
+//!
+//! The ends of a group's runs come one after the other: of two at once, neither would see that the other has ended, and
+//! nobody would free the run behind them.
 
 use buildit::id::RunId;
 use buildit::store::{Standing, StoreError, replaced_by};
@@ -43,21 +46,28 @@ const CANCEL_BEFORE: &str = "WITH earlier AS MATERIALIZED (
      ), asked AS (
          UPDATE pipeline_runs r SET cancel_requested = coalesce(r.cancel_requested, $2) FROM held WHERE r.id = held.id
      ), freed AS (
-         UPDATE job_queue q SET status = 'scheduled' FROM entry
-         WHERE q.place = entry.place AND entry.status = 'behind'
+         UPDATE job_queue q SET status = 'scheduled', died = NULL,
+             attempts = CASE WHEN entry.status = 'dead' THEN q.max_attempts - 1 ELSE q.attempts END
+         FROM entry WHERE q.place = entry.place AND entry.status IN ('behind', 'dead')
      )
      SELECT pg_notify('buildit_queue', '')::text FROM earlier LIMIT 1";
 
-/// Asks the earlier runs of the group of this one, whose number is this, to end. They may be taken, so that they can.
+/// Asks the earlier runs of the group of this one, whose number is this, to end. They may be taken, so that they can; a
+/// dead letter once more.
 pub(super) async fn cancel_before(to: &mut PgConnection, run: RunId, number: u64) -> Result<(), StoreError> {
     let cancel = sqlx::query(CANCEL_BEFORE).bind(run.as_uuid()).bind(replaced_by(number));
     cancel.execute(to).await.map(drop).map_err(failed)
 }
 
+/// A statement of its own, so that the next one sees what was committed by who had the lock.
+const LOCK: &str =
+    "SELECT pg_advisory_xact_lock(hashtextextended(pipeline_name || chr(10) || concurrency_group, 0))::text
+     FROM pipeline_runs WHERE id = $1 AND concurrency_group IS NOT NULL";
+
 const FREE_NEXT: &str = "WITH next AS MATERIALIZED (
          SELECT e.id FROM pipeline_runs r JOIN pipeline_runs e
              ON e.pipeline_name = r.pipeline_name AND e.concurrency_group = r.concurrency_group
-         WHERE r.id = $1 AND r.concurrency_group IS NOT NULL AND e.status IN ('queued', 'running', 'waiting')
+         WHERE r.id = $1 AND e.status IN ('queued', 'running', 'waiting')
          ORDER BY e.number LIMIT 1
      ), freed AS (
          UPDATE job_queue q SET status = 'scheduled' FROM next
@@ -67,5 +77,10 @@ const FREE_NEXT: &str = "WITH next AS MATERIALIZED (
 
 /// A run has ended: the next one of its group may be taken.
 pub(super) async fn free_next(to: &mut PgConnection, ended: RunId) -> Result<(), StoreError> {
+    let locked: Option<String> =
+        sqlx::query_scalar(LOCK).bind(ended.as_uuid()).fetch_optional(&mut *to).await.map_err(failed)?;
+    if locked.is_none() {
+        return Ok(());
+    }
     sqlx::query(FREE_NEXT).bind(ended.as_uuid()).execute(to).await.map(drop).map_err(failed)
 }

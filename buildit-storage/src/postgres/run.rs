@@ -16,6 +16,7 @@ use super::PostgresStore;
 use super::column::{LONGEST_NAME, down, is_name, shown};
 use super::error::{Again, backend, failed};
 use super::group::{cancel_before, free_next, standings};
+use super::tenant::wake_one;
 use super::transaction::Write;
 use crate::sql::{
     carried_products, check_events, count, from_json, is_larger, number, products, run_status, stage_rows, to_json,
@@ -362,10 +363,14 @@ impl Write for Delete {
         if late.fetch_one(&mut *to).await.map_err(failed)? {
             return Err(Again::Queued.into());
         }
-        let leave = sqlx::query("DELETE FROM job_queue WHERE place = $1").bind(entry);
-        leave.execute(&mut *to).await.map_err(failed)?;
+        let leave = sqlx::query_scalar("DELETE FROM job_queue WHERE place = $1 RETURNING tenant_id").bind(entry);
+        let tenant: Option<Uuid> = leave.fetch_optional(&mut *to).await.map_err(failed)?;
         let delete = sqlx::query("DELETE FROM pipeline_runs WHERE id = $1").bind(id);
-        delete.execute(to).await.map(drop).map_err(failed)
+        delete.execute(&mut *to).await.map_err(failed)?;
+        match tenant {
+            Some(tenant) => wake_one(to, tenant).await,
+            None => Ok(()),
+        }
     }
 }
 

@@ -38,6 +38,14 @@ macro_rules! wake {
 }
 pub(super) use wake;
 
+const WAKE_ONE: &str =
+    concat!("WITH ", wake!("SELECT $1::uuid AS tenant_id"), "SELECT pg_notify('buildit_queue', '')::text");
+
+/// A run of this tenant has left the queue.
+pub(super) async fn wake_one(to: &mut PgConnection, tenant: Uuid) -> Result<(), StoreError> {
+    sqlx::query(WAKE_ONE).bind(tenant).execute(to).await.map(drop).map_err(failed)
+}
+
 /// Nothing more can be taken of these tenants. They are not looked at again until they are woken, but for those that
 /// have runs which wait for something else; these keep up with the others, who got as far as `latest`.
 #[derive(Debug)]

@@ -25,7 +25,8 @@ pub(super) async fn standings(from: &SqlitePool, runs: &[RunId]) -> Result<Vec<S
     rows.into_iter().map(standing).collect()
 }
 
-/// Asks the earlier runs of the group of this one, whose number is this, to end. They may be taken, so that they can.
+/// Asks the earlier runs of the group of this one, whose number is this, to end. They may be taken, so that they can; a
+/// dead letter once more.
 pub(super) async fn cancel_before(to: &mut SqliteConnection, run: RunId, number: u64) -> Result<(), StoreError> {
     let ask = "UPDATE pipeline_runs SET cancel_requested = coalesce(cancel_requested, ?2)
          FROM (SELECT pipeline_name, concurrency_group, number FROM pipeline_runs WHERE id = ?1) AS new
@@ -34,7 +35,11 @@ pub(super) async fn cancel_before(to: &mut SqliteConnection, run: RunId, number:
              AND pipeline_runs.number < new.number AND pipeline_runs.status IN ('queued', 'running', 'waiting')
          RETURNING pipeline_runs.id";
     let asked = sqlx::query_scalar(ask).bind(run.to_string()).bind(replaced_by(number)).fetch_all(&mut *to).await;
-    free(to, &asked.map_err(failed)?).await
+    let asked: Vec<String> = asked.map_err(failed)?;
+    let revive = "UPDATE job_queue SET status = 'scheduled', died = NULL, attempts = max_attempts - 1
+         WHERE job_type = 'run' AND status = 'dead' AND subject IN (SELECT value FROM json_each(?))";
+    sqlx::query(revive).bind(list(&asked)).execute(&mut *to).await.map_err(failed)?;
+    free(to, &asked).await
 }
 
 /// A run has ended: the next one of its group may be taken.

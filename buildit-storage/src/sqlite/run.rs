@@ -13,6 +13,7 @@ use super::SqliteStore;
 use super::error::failed;
 use super::group::{cancel_before, standings};
 use super::session::Session;
+use super::tenant::wake;
 use super::transaction::{Derived, EventRow, Head, Transaction};
 use super::writer::Write;
 use crate::sql::{carried_products, check_events, count, from_json, from_text, number, products, run_status};
@@ -99,7 +100,9 @@ impl RunStore for SqliteStore {
     }
 
     async fn delete_run(&self, run: RunId) -> Result<(), StoreError> {
-        self.write(Delete { run }).await
+        self.write(Delete { run }).await?;
+        self.changed().notify_waiters();
+        Ok(())
     }
 
     async fn lease_run(&self, run: RunId, lease: Lease, now: Timestamp) -> Result<FencingToken, StoreError> {
@@ -274,10 +277,14 @@ impl Write for Delete {
             Some(false) => return Err(StoreError::NotEnded(self.run)),
             Some(true) => {}
         }
-        let leave = sqlx::query("DELETE FROM job_queue WHERE subject = ? AND job_type = 'run'").bind(&id);
-        leave.execute(&mut *connection).await.map_err(failed)?;
+        let leave = "DELETE FROM job_queue WHERE subject = ? AND job_type = 'run' RETURNING tenant_id";
+        let leave = sqlx::query_scalar(leave).bind(&id).fetch_optional(&mut *connection).await;
+        let tenant: Option<String> = leave.map_err(failed)?;
         let delete = sqlx::query("DELETE FROM pipeline_runs WHERE id = ?").bind(&id);
-        delete.execute(connection).await.map_err(failed)?;
+        delete.execute(&mut *connection).await.map_err(failed)?;
+        if let Some(tenant) = tenant {
+            wake(connection, &tenant).await?;
+        }
         to.note(self.run, None);
         Ok(())
     }

@@ -7,6 +7,7 @@ mod databases;
 mod earlier;
 #[path = "../shared/engines.rs"]
 mod engines;
+mod groups;
 mod leases;
 mod logs;
 mod queue;

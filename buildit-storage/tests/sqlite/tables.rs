@@ -1,10 +1,11 @@
 //! What people read with SQL of their own.
 
 use buildit::cached::{KeptLog, KeptResult, ResultStore};
-use buildit::event::{Event, EventBody, RunStatus, StageReason, StageResult};
+use buildit::event::{Event, EventBody, RunStatus, StageReason, StageResult, TakenResult};
 use buildit::id::{Digest, FencingToken, JobId, RunId};
 use buildit::job::{Artifact, JobOutcome, JobProducts, Status};
-use buildit::store::RunStore;
+use buildit::run::CarriedStage;
+use buildit::store::{NewRun, ReferenceStore, RunStore};
 use buildit_storage::sqlite::SqliteStore;
 use sqlx::{Connection, SqliteConnection};
 
@@ -105,4 +106,62 @@ async fn a_kept_result_outlives_the_store_and_its_blobs_are_rows() {
     assert_eq!(rows().await, blobs);
     store.forget_result("sample", &result.key).await.unwrap();
     assert!(rows().await.is_empty());
+}
+
+/// Before schema 6 the second of two artifacts of one name had no row.
+#[tokio::test]
+async fn artifacts_that_an_earlier_schema_left_out_are_found_in_events() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("runs.db");
+    let store = SqliteStore::open(&file).await.unwrap();
+    let artifact = |name: &str, content: &[u8]| {
+        let digest = Digest::of(content);
+        Artifact { name: name.into(), digest, bytes: content.len() as u64, paths: vec!["app\0".into()] }
+    };
+    let products = |content: &[u8]| JobProducts {
+        artifacts: vec![artifact("app", b"app"), artifact("app", content)],
+        ..JobProducts::default()
+    };
+    let taken = |content: &[u8]| TakenResult {
+        key: None,
+        run: RunId::new(),
+        stage: "test".into(),
+        attempt: 2,
+        products: Some(Box::new(products(content))),
+    };
+    let carried = CarriedStage { stage: "build".into(), result: StageResult::succeeded(), taken: taken(b"carried") };
+    let run = NewRun { carried: [carried].into(), ..new_run("sample") };
+    store.create_run(run.clone()).await.unwrap();
+    let outcome = JobOutcome::succeeded().with_products(products(b"left"));
+    let bodies = [
+        EventBody::RunStarted,
+        EventBody::AttemptFinished { stage: "build".into(), attempt: 1, outcome },
+        EventBody::ResultTaken { stage: "test".into(), result: Box::new(taken(b"taken")) },
+        EventBody::CancelRequested { reason: "no \"artifacts\" and a \0".into() },
+    ];
+    let events = bodies.into_iter().zip(1..).map(|(body, seq)| Event { seq, time: at(0), body });
+    store.append(run.id, 0, FencingToken(1), events.collect()).await.unwrap();
+    drop(store);
+    let mut database = SqliteConnection::connect(&format!("sqlite://{}", file.display())).await.unwrap();
+    for back in ["DELETE FROM artifacts", "DELETE FROM _sqlx_migrations WHERE version = 6"] {
+        sqlx::query(back).execute(&mut database).await.unwrap();
+    }
+    let store = SqliteStore::open(&file).await.unwrap();
+    let all = [b"app".as_slice(), b"carried", b"left", b"taken"].map(Digest::of);
+    assert_eq!(store.referred(&all).await.unwrap(), all.into());
+    let kept: Vec<(String, i64, String, i64)> =
+        sqlx::query_as("SELECT stage_name, attempt, name, bytes FROM artifacts ORDER BY stage_name, attempt, bytes")
+            .fetch_all(&mut database)
+            .await
+            .unwrap();
+    let row = |stage: &str, attempt, bytes| (stage.to_owned(), attempt, "app".to_owned(), bytes);
+    let expected = [
+        row("build", 0, 3),
+        row("build", 0, 7),
+        row("build", 1, 3),
+        row("build", 1, 4),
+        row("test", 0, 3),
+        row("test", 0, 5),
+    ];
+    assert_eq!(kept, expected);
 }

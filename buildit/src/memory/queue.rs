@@ -14,13 +14,34 @@ use crate::store::{Enqueue, Share, StoreError, come_in};
 #[serde(rename_all = "snake_case")]
 pub(super) enum QueueChange {
     Added(Enqueue),
-    Taken { run: RunId },
-    GivenBack { run: RunId, at: Timestamp },
-    HandedOver { run: RunId },
-    Died { run: RunId },
-    Revived { run: RunId, at: Timestamp },
-    Removed { run: RunId },
-    Shared { tenant: TenantId, share: Share },
+    Taken {
+        run: RunId,
+    },
+    GivenBack {
+        run: RunId,
+        at: Timestamp,
+    },
+    HandedOver {
+        run: RunId,
+    },
+    Died {
+        run: RunId,
+    },
+    Revived {
+        run: RunId,
+        at: Timestamp,
+    },
+    /// A dead letter may be taken once more, to end.
+    Recalled {
+        run: RunId,
+    },
+    Removed {
+        run: RunId,
+    },
+    Shared {
+        tenant: TenantId,
+        share: Share,
+    },
 }
 
 /// A run in the queue.
@@ -176,6 +197,10 @@ impl Queue {
                     entry.taken = 0;
                     entry.scheduled_for = at;
                 });
+            }
+            QueueChange::Recalled { run } => {
+                self.dead.retain(|_, dead| *dead != run);
+                self.back(run, |entry| entry.taken = entry.job.max_attempts.max(1) - 1);
             }
             QueueChange::Removed { run } => {
                 self.stop(run);

@@ -104,6 +104,9 @@ pub trait QueueStore: Debug + Send + Sync + 'static {
 
     /// The runs that nobody will take any more, in the order in which they died.
     ///
+    /// They have not ended, so each holds its concurrency group until it is [queued again](Self::requeue). One that is
+    /// asked to end by a later run of its group may be taken once more, to do that.
+    ///
     /// # Errors
     ///
     /// [`StoreError`] when the store fails.

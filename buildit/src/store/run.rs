@@ -21,7 +21,8 @@ pub trait RunStore: Debug + Send + Sync + 'static {
     /// without gaps or doubles. It is open and unleased.
     ///
     /// If its pipeline's concurrency group cancels what is in progress, all earlier runs of the group that have not ended
-    /// are asked to, in the same step: their [`Standing`]s say so from then on.
+    /// are asked to, in the same step: their [`Standing`]s say so from then on, and those that are dead letters may be
+    /// taken once more.
     ///
     /// # Errors
     ///

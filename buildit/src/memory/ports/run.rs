@@ -17,6 +17,9 @@ use crate::store::{EventPage, Lease, NewRun, RunRecord, RunStore, RunSummary, St
 impl RunStore for MemoryStore {
     async fn create_run(&self, run: NewRun) -> Result<RunRecord, StoreError> {
         let (record, asked) = self.runs_locked().create(run, self.folder())?;
+        if let Err(error) = self.recall(&asked) {
+            tracing::warn!(run = %record.run.id, %error, "dead letters of a group could not be asked to end");
+        }
         self.free(asked);
         Ok(record)
     }
@@ -113,6 +116,17 @@ impl RunStore for MemoryStore {
 }
 
 impl MemoryStore {
+    /// Those of these runs that are dead letters may be taken once more, for they are asked to end.
+    fn recall(&self, runs: &[RunId]) -> Result<(), StoreError> {
+        if runs.is_empty() {
+            return Ok(());
+        }
+        let mut journaled = self.queue_locked();
+        let mut dead = journaled.queue.dead_letters();
+        dead.retain(|run| runs.contains(run));
+        journaled.change(dead.into_iter().map(|run| QueueChange::Recalled { run }).collect())
+    }
+
     /// These runs are no longer behind others of their groups.
     fn free(&self, runs: impl IntoIterator<Item = RunId>) {
         let mut runs = runs.into_iter().peekable();

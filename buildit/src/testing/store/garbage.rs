@@ -21,6 +21,7 @@ pub(super) fn reference_clauses() -> Vec<Clause<dyn Referring>> {
         the_source_of_a_run_is_referred_to,
         what_any_attempt_left_is_referred_to,
         what_a_run_goes_on_from_is_referred_to,
+        artifacts_of_one_name_are_all_referred_to,
         the_archive_of_a_cache_is_referred_to,
         what_was_deleted_is_referred_to_no_more,
         references_are_told_of_many_at_once,
@@ -106,6 +107,40 @@ async fn what_a_run_goes_on_from_is_referred_to(store: Arc<dyn Referring>) -> Re
     let run = NewRun { carried: [carried].into(), ..new_run("sample", at(0)) };
     store.create_run(run).await?;
     ensure_eq!(referred(&store, &["early", "late"]).await?, digests(&["early"]), "what a rerun goes on from");
+    Ok(())
+}
+
+/// Names say nothing of what is in it, and a store may shorten them.
+async fn artifacts_of_one_name_are_all_referred_to(store: Arc<dyn Referring>) -> Result<(), Broken> {
+    let long = "x".repeat(2000);
+    let named = |name: &str, content: &str| Artifact { digest: Digest::of(content.as_bytes()), ..artifact(name) };
+    let products = |contents: [&str; 4]| JobProducts {
+        artifacts: vec![
+            named("app", contents[0]),
+            named("app", contents[1]),
+            named(&format!("{long}1"), contents[2]),
+            named(&format!("{long}2"), contents[3]),
+        ],
+        ..JobProducts::default()
+    };
+    let (left, early) = (["one", "two", "three", "four"], ["once", "twice", "thrice", "again"]);
+    let taken = TakenResult {
+        key: None,
+        run: crate::RunId::new(),
+        stage: "build".into(),
+        attempt: 1,
+        products: Some(Box::new(products(early))),
+    };
+    let carried = CarriedStage { stage: "build".into(), result: StageResult::succeeded(), taken };
+    let run = NewRun { carried: [carried].into(), ..new_run("sample", at(0)) };
+    let id = run.id;
+    store.create_run(run).await?;
+    ensure_eq!(referred(&store, &early).await?, digests(&early), "what a rerun goes on from");
+    let outcome = JobOutcome::succeeded().with_products(products(left));
+    let finished = EventBody::AttemptFinished { stage: "build".into(), attempt: 1, outcome };
+    let events = [EventBody::RunStarted, finished].into_iter().zip(1..).map(|(body, seq)| event(seq, body));
+    store.append(id, 0, FIRST, events.collect()).await?;
+    ensure_eq!(referred(&store, &left).await?, digests(&left), "what an attempt has left");
     Ok(())
 }
 

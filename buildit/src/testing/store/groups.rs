@@ -1,5 +1,6 @@
 //! Clauses about concurrency groups, which hold among all engines of a store.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::Clause;
@@ -16,6 +17,7 @@ pub(super) fn clauses() -> Vec<Clause<dyn Store>> {
         a_run_behind_another_of_its_group_is_not_taken,
         a_run_that_cancels_what_is_in_progress_asks_the_earlier_ones_to_end,
         a_run_that_is_asked_to_end_is_taken_although_others_are_before_it,
+        a_dead_letter_that_is_asked_to_end_is_taken_once_more,
     ]
 }
 
@@ -150,5 +152,30 @@ async fn a_run_that_is_asked_to_end_is_taken_although_others_are_before_it(
     let token = store.lease_run(second, super::samples::lease("one", 20), at(2)).await?;
     store.append(second, 0, token, [event(1, EventBody::RunFinished { status: RunStatus::Cancelled })].into()).await?;
     ensure_eq!(taken(&store, 3).await?, [], "what is taken while the first goes on");
+    Ok(())
+}
+
+async fn a_dead_letter_that_is_asked_to_end_is_taken_once_more(store: Arc<dyn Store>) -> Result<(), Broken> {
+    let first = member(&store, "sample", "a", Newest::Waits).await?;
+    store.enqueue(waiting(first)).await?;
+    for second in [0, 1] {
+        for job in store.claim(claim("one", 9), at(second)).await? {
+            store.give_back(job.run, job.token, at(second)).await?;
+        }
+    }
+    let second = member(&store, "sample", "a", Newest::Waits).await?;
+    store.enqueue(waiting(second)).await?;
+    ensure_eq!(taken(&store, 2).await?, [], "what is taken while the first is a dead letter");
+    ensure_eq!(store.dead_letters().await?, [first], "the dead letters");
+    let third = member(&store, "sample", "a", Newest::Cancels).await?;
+    store.enqueue(waiting(third)).await?;
+    ensure_eq!(store.dead_letters().await?, [], "the dead letters when the first is asked to end");
+    let again = store.claim(claim("one", 9), at(3)).await?;
+    let runs: HashSet<RunId> = again.iter().map(|job| job.run).collect();
+    ensure_eq!(runs, HashSet::from([first, second]), "what is taken then");
+    for job in again {
+        store.give_back(job.run, job.token, at(4)).await?;
+    }
+    ensure_eq!(store.dead_letters().await?, [first], "the dead letters when it did not end");
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Clause;
 use super::clause::{Broken, clauses, ensure, ensure_eq, ensure_refused};
-use super::samples::{at, claim, kept_run, waiting};
+use super::samples::{at, claim, kept_run, life, waiting};
 use crate::id::{RunId, TenantId};
 use crate::store::{Enqueue, QueuedJob, Share, Store, StoreError};
 
@@ -18,6 +18,7 @@ pub(super) fn clauses() -> Vec<Clause<dyn Store>> {
         who_queues_one_after_another_is_not_always_first,
         a_tenant_has_no_more_under_way_than_its_limit,
         what_leaves_a_worker_makes_room_for_its_tenant,
+        a_deleted_run_makes_room_for_its_tenant,
         a_limit_counts_from_the_next_claim_on,
         many_runs_are_queued_in_one_call,
         many_runs_are_completed_in_one_call,
@@ -154,6 +155,23 @@ async fn what_leaves_a_worker_makes_room_for_its_tenant(store: Arc<dyn Store>) -
         [runs[5]],
         "what is taken when the others have died"
     );
+    Ok(())
+}
+
+async fn a_deleted_run_makes_room_for_its_tenant(store: Arc<dyn Store>) -> Result<(), Broken> {
+    let tenant = TenantId::new();
+    store.set_share(tenant, share(1, 1)).await?;
+    let runs = add(&store, tenant, 2).await?;
+    let first = take(&store, 9, 0).await?;
+    ensure_eq!(first.iter().map(|job| job.run).collect::<Vec<_>>(), runs[..1], "what is taken first");
+    ensure_eq!(take(&store, 9, 1).await?, [], "what is taken beyond the limit");
+    for job in first {
+        store.append(job.run, 0, job.token, life().into()).await?;
+        store.close_run(job.run, job.token).await?;
+        store.delete_run(job.run).await?;
+    }
+    let then = take(&store, 9, 2).await?;
+    ensure_eq!(then.iter().map(|job| job.run).collect::<Vec<_>>(), runs[1..], "what is taken when it was deleted");
     Ok(())
 }
 

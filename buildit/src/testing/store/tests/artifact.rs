@@ -157,6 +157,7 @@ impl ReferenceStore for Broken {
             Fault::ForgetsSources => without(b"source", referred(digests).await?),
             Fault::ForgetsReports => without(b"junit", referred(digests).await?),
             Fault::ForgetsCarried => without(b"early", referred(digests).await?),
+            Fault::OneOfAName => without(b"two", referred(digests).await?),
             Fault::ForgetsCaches => without(b"archive", referred(digests).await?),
             Fault::RefersForEver => {
                 let mut ever = self.put.lock().unwrap().clone();

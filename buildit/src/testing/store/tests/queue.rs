@@ -69,6 +69,9 @@ impl QueueStore for Broken {
             queued.retain(|run, _| jobs.iter().all(|job| job.run != *run));
             jobs.extend(queued.drain().map(|(run, _)| fake(run)));
         }
+        if self.has(Fault::LeavesTheDead) {
+            jobs.retain(|job| !self.taken.lock().unwrap().contains(&job.run));
+        }
         if self.has(Fault::NeverAgain) {
             let mut taken = self.taken.lock().unwrap();
             jobs.retain(|job| taken.insert(job.run));

@@ -10,7 +10,7 @@ use super::broken::Broken;
 use super::faults::Fault;
 use crate::event::Event;
 use crate::id::{FencingToken, RunId};
-use crate::store::{EventPage, Lease, NewRun, RunRecord, RunStore, RunSummary, Standing, StoreError};
+use crate::store::{EventPage, Lease, NewRun, QueueStore, RunRecord, RunStore, RunSummary, Standing, StoreError};
 
 #[async_trait]
 impl RunStore for Broken {
@@ -27,6 +27,10 @@ impl RunStore for Broken {
             self.numbers.lock().unwrap().insert(id, number);
         }
         self.created.lock().unwrap().push(id);
+        if self.has(Fault::LeavesTheDead) {
+            let dead = self.inner.dead_letters().await?;
+            self.taken.lock().unwrap().extend(dead);
+        }
         self.inner.create_run(run).await.map(|record| self.spoil(record))
     }
 
