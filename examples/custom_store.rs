@@ -133,6 +133,10 @@ where
         self.inner.enqueue(job).await
     }
 
+    async fn create_queued(&self, run: NewRun, job: Enqueue) -> Result<RunRecord, StoreError> {
+        self.inner.create_queued(run, job).await
+    }
+
     async fn enqueue_all(&self, jobs: Vec<Enqueue>) -> Result<(), StoreError> {
         self.inner.enqueue_all(jobs).await
     }

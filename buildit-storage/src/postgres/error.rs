@@ -7,8 +7,9 @@ use buildit::store::StoreError;
 /// `data_corrupted` and `index_corrupted`.
 const DAMAGED: [&str; 2] = ["XX001", "XX002"];
 
-/// `serialization_failure` and `deadlock_detected`: the server undid the whole transaction.
-const UNDONE: [&str; 2] = ["40001", "40P01"];
+/// `serialization_failure`, `deadlock_detected` and `idle_in_transaction_session_timeout`: the server undid the whole
+/// transaction.
+const UNDONE: [&str; 3] = ["40001", "40P01", "25P03"];
 
 /// What ends a connection: `admin_shutdown`, `crash_shutdown`, `cannot_connect_now`, `idle_session_timeout`, and the
 /// class of failed connections.

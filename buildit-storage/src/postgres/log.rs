@@ -64,17 +64,20 @@ impl PostgresStore {
         let mut last = number(after);
         if let Some(digest) = &head.archive_digest {
             let (blobs, digest) = archived(self.blobs(), digest)?;
+            // Blobs may be slow, and connections are few.
+            drop(reads);
             while !page.is_full() {
                 let query = "SELECT last_line, \"offset\", length, bytes, sum FROM log_frames
                      WHERE job_log = $1 AND last_line > $2 ORDER BY last_line LIMIT $3";
                 let query = sqlx::query_as(query).bind(head.place).bind(last).bind(FRAMES);
-                let rows: Vec<FrameRow> = query.fetch_all(&mut *reads).await.map_err(failed)?;
+                let rows: Vec<FrameRow> = query.fetch_all(&mut *self.reads().await?).await.map_err(failed)?;
                 let frames = frames(&rows)?;
                 match read_frames(blobs, &digest, &frames, &mut page).await? {
                     0 => break,
                     read => last = rows[read - 1].0,
                 }
             }
+            reads = self.reads().await?;
         }
         let mut limit = 1;
         while !page.is_full() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use buildit::id::{FencingToken, RunId, TenantId};
-use buildit::store::{Claim, Enqueue, QueueStore, QueuedJob, Share, StoreError};
+use buildit::store::{Claim, Enqueue, NewRun, QueueStore, QueuedJob, RunRecord, Share, StoreError};
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as Column;
 use sqlx::PgConnection;
@@ -26,6 +26,12 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 impl QueueStore for PostgresStore {
     async fn enqueue(&self, job: Enqueue) -> Result<(), StoreError> {
         self.enqueue_all(vec![job]).await
+    }
+
+    async fn create_queued(&self, run: NewRun, job: Enqueue) -> Result<RunRecord, StoreError> {
+        job.check(&run)?;
+        let due = up(self.shift().await?.apply(job.scheduled_for));
+        self.create(run, Some(Add(vec![(job, due)]))).await
     }
 
     async fn enqueue_all(&self, jobs: Vec<Enqueue>) -> Result<(), StoreError> {
@@ -96,7 +102,7 @@ async fn announce(to: &mut PgConnection) -> Result<(), StoreError> {
 
 /// Runs to add, each with when it is due by the database's clock.
 #[derive(Debug)]
-struct Add(Vec<(Enqueue, Column)>);
+pub(super) struct Add(Vec<(Enqueue, Column)>);
 
 /// The runs are kept from being deleted meanwhile. This lock is the one that is taken before the entry's, and it holds
 /// up none but a deletion, which makes sure that it was not overtaken.

@@ -16,6 +16,7 @@ use super::PostgresStore;
 use super::column::{LONGEST_NAME, down, is_name, shown};
 use super::error::{Again, backend, failed};
 use super::group::{cancel_before, free_next, standings};
+use super::queue::Add;
 use super::tenant::wake_one;
 use super::transaction::Write;
 use crate::sql::{
@@ -26,9 +27,7 @@ use crate::sql::{
 #[async_trait]
 impl RunStore for PostgresStore {
     async fn create_run(&self, run: NewRun) -> Result<RunRecord, StoreError> {
-        check_names(&run)?;
-        let number = self.write(Create { run: &run, definition: to_json(&run)? }).await?;
-        Ok(RunRecord { run, number, status: RunStatus::default(), last_seq: 0 })
+        self.create(run, None).await
     }
 
     async fn run(&self, run: RunId) -> Result<RunRecord, StoreError> {
@@ -111,6 +110,15 @@ impl RunStore for PostgresStore {
     }
 }
 
+impl PostgresStore {
+    /// Keeps a run, and adds it to the queue if it is to wait there.
+    pub(super) async fn create(&self, run: NewRun, add: Option<Add>) -> Result<RunRecord, StoreError> {
+        check_names(&run)?;
+        let number = self.write(Create { run: &run, definition: to_json(&run)?, add }).await?;
+        Ok(RunRecord { run, number, status: RunStatus::default(), last_seq: 0 })
+    }
+}
+
 /// Refuses names that could not be kept once the run is under way.
 fn check_names(run: &NewRun) -> Result<(), StoreError> {
     let mut names = run.plan.stages.iter().map(|stage| &*stage.name).chain([&*run.plan.name]);
@@ -176,6 +184,7 @@ async fn raise(to: &mut PgConnection, run: RunId, seen: i64, token: FencingToken
 struct Create<'a> {
     run: &'a NewRun,
     definition: String,
+    add: Option<Add>,
 }
 
 /// The pipeline's row is locked until the end of the transaction, so that its numbers have no gaps.
@@ -212,6 +221,9 @@ impl Write for Create<'_> {
         }
         if run.cancels_earlier() {
             cancel_before(to, run.id, given).await?;
+        }
+        if let Some(add) = &self.add {
+            add.write(to).await?;
         }
         Ok(given)
     }

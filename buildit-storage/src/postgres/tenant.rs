@@ -54,9 +54,10 @@ pub(super) struct Rest {
     pub(super) latest: u64,
 }
 
-/// What woke them is committed by now, and seen by the next statement.
-const LOCK: &str = "SELECT tenant_id FROM queue_tenants WHERE tenant_id = ANY ($1) AND is_ready
-     ORDER BY tenant_id FOR UPDATE SKIP LOCKED";
+/// What woke them is committed by now, and seen by the next statement. An engine that is stopped between the two holds
+/// nobody up for longer than a second.
+const LOCK: &str = "SELECT tenant_id, set_config('idle_in_transaction_session_timeout', '1s', true) FROM queue_tenants
+     WHERE tenant_id = ANY ($1) AND is_ready ORDER BY tenant_id FOR UPDATE SKIP LOCKED";
 
 const REST: &str = "UPDATE queue_tenants t SET turn = greatest(t.turn, $2),
          is_ready = EXISTS (SELECT FROM job_queue q WHERE q.tenant_id = t.tenant_id AND q.status = 'waiting')
@@ -72,8 +73,9 @@ impl Write for Rest {
     type Answer = ();
 
     async fn write(&self, to: &mut PgConnection) -> Result<(), StoreError> {
-        let locked = sqlx::query_scalar(LOCK).bind(&self.tenants).fetch_all(&mut *to).await;
-        let locked: Vec<Uuid> = locked.map_err(failed)?;
+        let locked = sqlx::query_as(LOCK).bind(&self.tenants).fetch_all(&mut *to).await;
+        let locked: Vec<(Uuid, String)> = locked.map_err(failed)?;
+        let locked: Vec<Uuid> = locked.into_iter().map(|(tenant, _)| tenant).collect();
         if locked.is_empty() {
             return Ok(());
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use buildit::id::{FencingToken, RunId, TenantId};
-use buildit::store::{Claim, Enqueue, QueueStore, QueuedJob, Share, StoreError};
+use buildit::store::{Claim, Enqueue, NewRun, QueueStore, QueuedJob, RunRecord, Share, StoreError};
 use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
@@ -25,8 +25,15 @@ impl QueueStore for SqliteStore {
         self.enqueue_all(vec![job]).await
     }
 
+    async fn create_queued(&self, run: NewRun, job: Enqueue) -> Result<RunRecord, StoreError> {
+        job.check(&run)?;
+        let record = self.create(run, Some(Add::new(vec![job]))).await?;
+        self.changed().notify_waiters();
+        Ok(record)
+    }
+
     async fn enqueue_all(&self, jobs: Vec<Enqueue>) -> Result<(), StoreError> {
-        self.write(Add { jobs, now: Timestamp::now() }).await?;
+        self.write(Add::new(jobs)).await?;
         self.changed().notify_waiters();
         Ok(())
     }
@@ -87,11 +94,18 @@ impl QueueStore for SqliteStore {
     }
 }
 
+/// Runs to add.
 #[derive(Debug)]
-struct Add {
+pub(super) struct Add {
     jobs: Vec<Enqueue>,
     /// What is due later need not be looked at until then. It is a guess: a claim has the last word.
     now: Timestamp,
+}
+
+impl Add {
+    fn new(jobs: Vec<Enqueue>) -> Self {
+        Self { jobs, now: Timestamp::now() }
+    }
 }
 
 const ADD: Bulk = Bulk {

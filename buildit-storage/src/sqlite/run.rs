@@ -12,6 +12,7 @@ use sqlx::FromRow;
 use super::SqliteStore;
 use super::error::failed;
 use super::group::{cancel_before, standings};
+use super::queue::Add;
 use super::session::Session;
 use super::tenant::wake;
 use super::transaction::{Derived, EventRow, Head, Transaction};
@@ -22,12 +23,7 @@ use crate::sql::{stage_rows, to_json, to_text, token_of};
 #[async_trait]
 impl RunStore for SqliteStore {
     async fn create_run(&self, run: NewRun) -> Result<RunRecord, StoreError> {
-        let definition = to_json(&run)?;
-        let number = self.write(Create { run: run.clone(), definition }).await?;
-        if run.cancels_earlier() {
-            self.changed().notify_waiters();
-        }
-        Ok(RunRecord { run, number, status: RunStatus::default(), last_seq: 0 })
+        self.create(run, None).await
     }
 
     async fn run(&self, run: RunId) -> Result<RunRecord, StoreError> {
@@ -116,6 +112,16 @@ impl RunStore for SqliteStore {
 }
 
 impl SqliteStore {
+    /// Keeps a run, and adds it to the queue if it is to wait there.
+    pub(super) async fn create(&self, run: NewRun, add: Option<Add>) -> Result<RunRecord, StoreError> {
+        let definition = to_json(&run)?;
+        let number = self.write(Create { run: run.clone(), definition, add }).await?;
+        if run.cancels_earlier() {
+            self.changed().notify_waiters();
+        }
+        Ok(RunRecord { run, number, status: RunStatus::default(), last_seq: 0 })
+    }
+
     /// Ends the leases of sessions that are over.
     pub(super) async fn end_leases_of_the_dead(&self) -> Result<(), StoreError> {
         let query = "SELECT DISTINCT locked_session FROM pipeline_runs WHERE locked_session IS NOT NULL";
@@ -163,6 +169,7 @@ impl SummaryRow {
 struct Create {
     run: NewRun,
     definition: String,
+    add: Option<Add>,
 }
 
 #[async_trait]
@@ -202,6 +209,9 @@ impl Write for Create {
             cancel_before(connection, run.id, given).await?;
         }
         to.note(run.id, Some(Head::default()));
+        if let Some(add) = &self.add {
+            add.write(to).await?;
+        }
         Ok(given)
     }
 }

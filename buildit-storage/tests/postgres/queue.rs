@@ -84,3 +84,16 @@ async fn it_listens_again_when_its_connection_was_cut() {
     tokio::join!(waiter.wait_for_work(LONG), async { writer.enqueue(waiting(run.id)).await.unwrap() });
     assert!(begin.elapsed() < LONG, "it was not heard");
 }
+
+#[tokio::test]
+#[ignore = "needs postgres"]
+async fn a_run_that_cannot_be_queued_is_not_kept() {
+    let scratch = Scratch::new().await;
+    let store = scratch.store().await;
+    let mut database = scratch.connection().await;
+    sqlx::query("ALTER TABLE job_queue ADD CHECK (false)").execute(&mut database).await.unwrap();
+    let run = new_run("sample");
+    assert!(store.create_queued(run.clone(), waiting(run.id)).await.is_err());
+    assert_eq!(store.open_runs().await.unwrap(), []);
+    assert!(store.run(run.id).await.is_err());
+}

@@ -2,10 +2,10 @@
 
 use buildit::cached::{KeptLog, KeptResult, ResultStore};
 use buildit::event::{Event, EventBody, RunStatus, StageReason, StageResult, TakenResult};
-use buildit::id::{Digest, FencingToken, JobId, RunId};
+use buildit::id::{Digest, FencingToken, JobId, RunId, TenantId};
 use buildit::job::{Artifact, JobOutcome, JobProducts, Status};
 use buildit::run::CarriedStage;
-use buildit::store::{NewRun, ReferenceStore, RunStore};
+use buildit::store::{Enqueue, NewRun, QueueStore, ReferenceStore, RunStore};
 use buildit_storage::sqlite::SqliteStore;
 use sqlx::{Connection, SqliteConnection};
 
@@ -164,4 +164,21 @@ async fn artifacts_that_an_earlier_schema_left_out_are_found_in_events() {
         row("test", 0, 5),
     ];
     assert_eq!(kept, expected);
+}
+
+#[tokio::test]
+async fn a_run_that_cannot_be_queued_is_not_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("runs.db");
+    let store = SqliteStore::open(&file).await.unwrap();
+    let mut database = SqliteConnection::connect(&format!("sqlite://{}", file.display())).await.unwrap();
+    sqlx::query("CREATE TRIGGER full BEFORE INSERT ON job_queue BEGIN SELECT raise(ABORT, 'full'); END")
+        .execute(&mut database)
+        .await
+        .unwrap();
+    let run = new_run("sample");
+    let job = Enqueue { run: run.id, tenant: TenantId::new(), priority: 0, scheduled_for: at(0), max_attempts: 3 };
+    assert!(store.create_queued(run.clone(), job).await.is_err());
+    assert_eq!(store.open_runs().await.unwrap(), []);
+    assert!(store.run(run.id).await.is_err());
 }

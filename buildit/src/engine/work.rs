@@ -29,7 +29,7 @@ use crate::store::{Claim, Enqueue, QueuedJob, RunRecord, StoreError};
 /// How long a run that could not be driven waits at least and at most before it is taken again.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 
-/// Keeps a run and puts it into the queue.
+/// Keeps a run and puts it into the queue, in one step.
 pub(super) async fn enqueue(
     core: &Core,
     pipeline: &dyn Pipeline,
@@ -37,9 +37,8 @@ pub(super) async fn enqueue(
     waiting: impl FnOnce(RunId) -> Enqueue + Send,
 ) -> Result<RunRecord, StartError> {
     let new = check(core, pipeline, options).await?.new;
-    let record = core.store.create_run(new).await?;
-    core.store.enqueue(waiting(record.run.id)).await?;
-    Ok(record)
+    let job = waiting(new.id);
+    Ok(core.store.create_queued(new, job).await?)
 }
 
 /// Takes runs off the queue and drives them, until the engine shuts down and they are in other hands.

@@ -1,24 +1,38 @@
 //! The queue of runs that wait for an engine.
 
-use std::fmt::Debug;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Share, StoreError};
+use super::{NewRun, RunRecord, RunStore, Share, StoreError};
 use crate::id::{FencingToken, RunId, TenantId, WorkerId};
 
 /// Holds runs until an engine takes them, with leases that end by themselves.
 #[async_trait]
-pub trait QueueStore: Debug + Send + Sync + 'static {
+pub trait QueueStore: RunStore {
     /// Adds a run. One that is there already, waiting, taken or dead, stays as it is.
     ///
     /// # Errors
     ///
     /// [`StoreError::NoRun`] when the store has no such run; any other [`StoreError`] when it was not kept.
     async fn enqueue(&self, job: Enqueue) -> Result<(), StoreError>;
+
+    /// Keeps a new run as [`create_run`](RunStore::create_run) does, and adds it as this job.
+    ///
+    /// A store that can does both or nothing: a run that is kept and not queued is driven by nobody, and holds its
+    /// concurrency group. As it is here it does one after the other, which a crash may come between.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoRun`] when the job is of another run; otherwise as of both.
+    async fn create_queued(&self, run: NewRun, job: Enqueue) -> Result<RunRecord, StoreError> {
+        job.check(&run)?;
+        let record = self.create_run(run).await?;
+        self.enqueue(job).await?;
+        Ok(record)
+    }
 
     /// Adds many runs. A store may add them in one step, or one after another.
     ///
@@ -141,6 +155,17 @@ pub struct Enqueue {
     pub scheduled_for: Timestamp,
     /// How often it may be taken before it is a dead letter; at least once.
     pub max_attempts: u32,
+}
+
+impl Enqueue {
+    /// Refuses a job that is not of this run.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoRun`] then.
+    pub fn check(&self, run: &NewRun) -> Result<(), StoreError> {
+        if self.run == run.id { Ok(()) } else { Err(StoreError::NoRun(self.run)) }
+    }
 }
 
 /// Who takes how much for how long.

@@ -121,6 +121,10 @@ impl QueueStore for FullStore {
         self.inner.enqueue(job).await
     }
 
+    async fn create_queued(&self, run: NewRun, job: Enqueue) -> Result<RunRecord, StoreError> {
+        self.inner.create_queued(run, job).await
+    }
+
     async fn claim(&self, claim: Claim, now: Timestamp) -> Result<Vec<QueuedJob>, StoreError> {
         self.inner.claim(claim, now).await
     }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::super::queue::{Entry, QueueChange};
 use super::super::store::MemoryStore;
 use crate::id::{FencingToken, RunId, TenantId};
-use crate::store::{Claim, Enqueue, Lease, QueueStore, QueuedJob, Share, StoreError, Turns};
+use crate::store::{Claim, Enqueue, Lease, NewRun, QueueStore, QueuedJob, RunRecord, Share, StoreError, Turns};
 
 /// Longer leases are cut: a run whose engine died would wait so long for the next one.
 const MAX_LEASE: Duration = Duration::from_secs(60);
@@ -23,6 +23,31 @@ impl QueueStore for MemoryStore {
             return Ok(());
         }
         journaled.change(vec![QueueChange::Added(job)])
+    }
+
+    /// The queue first: an entry whose run is not there is taken off it by whoever claims.
+    async fn create_queued(&self, run: NewRun, job: Enqueue) -> Result<RunRecord, StoreError> {
+        job.check(&run)?;
+        let id = run.id;
+        let mut journaled = self.queue_locked();
+        if self.kept(id).is_ok() {
+            return Err(StoreError::Exists(id));
+        }
+        // One that a crash has left.
+        let left = journaled.queue.contains(id).then_some(QueueChange::Removed { run: id });
+        journaled.change(left.into_iter().chain([QueueChange::Added(job)]).collect())?;
+        let created = self.runs_locked().create(run, self.folder());
+        match created {
+            Ok((record, asked)) => {
+                drop(journaled);
+                self.ask(id, asked);
+                Ok(record)
+            }
+            Err(error) => {
+                journaled.change(vec![QueueChange::Removed { run: id }])?;
+                Err(error)
+            }
+        }
     }
 
     async fn enqueue_all(&self, jobs: Vec<Enqueue>) -> Result<(), StoreError> {

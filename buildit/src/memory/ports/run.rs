@@ -17,10 +17,7 @@ use crate::store::{EventPage, Lease, NewRun, RunRecord, RunStore, RunSummary, St
 impl RunStore for MemoryStore {
     async fn create_run(&self, run: NewRun) -> Result<RunRecord, StoreError> {
         let (record, asked) = self.runs_locked().create(run, self.folder())?;
-        if let Err(error) = self.recall(&asked) {
-            tracing::warn!(run = %record.run.id, %error, "dead letters of a group could not be asked to end");
-        }
-        self.free(asked);
+        self.ask(record.run.id, asked);
         Ok(record)
     }
 
@@ -116,6 +113,14 @@ impl RunStore for MemoryStore {
 }
 
 impl MemoryStore {
+    /// These runs are asked to end by this one: they may be taken, so that they can.
+    pub(super) fn ask(&self, by: RunId, asked: Vec<RunId>) {
+        if let Err(error) = self.recall(&asked) {
+            tracing::warn!(run = %by, %error, "dead letters of a group could not be asked to end");
+        }
+        self.free(asked);
+    }
+
     /// Those of these runs that are dead letters may be taken once more, for they are asked to end.
     fn recall(&self, runs: &[RunId]) -> Result<(), StoreError> {
         if runs.is_empty() {

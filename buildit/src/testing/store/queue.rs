@@ -8,9 +8,9 @@ use futures_util::future::join_all;
 
 use super::Clause;
 use super::clause::{Broken, clauses, ensure, ensure_eq, ensure_refused};
-use super::samples::{FIRST, at, claim, kept_run, life, waiting};
+use super::samples::{FIRST, at, claim, kept_run, life, new_run, waiting};
 use crate::id::RunId;
-use crate::store::{Claim, Enqueue, QueuedJob, Store, StoreError};
+use crate::store::{Claim, Enqueue, NewRun, QueuedJob, Store, StoreError};
 
 pub(super) fn clauses() -> Vec<Clause<dyn Store>> {
     clauses![
@@ -33,6 +33,7 @@ pub(super) fn clauses() -> Vec<Clause<dyn Store>> {
         a_dead_letter_can_be_queued_again,
         a_stale_claim_changes_nothing,
         a_deleted_run_leaves_the_queue,
+        a_run_is_kept_and_queued_in_one_step,
     ]
 }
 
@@ -267,4 +268,26 @@ async fn a_deleted_run_leaves_the_queue(store: Arc<dyn Store>) -> Result<(), Bro
     ensure_eq!(taken.iter().map(|job| job.run).collect::<Vec<_>>(), [other], "what is taken then");
     ensure_eq!(store.dead_letters().await?, [], "the dead letters");
     Ok(())
+}
+
+async fn a_run_is_kept_and_queued_in_one_step(store: Arc<dyn Store>) -> Result<(), Broken> {
+    let run = NewRun { group: None, ..new_run("sample", at(0)) };
+    let record = store.create_queued(run.clone(), waiting(run.id)).await?;
+    ensure_eq!((&record.run, record.number, record.last_seq), (&run, 1, 0), "the run");
+    let taken = take(&store, "one", 1).await?;
+    ensure_eq!(taken.run, run.id, "what is taken");
+    ensure_refused!(
+        store.create_queued(run.clone(), waiting(run.id)).await,
+        StoreError::Exists(_),
+        "a run of an id that is taken"
+    );
+    store.complete(run.id, taken.token).await?;
+    let other = NewRun { group: None, ..new_run("sample", at(1)) };
+    ensure_refused!(
+        store.create_queued(other.clone(), waiting(run.id)).await,
+        StoreError::NoRun(_),
+        "a run with the job of another"
+    );
+    ensure_eq!(store.runs(None, 9).await?.len(), 1, "how many runs there are");
+    takes_nothing(&store, 2, "after what was refused").await
 }

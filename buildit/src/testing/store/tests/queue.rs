@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::broken::Broken;
 use super::faults::Fault;
 use crate::id::{FencingToken, RunId, TenantId};
-use crate::store::{Claim, Enqueue, QueueStore, QueuedJob, Share, StoreError};
+use crate::store::{Claim, Enqueue, NewRun, QueueStore, QueuedJob, RunRecord, RunStore, Share, StoreError};
 
 #[async_trait]
 impl QueueStore for Broken {
@@ -23,6 +23,14 @@ impl QueueStore for Broken {
             Err(StoreError::NoRun(_)) if self.has(Fault::QueuesAnything) => Ok(()),
             queued => queued,
         }
+    }
+
+    async fn create_queued(&self, run: NewRun, job: Enqueue) -> Result<RunRecord, StoreError> {
+        let record = self.create_run(run).await?;
+        if !self.has(Fault::KeepsOnly) {
+            self.enqueue(job).await?;
+        }
+        Ok(record)
     }
 
     async fn enqueue_all(&self, mut jobs: Vec<Enqueue>) -> Result<(), StoreError> {
