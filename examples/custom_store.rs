@@ -127,7 +127,7 @@ where
 impl<S, W> QueueStore for Audited<S, W>
 where
     S: Store,
-    W: std::fmt::Debug + Send + 'static,
+    W: Write + std::fmt::Debug + Send + 'static,
 {
     async fn enqueue(&self, job: Enqueue) -> Result<(), StoreError> {
         self.inner.enqueue(job).await
