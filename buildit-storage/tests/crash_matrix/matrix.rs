@@ -63,7 +63,7 @@ pub(crate) fn run(target: Target, keep: Keep, harm: Harm) {
         for (point, times) in record(place, &sample) {
             // In how many pieces a log comes is up to the backend: no more than one for each job is certain.
             let certain = if point == CrashPoint::LogStored { times.min(sample.effects.len()) } else { times };
-            points.extend((1..=certain).map(|nth| (sample.clone(), point, nth)));
+            points.extend((1..=certain).map(|nth| (sample, point, nth)));
         }
     }
     let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
