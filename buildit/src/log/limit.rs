@@ -43,7 +43,8 @@ impl Cut {
         let Self { piece: Piece { stream, text, lines, end, raw }, physical, time } = self;
         let front = text.slice(..place);
         let front_lines = u32::try_from(memchr::memchr_iter(b'\n', &front).count()).unwrap_or(u32::MAX);
-        let front_end = end - (text.len() - place) as u64;
+        // Where something is masked or cut, the text may be longer than what was read.
+        let front_end = end.saturating_sub((text.len() - place) as u64);
         let cut = |text, lines, end| Self { piece: Piece { stream, text, lines, end, raw }, physical, time };
         (cut(front, front_lines, front_end), cut(text.slice(place..), lines - front_lines, end))
     }
@@ -119,7 +120,7 @@ impl Limit {
     /// The lines that were held back, behind a notice when there are others that were left out; at the end of the log.
     pub(super) fn close(&mut self, time: Timestamp) -> Vec<Cut> {
         let Some(stored) = self.stored else { return Vec::new() };
-        let left_out = (self.total() - self.tail_bytes as u64).saturating_sub(stored);
+        let left_out = self.total().saturating_sub(self.tail_bytes as u64).saturating_sub(stored);
         let tail = Vec::from(std::mem::take(&mut self.tail));
         self.tail_bytes = 0;
         if tail.is_empty() || left_out == 0 {

@@ -272,9 +272,13 @@ async fn a_folder_in_use_a_newer_format_and_another_folder_are_refused() {
     let error = MemoryStore::journaled(folder.path()).unwrap_err();
     assert!(error.to_string().ends_with(&format!("is in use by process {}", std::process::id())), "{error}");
     drop(store);
-    fs::write(folder.path().join("FORMAT"), "buildit-journal 2\n").unwrap();
+    fs::write(folder.path().join("FORMAT"), "buildit-journal 3\n").unwrap();
     let error = MemoryStore::journaled(folder.path()).unwrap_err();
-    assert!(matches!(error, StoreError::Newer { found: 2, supported: 1 }), "{error}");
+    assert!(matches!(error, StoreError::Newer { found: 3, supported: 2 }), "{error}");
+    // One of the format before is taken further.
+    fs::write(folder.path().join("FORMAT"), "buildit-journal 1\n").unwrap();
+    drop(open(&folder));
+    assert_eq!(fs::read_to_string(folder.path().join("FORMAT")).unwrap(), "buildit-journal 2\n");
     fs::write(folder.path().join("FORMAT"), "something else").unwrap();
     assert!(matches!(MemoryStore::journaled(folder.path()), Err(StoreError::Corrupt(_))));
     fs::remove_file(folder.path().join("FORMAT")).unwrap();

@@ -1,5 +1,7 @@
 //! Search, without an index: the logs themselves are looked through.
 
+use std::collections::VecDeque;
+
 use async_trait::async_trait;
 
 use super::super::store::MemoryStore;
@@ -26,6 +28,7 @@ impl LogSearch for MemoryStore {
         before: Option<SearchPlace>,
         limit: usize,
     ) -> Result<LogHits, StoreError> {
+        let limit = limit.max(1);
         let before = before.unwrap_or(SearchPlace { block: u64::MAX, line: 0 });
         let last_run = before.block >> LOG_BITS;
         let closed = self.runs_locked().closed_before(last_run.saturating_add(1));
@@ -43,11 +46,14 @@ impl LogSearch for MemoryStore {
                     page.next = Some(SearchPlace { block, line: last });
                     return Ok(page);
                 }
-                let mut hits = Vec::new();
+                let room = limit - page.hits.len();
+                // The last of them, and one more that says whether there are others: all may be as much as the log.
+                let mut hits = VecDeque::new();
                 let mut after = 0;
                 loop {
                     let read = match run.read_log(job, after, PAGE) {
-                        Err(StoreError::LogRemoved(_)) => break,
+                        // Removed meanwhile, or damaged: the others are found all the same.
+                        Err(StoreError::LogRemoved(_) | StoreError::NoRun(_) | StoreError::Corrupt(_)) => break,
                         read => read?,
                     };
                     let Some(end) = read.chunks.last() else { break };
@@ -55,9 +61,10 @@ impl LogSearch for MemoryStore {
                     for chunk in &read.chunks {
                         looked += chunk.text.len();
                         hits.extend(query.matches(job, chunk).into_iter().filter(|hit| hit.line.line < last));
+                        let extra = hits.len().saturating_sub(room + 1);
+                        hits.drain(..extra);
                     }
                 }
-                let room = limit - page.hits.len();
                 let is_full = hits.len() > room;
                 page.hits.extend(hits.into_iter().rev().take(room));
                 if is_full {
