@@ -107,7 +107,9 @@ const DUE: &str = concat!(
 ///
 /// Of a tenant with a limit nothing is taken if somebody else has taken something since the look: its turn has moved on
 /// then. It stays locked until the end, so its limit holds. Other tenants are locked only when all is done but the
-/// commit; in the order of their ids, after those with a limit, so that nobody waits in a circle.
+/// commit; in the order of their ids, after those with a limit, so that nobody waits in a circle. Each is locked and moved
+/// on in one step, which the insertion is for, although all are there: between a lock and an update of a row that others
+/// lock as well, PostgreSQL lets two claims wait for each other.
 const TAKE: &str = "WITH plan AS MATERIALIZED (
          SELECT p.* FROM unnest($4::uuid[], $5::bigint[], $6::bigint[], $7::bigint[])
              WITH ORDINALITY AS p (tenant_id, turns, stride, seen, nth)
@@ -133,13 +135,11 @@ const TAKE: &str = "WITH plan AS MATERIALIZED (
              fencing_token = due.token
          FROM due WHERE q.place = due.place
          RETURNING due.nth, q.subject, q.tenant_id, q.fencing_token, q.attempts, q.priority, q.place
-     ), moved AS (
-         SELECT t.tenant_id, p.stride * c.runs AS by FROM queue_tenants t
-             JOIN plan p ON p.tenant_id = t.tenant_id
-             JOIN (SELECT nth, count(*) AS runs FROM taken GROUP BY nth) c ON c.nth = p.nth
-         ORDER BY t.tenant_id FOR NO KEY UPDATE OF t
      ), turned AS (
-         UPDATE queue_tenants t SET turn = t.turn + moved.by FROM moved WHERE t.tenant_id = moved.tenant_id
+         INSERT INTO queue_tenants AS t (tenant_id, turn, is_ready)
+         SELECT p.tenant_id, p.stride * c.runs, true FROM plan p
+             JOIN (SELECT nth, count(*) AS runs FROM taken GROUP BY nth) c ON c.nth = p.nth ORDER BY p.tenant_id
+         ON CONFLICT (tenant_id) DO UPDATE SET turn = t.turn + excluded.turn
      )
      SELECT nth, subject, tenant_id, fencing_token, attempts, priority, place FROM taken
      UNION ALL

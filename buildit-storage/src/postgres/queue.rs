@@ -155,16 +155,18 @@ impl Write for Add {
 
 /// A change of runs that are leased, each with the token of its lease; what was refused, and why.
 ///
-/// An entry is locked before its run. One that comes later is not this lease's.
+/// An entry is locked before its run. One that comes later is not this lease's. Each is looked up by itself: the plan for
+/// an average queue reads all of it for a hundred of them.
 macro_rules! leave {
     ($change:literal, $said:literal) => {
         concat!(
             "WITH asked AS (
                  SELECT * FROM unnest($1::uuid[], $2::bigint[]) AS a (run, token)
              ), entry AS MATERIALIZED (
-                 SELECT q.place, q.subject, q.tenant_id, q.status, q.attempts >= q.max_attempts AS is_spent
-                 FROM job_queue q JOIN asked a ON q.subject = a.run
-                 WHERE q.job_type = 'run' ORDER BY q.subject FOR UPDATE OF q
+                 SELECT q.* FROM (SELECT run FROM asked ORDER BY run) a CROSS JOIN LATERAL (
+                     SELECT q.place, q.subject, q.tenant_id, q.status, q.attempts >= q.max_attempts AS is_spent
+                     FROM job_queue q WHERE q.subject = a.run AND q.job_type = 'run' FOR UPDATE
+                 ) q
              ), held AS MATERIALIZED (
                  SELECT r.id, a.token, e.place, e.tenant_id, e.status, e.is_spent
                  FROM asked a JOIN pipeline_runs r ON r.id = a.run LEFT JOIN entry e ON e.subject = r.id
