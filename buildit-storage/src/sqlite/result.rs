@@ -30,7 +30,8 @@ impl ResultStore for SqliteStore {
         let found: Vec<(String, String)> = found.map_err(failed)?;
         if !found.is_empty() {
             let used: Vec<&str> = found.iter().map(|(key, _)| key.as_str()).collect();
-            self.write(Used { scope: scope.to_owned(), keys: to_json(&used)?, at: now() }).await?;
+            // Nobody waits for the disk: an eviction comes after it, and a crash loses no more than the order of a few.
+            self.post(Used { scope: scope.to_owned(), keys: to_json(&used)?, at: now() }).await?;
         }
         in_order(keys, &found)
     }

@@ -109,6 +109,10 @@ impl SqliteStore {
     pub(super) async fn write<W: Write>(&self, change: W) -> Result<W::Answer, StoreError> {
         self.inner.writer.write(change).await
     }
+
+    pub(super) async fn post<W: Write>(&self, change: W) -> Result<(), StoreError> {
+        self.inner.writer.post(change).await
+    }
 }
 
 /// Makes the file if it is not there, with the folders above it.

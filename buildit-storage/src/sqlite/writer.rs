@@ -57,9 +57,15 @@ impl Writer {
         self.0.send(Box::new(waiting)).await.map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
     }
+
+    /// Has the change made after those that were handed over before it, for somebody who does not wait for it.
+    pub(super) async fn post<W: Write>(&self, change: W) -> Result<(), StoreError> {
+        let waiting = Waiting { change, done: None, answer: oneshot::channel().0 };
+        self.0.send(Box::new(waiting)).await.map_err(|_| StoreError::backend("sqlite", sqlx::Error::WorkerCrashed))
+    }
 }
 
-/// A change that somebody waits for.
+/// A change that somebody may wait for.
 #[async_trait]
 trait Pending: Debug + Send {
     /// Makes the change, or notes that it is refused.
@@ -100,7 +106,9 @@ impl<W: Write> Pending for Waiting<W> {
     }
 
     fn failed(self: Box<Self>, error: StoreError) {
-        let _ = self.answer.send(Err(error));
+        if let Err(Err(error)) = self.answer.send(Err(error)) {
+            tracing::debug!(%error, change = ?self.change, "a change that nobody waits for was not made");
+        }
     }
 }
 
