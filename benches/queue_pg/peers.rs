@@ -34,9 +34,9 @@ impl Left {
     }
 }
 
-/// A job of graphile_worker.
+/// A job of graphile_worker, which writes an empty object for it, and would not read a unit out of one.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-struct Nothing;
+struct Nothing {}
 
 impl TaskHandler for Nothing {
     const IDENTIFIER: &'static str = "nothing";
@@ -100,7 +100,7 @@ impl Peers {
         let utils = worker.create_utils();
         let start = Instant::now();
         let spec = JobSpec::default();
-        let all = vec![(Nothing, &spec); jobs];
+        let all = vec![(Nothing {}, &spec); jobs];
         for some in all.chunks(ADDED) {
             utils.add_jobs::<Nothing>(some).await.expect("the queue of graphile_worker");
         }
