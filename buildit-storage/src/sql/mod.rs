@@ -18,7 +18,9 @@ pub(crate) use archive::{Frame, FrameRow, archive, archived, frames, is_damaged,
 pub(crate) use frame::{decode, encode};
 pub(crate) use garbage::{ASKED_AT_ONCE, digests};
 pub(crate) use lease::{claimed_until, is_larger, token_of};
-pub(crate) use page::{LinesRow, PageReader, TRIES, encode_aside, rows_of, text_bytes};
+#[cfg(feature = "sqlite")]
+pub(crate) use page::encode_aside;
+pub(crate) use page::{LinesRow, PageReader, TRIES, rows_of, text_bytes};
 #[cfg(feature = "sqlite")]
 pub(crate) use projection::{ProductRow, StageRow};
 pub(crate) use projection::{carried_products, products, stage_rows};
