@@ -189,7 +189,7 @@ fn gc_leaves_what_is_referred_to() {
     in_store(&project, &["artifacts", "@1", "--out", out.to_str().unwrap()]).exits(0);
     assert_eq!(fs::read_to_string(out.join("word.txt")).unwrap(), "three\n");
     let say = ["logs", "@1", "say"];
-    assert_eq!(lines(&in_store(&project, &say).exits(0))[1], "three", "out of the blob");
+    assert!(in_store(&project, &say).exits(0).stdout.starts_with("+ echo"), "out of the blob");
     assert_eq!(gc(&["--keep-logs", "0", "--grace", "0s"])["logs"], 1);
     assert!(in_store(&project, &say).exits(0).stderr.contains("removed"), "told, and no failure");
     let everything = gc(&["--older-than", "0s", "--grace", "0s"]);
