@@ -149,6 +149,10 @@ mod tests {
 
     use super::*;
 
+    /// A process that another test starts while a script is being written has it open for writing, too, and it cannot be
+    /// run as long as that lasts.
+    static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
     /// A program of this script, in a folder that goes with it.
     fn program(script: &str) -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
@@ -160,6 +164,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_version_is_read() {
+        let _alone = ALONE.lock().await;
         let (_folder, path) = program(r#"echo '{"terraform_version": "1.11.4", "platform": "linux_amd64"}'"#);
         let cli = Cli::at(Tool::Terraform, path).await.unwrap();
         assert_eq!(cli.version(), &Version::new(1, 11, 4));
@@ -167,6 +172,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_tool_that_fails_is_named_with_what_it_said() {
+        let _alone = ALONE.lock().await;
         let (_folder, path) = program("echo 'no licence' >&2; exit 3");
         let error = Cli::at(Tool::Tofu, path).await.unwrap_err();
         assert!(matches!(&error, CliError::Failed { stderr, .. } if stderr.trim() == "no licence"), "{error}");
