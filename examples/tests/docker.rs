@@ -49,13 +49,12 @@ fn a_container_that_is_kept_is_there_and_named() {
 
 #[test]
 #[ignore = "needs docker"]
-fn g8_a_container_that_a_killed_run_left_goes_with_the_next_run() {
+fn g8_a_container_that_a_killed_run_left_goes_with_its_run() {
     use std::io::{BufRead, BufReader};
     let project = Project::new(&format!(
         r##"
         pipeline "p"
         stage "waits" {{ image "{IMAGE}" pull="never"; run "echo up; sleep 1000" }}
-        stage "quick" {{ run "true" }}
         "##
     ));
     let mut command = project.command(&["run", "--output", "json", "--stage", "waits"]);
@@ -72,6 +71,16 @@ fn g8_a_container_that_a_killed_run_left_goes_with_the_next_run() {
         String::from_utf8_lossy(&output.stdout).lines().count()
     };
     assert_eq!(there(), 1);
-    project.json(&["--stage", "quick"]).exits(0);
+    let mut resume = project.command(&["resume"]);
+    let resume = resume.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped()).spawn();
+    let mut resume = resume.unwrap_or_else(|error| panic!("{error}"));
+    let mut told = BufReader::new(resume.stderr.take().unwrap_or_else(|| panic!("no output"))).lines();
+    let process = nix::unistd::Pid::from_raw(resume.id().cast_signed());
+    for word in ["started", "cancelling"] {
+        assert!(told.any(|line| line.is_ok_and(|line| line.contains(word))), "no `{word}`");
+        assert!(nix::sys::signal::kill(process, nix::sys::signal::Signal::SIGINT).is_ok());
+    }
+    assert!(told.all(|line| line.is_ok()));
+    assert!(resume.wait().is_ok_and(|status| status.code() == Some(130)));
     assert_eq!((there(), project.left()), (0, Vec::new()));
 }
