@@ -157,6 +157,30 @@ fn bytes_below(folder: &std::path::Path) -> u64 {
     entries.map(bytes).sum()
 }
 
+#[test]
+fn a_run_that_waits_for_one_that_was_killed_says_so_until_that_is_taken_up() {
+    let project = Project::new(
+        r##"
+        pipeline "p" { concurrency "one" }
+        stage "a" { run #"if [ -n "$STARTED" ]; then echo go > "$STARTED"; read -r answer < "$GO"; fi"# }
+        "##,
+    );
+    let (begun, go) = (project.pipe("started"), project.pipe("go"));
+    let given = [("STARTED", &begun), ("GO", &go)].map(|(name, path)| format!("{name}={}", path.display()));
+    let mut killed = project.command(&["run", "--env", &given[0], "--env", &given[1]]).stdout(Stdio::null()).spawn();
+    assert_eq!(fs::read_to_string(&begun).unwrap(), "go\n");
+    killed.as_mut().unwrap().kill().unwrap();
+    killed.unwrap().wait().unwrap();
+
+    let mut waiting = project.command(&["run"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut told = std::io::BufRead::lines(std::io::BufReader::new(waiting.stderr.take().unwrap()));
+    assert!(told.any(|line| line.unwrap().contains("waits for run")));
+    let resume = project.command(&["resume"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    fs::write(&go, "on\n").unwrap();
+    assert!(resume.unwrap().wait().unwrap().success());
+    assert!(told.all(|line| line.is_ok()) && waiting.wait().unwrap().success());
+}
+
 const TALKS: &str = r##"
     pipeline "talks"
     param "WORD" default="x"

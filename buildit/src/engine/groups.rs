@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::Notify;
-use tokio::sync::mpsc::UnboundedSender;
 
+use super::bus::RunBus;
 use super::clock::later;
 use super::core::Core;
 use super::message::Message;
+use super::notices::Waiting;
 use crate::id::RunId;
 use crate::store::Standing;
 
@@ -38,9 +39,11 @@ struct Members {
 
 #[derive(Debug)]
 struct Member {
-    sender: UnboundedSender<Message>,
+    bus: Arc<RunBus>,
     has_turn: bool,
     is_cancelled: bool,
+    /// What people are told while it waits.
+    waiting: Option<Waiting>,
 }
 
 /// A run's place in its group, left when it is dropped.
@@ -52,9 +55,9 @@ pub(super) struct Place {
 
 impl Groups {
     /// A run of a group is driven here. It is told when its turn has come, which may be at once, and when it is to end.
-    pub(super) fn join(core: &Arc<Core>, run: RunId, sender: &UnboundedSender<Message>) -> Place {
-        let groups = Arc::clone(&core.groups);
-        let member = Member { sender: sender.clone(), has_turn: false, is_cancelled: false };
+    pub(super) fn join(core: &Arc<Core>, bus: &Arc<RunBus>) -> Place {
+        let (groups, run) = (Arc::clone(&core.groups), bus.info.id);
+        let member = Member { bus: Arc::clone(bus), has_turn: false, is_cancelled: false, waiting: None };
         let mut members = groups.lock();
         members.by_run.insert(run, member);
         if !std::mem::replace(&mut members.watched, true) {
@@ -80,10 +83,24 @@ impl Groups {
             if let Some(reason) = cancel
                 && !std::mem::replace(&mut member.is_cancelled, true)
             {
-                let _ = member.sender.send(Message::Cancel { reason });
+                let _ = member.bus.sender.send(Message::Cancel { reason });
             }
-            if waits_for.is_none() && !std::mem::replace(&mut member.has_turn, true) {
-                let _ = member.sender.send(Message::Turn);
+            match waits_for {
+                // That one may have been broken off, and then nothing happens until somebody takes it up.
+                Some(other) if member.waiting.is_none() => {
+                    member.waiting = Some(Waiting::tell(&member.bus, || {
+                        format!(
+                            "waits for run {other} of the same concurrency group; one that was broken off has to be resumed"
+                        )
+                    }));
+                }
+                Some(_) => {}
+                None => {
+                    member.waiting = None;
+                    if !std::mem::replace(&mut member.has_turn, true) {
+                        let _ = member.bus.sender.send(Message::Turn);
+                    }
+                }
             }
         }
     }

@@ -96,7 +96,7 @@ impl RunHandle {
     }
 
     /// What people should hear of while the run goes and its record cannot tell: that it cannot be stored, or that a
-    /// backend is gone, and that it is tried again. Each trouble is told once, when it begins; there is no secret in
+    /// backend is gone, and that it is tried again; or that another run of its concurrency group has the turn. Each trouble is told once, when it begins; there is no secret in
     /// it. The stream ends when this engine drives the run no more.
     #[must_use]
     pub fn notices(&self) -> BoxStream<'static, Arc<str>> {

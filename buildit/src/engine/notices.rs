@@ -1,4 +1,5 @@
-//! What people are told of a run that its record cannot tell, because it is the record that cannot be stored.
+//! What people are told of a run that its record cannot tell: that it waits for something outside of it, which may be
+//! the record itself.
 
 use std::error::Error;
 use std::sync::Arc;

@@ -195,9 +195,9 @@ fn group_name(
 }
 
 /// The run's place in its group.
-pub(super) fn join(core: &Arc<Core>, record: &RunRecord, bus: &RunBus) -> Option<Place> {
+pub(super) fn join(core: &Arc<Core>, record: &RunRecord, bus: &Arc<RunBus>) -> Option<Place> {
     record.run.group.as_ref()?;
-    Some(Groups::join(core, bus.info.id, &bus.sender))
+    Some(Groups::join(core, bus))
 }
 
 /// A run that can be driven.

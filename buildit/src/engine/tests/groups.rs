@@ -124,3 +124,15 @@ async fn two_engines_keep_the_limit_of_a_tenant_and_leave_no_slot_idle() {
     assert_eq!(most, 8, "a slot is idle");
     ended(&store, &runs.concat()).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_its_turn_says_for_whom() {
+    let (store, clock) = (Arc::new(MemoryStore::new()), clock());
+    let engine = engine(&store, &clock, "one", &slow());
+    let first = engine.start(&grouped(), options()).await.unwrap();
+    let second = engine.start(&grouped(), options()).await.unwrap();
+    let told = second.notices().next().await.unwrap();
+    assert!(told.starts_with(&format!("waits for run {}", first.id())), "{told}");
+    assert_eq!(second.wait().await.unwrap().status, RunStatus::Succeeded);
+    assert_eq!(first.notices().next().await, None, "it did not wait");
+}

@@ -110,7 +110,11 @@ impl Session {
             StartError::Pipeline(error @ PipelineError::Param { .. }) => {
                 Diagnostics(vec![Diagnostic::error("bad-param", error.to_string())])
             }
-            StartError::Secret(error) => Diagnostics(vec![Diagnostic::error("bad-secret", error.to_string())]),
+            StartError::Secret(error) => {
+                // Why, down to the key that is another.
+                let message = format!("{:#}", anyhow::Error::new(error));
+                Diagnostics(vec![Diagnostic::error("bad-secret", message)])
+            }
             StartError::Store(error) => return Failure::backend(error),
             other => return Failure::refused(other),
         };
