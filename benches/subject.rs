@@ -11,7 +11,7 @@ use buildit::job::{JobOutcome, JobSpec};
 use buildit::memory::MemoryStore;
 use buildit::pipeline::{Pipeline, PipelineError, PipelineSpec, RunContext};
 use buildit::run::Run;
-use buildit::store::Store;
+use buildit::store::{Store, StoreError, each_event};
 use tokio::runtime::Runtime;
 
 use crate::reference::IN_FLIGHT;
@@ -122,14 +122,11 @@ impl Subject {
 #[expect(clippy::expect_used, reason = "a bench stops when it cannot measure")]
 async fn check(store: &Arc<dyn Store>, run: &Run) {
     let mut events: Vec<Event> = Vec::new();
-    loop {
-        let after = events.last().map_or(0, |event| event.seq);
-        let page = store.events(run.info().id, after, 100_000).await.expect("a page of events");
-        if page.events.is_empty() {
-            break;
-        }
-        events.extend(page.events);
-    }
+    let read = each_event(&**store, run.info().id, 0, |event| {
+        events.push(event);
+        Ok::<_, StoreError>(())
+    });
+    read.await.expect("the events are read");
     assert_eq!(events.len(), 2 + 3 * run.graph().len(), "started and finished, and three events a stage");
     let (spec, graph, context) = (run.spec().clone(), run.graph().clone(), run.context().clone());
     let replayed = Run::replay(spec, graph, context, run.info(), &events).expect("a record that replays");

@@ -1,7 +1,7 @@
 //! Stores for BuildIt.
 //!
-//! - [`SqliteStore`](sqlite::SqliteStore) (feature `sqlite`, on by default) keeps runs, logs, the queue and the index
-//!   of caches in one file.
+//! - [`SqliteStore`](sqlite::SqliteStore) (feature `sqlite`, on by default) keeps runs, logs, the queue, secrets and
+//!   the index of caches and results in one file.
 //! - [`PostgresStore`](postgres::PostgresStore) (feature `postgres`) keeps the same in a PostgreSQL database, which
 //!   several engines share.
 //! - [`ObjectBlobs`] keeps blobs (artifacts, caches, source snapshots) in anything that `object_store` speaks to; a

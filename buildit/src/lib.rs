@@ -54,6 +54,8 @@
 //! | [`executor`], [`backend`], [`deployer`], [`store`], [`artifact`], [`secret`] | the ports that backends implement |
 //! | `durable`, `wrap` | an executor out of a backend whose jobs outlive the engine; limits and retries around any executor |
 //! | [`memory`], `log` | stores in memory or journaled to a folder; whole, masked lines out of bytes |
+//! | [`cached`] | what the result of a cacheable stage is made of, and where results are kept |
+//! | [`compare`] | what is different between two runs |
 //! | `engine` | the one driver of runs |
 //! | `testing` | conformance suites, scripted executors, simulated time |
 //!

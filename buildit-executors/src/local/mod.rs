@@ -9,7 +9,7 @@
 //!   when they are plain words) and writes their exit code to a file. So an
 //!   engine that comes back finds the job, its output without a gap, and how it ended (guarantees G1 to G3).
 //! - While a job runs, the workspace of the one that follows it is filled with the run's source, in a half-made job that
-//!   nobody owns until the next is made. What is not taken goes with the run, or with the sweep after a crash.
+//!   nobody owns until the next is made. What is not taken goes with the run.
 //! - Of the engine's environment it inherits `PATH`, `HOME`, `USER`, `LANG`, `LC_*`, `TZ`, `TMPDIR` and
 //!   `SSH_AUTH_SOCK`; a cacheable job only `PATH`, `HOME`, `USER` and `TMPDIR`: where the host's tools are, which are no
 //!   part of what its result is [made of](buildit::cached). The engine sets `BUILDIT_OUTPUT`, `BUILDIT_SUMMARY` and `BUILDIT_WORKSPACE`, then come the

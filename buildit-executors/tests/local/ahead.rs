@@ -123,7 +123,7 @@ async fn what_nobody_takes_goes_with_its_engine_and_what_a_crash_leaves_with_the
     assert_eq!(run(&world, &first, source, 1).await, JobOutcome::succeeded());
     let left = drafts(&world);
     assert_eq!(left.len(), 1);
-    // A later engine sweeps what one that was killed has left.
+    // A later engine removes what one that was killed has left.
     let killed =
         world.state.path().join("jobs").join(format!("{}-killed", left[0].file_name().unwrap().to_str().unwrap()));
     fs::create_dir(&killed).unwrap();

@@ -1,7 +1,7 @@
 //! [`PostgresStore`]: everything in one PostgreSQL database, which any number of engines share.
 //!
 //! ```text
-//! ports (run, log, queue, cache, result)
+//! ports (runs, logs and their search, queue, caches, results, secrets, references)
 //!   │ reads: one statement each, which is one snapshot
 //!   │ writes: one transaction each, tried again when the server undid it
 //!   ▼
@@ -9,8 +9,9 @@
 //! ```
 //!
 //! Whoever changes a run, its events, its logs or its lease locks its row in `pipeline_runs` first; whoever changes its
-//! place in the queue locks its row in `job_queue` before that. Nobody takes these locks in another order, so nothing
-//! deadlocks. Claims take what nobody has locked (`SKIP LOCKED`), so they wait for nobody.
+//! place in the queue locks its row in `job_queue` before that. ARCHITECTURE.md has the whole order; what the server undoes
+//! all the same is tried again. Claims pass over runs that somebody has locked (`SKIP LOCKED`); those of one tenant wait
+//! for each other.
 //!
 //! A lease ends by its time, or when it is given back. Its times are those of the database's clock: each store measures
 //! how far its own clock is from that one, so that engines whose clocks differ agree on who holds a run.

@@ -1,7 +1,7 @@
 //! [`SqliteStore`]: everything in one file of this machine.
 //!
 //! ```text
-//! ports (run, log, queue, cache, result)
+//! ports (runs, logs and their search, queue, caches, results, secrets, references)
 //!   │ reads: a pool of connections that cannot write
 //!   │ writes: one task with one connection, which commits all that wait as one transaction
 //!   ▼
@@ -12,7 +12,8 @@
 //! disk's own time is paid once for all of them.
 //!
 //! Any number of processes may have the file open; each is a *session* with a lock that the system takes back when
-//! the process ends, however it ends. A lease belongs to its session: it ends with it, and nobody waits for its time.
+//! the process ends, however it ends. A lease belongs to its session: for whoever opens the file or takes up that run
+//! it ends with it. A claim of the queue looks at its time alone.
 
 mod begin;
 mod bulk;

@@ -13,10 +13,7 @@ use crate::id::{RunId, StageName};
 use crate::pipeline::RunContext;
 use crate::plan::Plan;
 use crate::run::{CarriedStage, Run, RunInfo};
-use crate::store::{NewRun, RunRecord, RunStore};
-
-/// How many events are read at once.
-const PAGE: usize = 4096;
+use crate::store::{NewRun, RunRecord, RunStore, each_event};
 
 /// An ended run that is to run again, as a new run: the plan, context and source are those that are kept with it.
 #[derive(Clone, Debug)]
@@ -107,17 +104,13 @@ async fn carried(
     let info = RunInfo { id, number: record.number };
     let mut run = Run::of_plan(plan, Arc::clone(&record.run.context), info);
     let mut taken: HashMap<StageName, TakenResult> = HashMap::new();
-    while run.seq() < record.last_seq {
-        let page = store.events(id, run.seq(), PAGE).await?;
-        for event in &page.events {
-            run.replay_one(event)?;
-            if let EventBody::ResultTaken { stage, result } = &event.body {
-                taken.insert(stage.clone(), TakenResult::clone(result));
-            }
+    each_event(store, id, 0, |event| {
+        run.replay_one(&event)?;
+        if let EventBody::ResultTaken { stage, result } = event.body {
+            taken.insert(stage, *result);
         }
-        if page.events.is_empty() {
-            break;
-        }
-    }
+        Ok::<_, RerunError>(())
+    })
+    .await?;
     Ok(run.carried(&taken))
 }

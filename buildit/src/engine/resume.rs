@@ -17,13 +17,10 @@ use crate::executor::Adoption;
 use crate::id::{ExecutorName, JobId, RunId};
 use crate::plan::Plan;
 use crate::run::{Run, RunInfo};
-use crate::store::StoreError;
+use crate::store::{StoreError, each_event};
 
 /// How many of the last ended jobs may still have something left at their executor: more than run at once.
 const LAST_ENDED: usize = 256;
-
-/// How many events are read at once.
-const PAGE: usize = 4096;
 
 /// Takes a run up; `None` when it had ended and only its remains were there, which are removed.
 pub(super) async fn resume(core: &Arc<Core>, id: RunId) -> Result<Option<RunHandle>, ResumeError> {
@@ -45,16 +42,12 @@ pub(super) async fn resume(core: &Arc<Core>, id: RunId) -> Result<Option<RunHand
     let context = Arc::clone(&record.run.context);
     let mut run = Run::of_plan(&plan, context, info).carrying(Arc::clone(&record.run.carried));
     let mut seen = Seen::default();
-    loop {
-        let page = core.store.events(id, run.seq(), PAGE).await?;
-        for event in &page.events {
-            run.replay_one(event)?;
-            seen.note(id, &event.body);
-        }
-        if page.events.is_empty() || run.seq() >= page.last_seq {
-            break;
-        }
-    }
+    each_event(&*core.store, id, 0, |event| {
+        run.replay_one(&event)?;
+        seen.note(id, &event.body);
+        Ok::<_, ResumeError>(())
+    })
+    .await?;
     let (bus, inbox) = RunBus::new(info, plan, token, run.seq(), core.faults.clone());
     if run.status().is_final() {
         let used = core.executors.iter().map(|known| seen.executors.contains(&known.name)).collect::<Vec<_>>();

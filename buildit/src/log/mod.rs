@@ -11,6 +11,8 @@
 //!
 //! A job may have a limit. What is beyond is read, so that the job is never held up, and left out, but for its last
 //! [`TAIL`] bytes, which are stored at the end behind a notice.
+//!
+//! Once a run is closed, [`upkeep()`] removes, moves and indexes its logs.
 
 mod lane;
 mod limit;

@@ -1,4 +1,4 @@
-//! [`MemoryStore`]: runs, logs, the queue, blobs, caches and kept results in memory, or journaled to a folder.
+//! [`MemoryStore`]: runs, logs, the queue, blobs, caches, kept results and sealed secrets in memory, or journaled to a folder.
 //!
 //! ```
 //! use buildit::memory::MemoryStore;

@@ -113,7 +113,8 @@ pub(super) struct JournaledSecrets {
 }
 
 impl JournaledSecrets {
-    /// Makes a change; it is durable when it returns. What was changed or deleted is not left in the file for long.
+    /// Makes a change; it is durable when it returns. What was changed or deleted, sealed, stays in the file
+    /// until that is written anew, which is when most of it is such.
     pub(super) fn change(&mut self, change: SecretChange) -> Result<(), StoreError> {
         if let Some(file) = &mut self.file {
             file.append_durably(std::slice::from_ref(&change))?;

@@ -1,6 +1,7 @@
 //! The port [`Store`]: where runs, logs and the queue are kept. It is the sum of small traits, so that a caller asks
 //! for no more than it uses.
 
+mod events;
 mod garbage;
 mod log;
 mod progress;
@@ -14,6 +15,7 @@ mod upkeep;
 
 use std::fmt::Debug;
 
+pub use events::each_event;
 pub use garbage::{Amount, Collected, GarbageError, ReferenceStore, collect_garbage, find_garbage};
 pub use log::{LogAppend, LogChunk, LogPage, LogStore};
 pub use progress::RunProgress;

@@ -7,7 +7,7 @@ use buildit::artifact::BlobStore;
 use buildit::event::EventBody;
 use buildit::id::{Digest, RunId, StageName};
 use buildit::job::Artifact;
-use buildit::store::Store;
+use buildit::store::{Store, StoreError, each_event};
 use buildit_executors::workspace::{Limits, load_archive, unpack};
 use serde::Serialize;
 
@@ -18,9 +18,6 @@ use crate::look::Look;
 use crate::out::Out;
 use crate::session::Keep;
 use crate::text::clean;
-
-/// How many events are read at once.
-const PAGE: usize = 4096;
 
 pub(crate) async fn artifacts(args: ArtifactsArgs, look: Look) -> Outcome {
     let keep = Keep::store(&args.store).await?;
@@ -80,26 +77,21 @@ struct Line<'a> {
 /// What the last attempts of a run's stages left.
 async fn left(store: &dyn Store, run: RunId) -> Result<Vec<Left>, Failure> {
     let mut left: Vec<Left> = Vec::new();
-    let mut seen = 0;
-    loop {
-        let page = store.events(run, seen, PAGE).await.map_err(Failure::backend)?;
-        for event in page.events {
-            seen = event.seq;
-            let (stage, attempt, products) = match event.body {
-                EventBody::AttemptFinished { stage, attempt, outcome } => (stage, attempt, outcome.products),
-                // Of an earlier run.
-                EventBody::ResultTaken { stage, result } => (stage, 0, result.products),
-                _ => continue,
-            };
-            // What an earlier attempt left is no result any more.
-            left.retain(|left| left.stage != stage);
-            let artifacts = products.map(|products| products.artifacts).unwrap_or_default();
-            left.extend(artifacts.into_iter().map(|artifact| Left { stage: stage.clone(), attempt, artifact }));
-        }
-        if seen >= page.last_seq {
-            return Ok(left);
-        }
-    }
+    let read = each_event(store, run, 0, |event| {
+        let (stage, attempt, products) = match event.body {
+            EventBody::AttemptFinished { stage, attempt, outcome } => (stage, attempt, outcome.products),
+            // Of an earlier run.
+            EventBody::ResultTaken { stage, result } => (stage, 0, result.products),
+            _ => return Ok::<_, StoreError>(()),
+        };
+        // What an earlier attempt left is no result any more.
+        left.retain(|left| left.stage != stage);
+        let artifacts = products.map(|products| products.artifacts).unwrap_or_default();
+        left.extend(artifacts.into_iter().map(|artifact| Left { stage: stage.clone(), attempt, artifact }));
+        Ok(())
+    });
+    read.await.map_err(Failure::backend)?;
+    Ok(left)
 }
 
 /// Lays an artifact out in this folder: nothing outside of it is touched, whatever the archive says.

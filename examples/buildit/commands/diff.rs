@@ -7,7 +7,7 @@ use std::time::Duration;
 use buildit::artifact::BlobStore;
 use buildit::compare::{Difference, Kind, RunFacts, difference};
 use buildit::id::{RunId, StageName};
-use buildit::store::Store;
+use buildit::store::{Store, StoreError, each_event};
 use buildit_executors::reports::{TestName, TestStatus, read_reports};
 use serde::Serialize;
 use serde_json::Value;
@@ -20,9 +20,6 @@ use crate::out::Out;
 use crate::report::Theme;
 use crate::session::{Keep, Stores};
 use crate::text::{clean, duration, fit_middle, pad, width};
-
-/// How many events are read at once.
-const PAGE: usize = 4096;
 
 /// How wide a value is shown at most.
 const VALUE: usize = 60;
@@ -59,17 +56,12 @@ pub(crate) async fn diff(args: DiffArgs, look: Look) -> Outcome {
 async fn facts(store: &dyn Store, run: RunId) -> Result<RunFacts, Failure> {
     let record = store.run(run).await.map_err(Failure::backend)?;
     let mut facts = RunFacts::new(record);
-    let mut seen = 0;
-    loop {
-        let page = store.events(run, seen, PAGE).await.map_err(Failure::backend)?;
-        for event in &page.events {
-            seen = event.seq;
-            facts.apply(event);
-        }
-        if page.events.is_empty() || seen >= page.last_seq {
-            return Ok(facts);
-        }
-    }
+    let read = each_event(store, run, 0, |event| {
+        facts.apply(&event);
+        Ok::<_, StoreError>(())
+    });
+    read.await.map_err(Failure::backend)?;
+    Ok(facts)
 }
 
 type Ended = BTreeMap<(StageName, TestName), TestStatus>;

@@ -3,7 +3,7 @@
 use buildit::event::{Event, RunStatus};
 use buildit::plan::Plan;
 use buildit::run::{Explanation, Holder, Run, RunInfo, Why};
-use buildit::store::{RunRecord, Store};
+use buildit::store::{RunRecord, Store, StoreError, each_event};
 use serde::Serialize;
 
 use super::kept::find;
@@ -14,9 +14,6 @@ use crate::out::Out;
 use crate::report::{Mark, Theme};
 use crate::session::Keep;
 use crate::text::{clean, pad, width};
-
-/// How many events are read at once.
-const PAGE: usize = 4096;
 
 pub(crate) async fn explain(args: ExplainArgs, look: Look) -> Outcome {
     let keep = Keep::store(&args.store).await?;
@@ -64,32 +61,23 @@ struct Line<'a> {
 
 async fn events(store: &dyn Store, record: &RunRecord) -> Result<Vec<Event>, Failure> {
     let mut events: Vec<Event> = Vec::new();
-    loop {
-        let after = events.last().map_or(0, |event| event.seq);
-        let page = store.events(record.run.id, after, PAGE).await.map_err(Failure::backend)?;
-        if page.events.is_empty() {
-            return Ok(events);
-        }
-        events.extend(page.events);
-    }
+    let read = each_event(store, record.run.id, 0, |event| {
+        events.push(event);
+        Ok::<_, StoreError>(())
+    });
+    read.await.map_err(Failure::backend)?;
+    Ok(events)
 }
 
-/// The run that has the turn in this one's concurrency group: of those that are open the first that was created.
+/// The run that this one waits for in its concurrency group.
 async fn holder(store: &dyn Store, record: &RunRecord) -> Result<Option<Holder>, Failure> {
     if record.status != RunStatus::Queued || record.run.group.is_none() {
         return Ok(None);
     }
-    for id in store.open_runs().await.map_err(Failure::backend)? {
-        if id == record.run.id {
-            break;
-        }
-        let other = store.run(id).await.map_err(Failure::backend)?;
-        let is_same = other.run.plan.name == record.run.plan.name && other.run.group == record.run.group;
-        if is_same && !other.status.is_final() {
-            return Ok(Some(Holder { run: id, number: other.number }));
-        }
-    }
-    Ok(None)
+    let standings = store.standings(&[record.run.id]).await.map_err(Failure::backend)?;
+    let Some(run) = standings.into_iter().find_map(|standing| standing.waits_for) else { return Ok(None) };
+    let number = store.run(run).await.map_err(Failure::backend)?.number;
+    Ok(Some(Holder { run, number }))
 }
 
 /// A line for each stage, and below it where that is written and what a key does not hold.

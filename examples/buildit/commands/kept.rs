@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use buildit::event::EventBody;
 use buildit::id::{JobId, RunId, StageName};
-use buildit::store::Store;
+use buildit::store::{Store, StoreError, each_event};
 
 use crate::exit::Failure;
 
@@ -22,7 +22,11 @@ pub(super) async fn find(store: &dyn Store, text: &str) -> Result<RunId, Failure
         return run.ok_or_else(|| Failure::usage(format!("there are only {} runs in this store", runs.len())));
     }
     if let Ok(id) = text.parse::<RunId>() {
-        return store.run(id).await.map(|_| id).map_err(|_| none(text));
+        return match store.run(id).await {
+            Ok(_) => Ok(id),
+            Err(StoreError::NoRun(_)) => Err(none(text)),
+            Err(error) => Err(Failure::backend(error)),
+        };
     }
     let runs = store.runs(None, MOST).await.map_err(Failure::backend)?;
     let mut found = runs.iter().map(|run| run.id).filter(|id| !text.is_empty() && id.to_string().starts_with(text));
@@ -34,9 +38,6 @@ pub(super) async fn find(store: &dyn Store, text: &str) -> Result<RunId, Failure
         _ => Err(none(text)),
     }
 }
-
-/// How many events are read at once.
-const PAGE: usize = 4096;
 
 /// The stages of one run that took a kept result. The log of attempt 0 is theirs alone: of a result that was given up in
 /// the end, and of one that is still about to be taken, it is there all the same.
@@ -53,20 +54,16 @@ impl Hits {
         if job.attempt > 0 || self.stages.contains(&job.stage) {
             return Ok(true);
         }
-        loop {
-            let page = store.events(job.run, self.seq, PAGE).await.map_err(Failure::backend)?;
-            for event in page.events {
-                self.seq = event.seq;
-                if let EventBody::ResultTaken { stage, result } = event.body
-                    && result.key.is_some()
-                {
-                    self.stages.insert(stage);
-                }
+        let read = each_event(store, job.run, self.seq, |event| {
+            if let EventBody::ResultTaken { stage, result } = event.body
+                && result.key.is_some()
+            {
+                self.stages.insert(stage);
             }
-            if self.seq >= page.last_seq {
-                return Ok(self.stages.contains(&job.stage));
-            }
-        }
+            Ok::<_, StoreError>(())
+        });
+        self.seq = read.await.map_err(Failure::backend)?;
+        Ok(self.stages.contains(&job.stage))
     }
 }
 

@@ -112,7 +112,7 @@ impl Executors {
 }
 
 /// Whether a container engine may be needed when these stages were asked for, or all.
-pub(super) fn needs_containers(plan: &Plan, only: &[String]) -> bool {
+fn needs_containers(plan: &Plan, only: &[String]) -> bool {
     let stages = &plan.spec().stages;
     let mut needing = stages.iter().enumerate().filter(|(_, stage)| match &stage.executor {
         Some(executor) => *executor == "docker",

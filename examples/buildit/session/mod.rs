@@ -1,4 +1,4 @@
-//! One `buildit run`: what it is started with, how it is followed, and how it ends.
+//! What the commands about runs need around them: stores, executors, secrets, answers, and how a run is followed.
 
 mod answers;
 mod ask;

@@ -4,10 +4,7 @@ use std::collections::HashSet;
 
 use buildit::event::EventBody;
 use buildit::id::{RunId, StageName};
-use buildit::store::{RunStore, StoreError};
-
-/// How many events are read at once.
-const PAGE: usize = 4096;
+use buildit::store::{RunStore, StoreError, each_event};
 
 /// The stages of a kept run whose approval is not to be waited for any more: it was given, or the stage has ended.
 /// `None` when nothing is: the run is being cancelled.
@@ -15,22 +12,17 @@ pub(crate) async fn decided(
     store: &(impl RunStore + ?Sized),
     run: RunId,
 ) -> Result<Option<HashSet<StageName>>, StoreError> {
-    let mut decided = HashSet::new();
-    let mut seen = 0;
-    loop {
-        let page = store.events(run, seen, PAGE).await?;
-        for event in &page.events {
-            seen = event.seq;
-            match &event.body {
-                EventBody::ApprovalGiven { stage, .. } | EventBody::StageFinished { stage, .. } => {
-                    decided.insert(stage.clone());
-                }
-                EventBody::CancelRequested { .. } | EventBody::RunFinished { .. } => return Ok(None),
-                _ => {}
+    let (mut decided, mut is_ending) = (HashSet::new(), false);
+    each_event(store, run, 0, |event| {
+        match event.body {
+            EventBody::ApprovalGiven { stage, .. } | EventBody::StageFinished { stage, .. } => {
+                let _ = decided.insert(stage);
             }
+            EventBody::CancelRequested { .. } | EventBody::RunFinished { .. } => is_ending = true,
+            _ => {}
         }
-        if page.events.is_empty() || seen >= page.last_seq {
-            return Ok(Some(decided));
-        }
-    }
+        Ok::<_, StoreError>(())
+    })
+    .await?;
+    Ok((!is_ending).then_some(decided))
 }

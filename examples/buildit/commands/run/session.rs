@@ -38,8 +38,12 @@ pub(super) struct Session {
 impl Session {
     /// For a new run.
     pub(super) fn new(args: RunArgs, look: Look) -> Result<Arc<Self>, Failure> {
+        Self::of(args, look).map(Arc::new)
+    }
+
+    fn of(args: RunArgs, look: Look) -> Result<Self, Failure> {
         let output = args.output.unwrap_or_else(|| look.run_output());
-        Ok(Arc::new(Self {
+        Ok(Self {
             answers: Answers::new(&args, state::person()),
             folder: source::folder(args.context.source.as_deref())?,
             state: state::folder()?,
@@ -48,7 +52,7 @@ impl Session {
             look,
             output,
             is_again: false,
-        }))
+        })
     }
 
     /// For runs of before, in a store.
@@ -62,11 +66,7 @@ impl Session {
             output: given.output,
             ..RunArgs::default()
         };
-        let mut session = Self::new(args, look)?;
-        if let Some(session) = Arc::get_mut(&mut session) {
-            session.is_again = true;
-        }
-        Ok(session)
+        Ok(Arc::new(Self { is_again: true, ..Self::of(args, look)? }))
     }
 
     /// A signal came before anything was started or taken up.
