@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -44,6 +44,8 @@ struct Place {
 
 /// How often a run is resumed before it counts as lost.
 const MOST_RESTARTS: usize = 3;
+/// How long an engine may take with a run before it counts as stuck; it takes seconds.
+const STUCK: Duration = Duration::from_mins(3);
 
 /// How many worlds there are at once: on a server, and for an engine that stands still, most of the time is a wait for the
 /// end of a lease.
@@ -165,7 +167,8 @@ impl World {
     }
 
     fn child(&self, place: Place, sample: &Sample, harm: Planned) -> ExitStatus {
-        self.command(place, sample, harm).status().expect("this test can be started again")
+        let child = self.command(place, sample, harm).spawn().expect("this test can be started again");
+        ended(child, &format!("{} {harm:?}", sample.name))
     }
 
     /// An engine that is killed, and others until one has ended the run; when the first one died.
@@ -190,12 +193,11 @@ impl World {
 
     /// An engine that stands still, and another that ends its run; then the first one goes on, and does no harm.
     fn paused(&self, place: Place, sample: &Sample, harm: Planned, what: &str) -> Option<Instant> {
-        let mut first =
-            self.command(place, sample, harm).stderr(Stdio::null()).spawn().expect("this test can be started");
+        let first = self.command(place, sample, harm).stderr(Stdio::null()).spawn().expect("this test can be started");
         let pid = Pid::from_raw(first.id().cast_signed());
         let stopped = waitid(Id::Pid(pid), WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
         if !matches!(stopped, Ok(WaitStatus::Stopped(..))) {
-            let status = first.wait().expect("it is our child");
+            let status = ended(first, what);
             assert!(status.success(), "{what}: it was not to be harmed, and ended with {status}");
             return None;
         }
@@ -210,9 +212,9 @@ impl World {
             }
         };
         kill(pid, Signal::SIGCONT).expect("it is our child");
-        let status = status.unwrap_or_else(|| second.wait().expect("it is our child"));
+        let status = status.unwrap_or_else(|| ended(second, what));
         // Whose run was taken over says so, and ends as it likes.
-        first.wait().expect("it is our child");
+        ended(first, what);
         if !status.success() {
             let third = self.child(place, sample, None);
             assert!(third.success(), "{what}: the run was not ended: {status}, then {third}");
@@ -262,6 +264,21 @@ impl World {
                 assert!(left.is_empty(), "{what}: docker {kind:?} {}", String::from_utf8_lossy(&left));
             }
         }
+    }
+}
+
+/// How a child ended. One that is stuck is killed, and fails the test: it would hold up all others for good.
+pub(crate) fn ended(mut child: Child, what: &str) -> ExitStatus {
+    let begun = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().expect("it is our child") {
+            return status;
+        }
+        if begun.elapsed() > STUCK {
+            child.kill().expect("it is our child");
+            panic!("{what}: the engine was stuck for {STUCK:?}");
+        }
+        std::thread::sleep(Duration::from_millis(2));
     }
 }
 
