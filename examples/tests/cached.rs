@@ -78,7 +78,11 @@ fn an_unchanged_stage_is_taken_with_its_log_and_artifact_and_explained() {
     let hit = &hit.objects()[0];
     let run = &first.objects()[0]["run"];
     assert_eq!((&hit["why"], &hit["from"], &hit["attempt"]), (&"hit".into(), &"build".into(), &1.into()));
-    assert!(hit["message"].as_str().unwrap().contains(run.as_str().unwrap()), "{hit}");
+    assert_eq!(&hit["from_run"], run);
+    let by_number = "taken from `build` of run #1, attempt 1";
+    assert!(hit["message"].as_str().unwrap().starts_with(by_number), "{hit}");
+    let text = in_store(&project, &["explain", "@2", "build"]).exits(0).stdout;
+    assert!(text.contains(by_number) && !text.contains(run.as_str().unwrap()), "{text}");
     in_store(&project, &["explain", "@2", "none"]).exits(2);
 }
 
