@@ -122,6 +122,25 @@ impl SqliteStore {
         Ok(RunRecord { run, number, status: RunStatus::default(), last_seq: 0 })
     }
 
+    /// The open runs that an engine has driven and none does by `now`, in the order in which they were created: their
+    /// engine has died, or left them.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot tell.
+    pub async fn broken_off_runs(&self, now: Timestamp) -> Result<Vec<RunId>, StoreError> {
+        let query = "SELECT id, locked_until, locked_session FROM pipeline_runs
+             WHERE closed = 0 AND fencing_token > 0 ORDER BY place";
+        let open: Vec<(String, Option<String>, Option<String>)> =
+            sqlx::query_as(query).fetch_all(self.reads()).await.map_err(failed)?;
+        let (now, session) = (to_text(now), self.session());
+        let is_held = |until: Option<String>, holder: Option<String>| {
+            until.is_some_and(|until| until > now) && holder.is_some_and(|holder| !session.is_over(&holder))
+        };
+        let broken_off = open.into_iter().filter_map(|(id, until, holder)| (!is_held(until, holder)).then_some(id));
+        broken_off.map(|id| run_id(&id)).collect()
+    }
+
     /// Ends the leases of sessions that are over.
     pub(super) async fn end_leases_of_the_dead(&self) -> Result<(), StoreError> {
         let query = "SELECT DISTINCT locked_session FROM pipeline_runs WHERE locked_session IS NOT NULL";

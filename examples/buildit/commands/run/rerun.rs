@@ -24,14 +24,16 @@ pub(crate) async fn rerun(args: RerunArgs, look: Look) -> Outcome {
         return Err(Failure::usage(message));
     }
     let session = Session::again(args.given, look)?;
-    let prepared = Arc::clone(&session).prepare_rerun(run, args.from_failed, keep.stores);
+    let prepared = Arc::clone(&session).prepare_rerun(run, args.from_failed, keep.stores.clone());
     let Some(Prepared { rerun, executors, engine }) = unless_signalled(&mut signals, prepared).await? else {
         return Ok(session.broken_off());
     };
     let (plan, context) = (rerun.plan().clone(), Arc::clone(rerun.context()));
     let started = engine.rerun(rerun).await;
     let run = started.map_err(|error| session.refused(error, &Sources::default(), &plan.spec().name))?;
-    session.drive(&run, &context, &executors, &mut signals).await
+    let exit = session.drive(&run, &context, &executors, &mut signals).await?;
+    session.afterwards(&keep, &mut signals).await;
+    Ok(exit)
 }
 
 /// All that a run needs before it starts again.
