@@ -135,8 +135,19 @@ fn g2_resume_takes_up_what_was_killed() {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let mut child = project.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     assert_eq!(fs::read_to_string(&begun).unwrap(), "go\n");
+    project.write("quick.kdl", r#"stage "quick" { run "true" }"#);
+    let hint = |output: &str| {
+        let done = project.buildit(&["run", "quick.kdl", "--store", &store, "--output", output]).exits(0);
+        done.stderr.lines().find(|line| line.contains("broken off")).map(str::to_owned)
+    };
+    assert_eq!(hint("human"), None, "it is driven");
     child.kill().unwrap();
     child.wait().unwrap();
+    let told = format!(
+        "buildit: an earlier run of this store was broken off; `buildit resume --store {store}` goes on with it"
+    );
+    assert_eq!(hint("human"), Some(told));
+    assert_eq!((hint("plain"), hint("json")), (None, None), "for people only");
 
     let resume = ["resume", "--store", &store, "--output", "json"];
     let child = project.command(&resume).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -145,6 +156,7 @@ fn g2_resume_takes_up_what_was_killed() {
     assert_eq!(fs::read_to_string(&effects).unwrap(), "once\nafter\n", "each happened once (G1)");
     assert_eq!(done.log("during"), ["got 42"], "the log is whole (G3)");
     assert_eq!(done.of_type("run_finished")[0]["status"], "succeeded");
+    assert_eq!(hint("human"), None);
 }
 
 /// The bytes of all files below a folder.

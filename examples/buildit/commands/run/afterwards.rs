@@ -1,14 +1,30 @@
 //! What is done for a store once a run of it has ended. None of it changes how the command ends.
 
+use buildit::store::StoreError;
+use jiff::Timestamp;
+
 use super::session::Session;
-use crate::args::RunOutput;
+use crate::args::{RunOutput, StoreArgs};
 use crate::out::Out;
-use crate::session::{Keep, Signals, UpkeepDone, daily};
+use crate::session::{Keep, Local, Signals, UpkeepDone, daily};
 use crate::text::clean;
 
 impl Session {
-    /// Tidies the store, if it is time to.
-    pub(super) async fn afterwards(&self, keep: &Keep, signals: &mut Signals) {
+    /// Tells what waits to be taken up in the store that was asked for, and tidies that if it is time to.
+    pub(super) async fn afterwards(&self, asked: &StoreArgs, keep: &Keep, signals: &mut Signals) {
+        if let Some(local) = &keep.local
+            && self.output == RunOutput::Human
+        {
+            match broken_off(local).await {
+                Ok(0) => {}
+                Ok(runs) => self.hint(&to_resume(runs, asked)),
+                Err(error) => self.hint(&format!("nobody can tell which runs of this store were broken off: {error}")),
+            }
+        }
+        self.upkeep(keep, signals).await;
+    }
+
+    async fn upkeep(&self, keep: &Keep, signals: &mut Signals) {
         match daily(keep, signals).await {
             Ok(None) => {}
             Ok(Some(UpkeepDone::Whole(tidied))) if tidied.runs == 0 => {}
@@ -27,5 +43,21 @@ impl Session {
         if self.output == RunOutput::Human {
             Out::stderr().line(&self.look.stderr().faint(&format!("buildit: {}", clean(text))));
         }
+    }
+}
+
+/// How many runs `resume` would go on with.
+async fn broken_off(local: &Local) -> Result<usize, StoreError> {
+    Ok(local.store.broken_off_runs(Timestamp::now()).await?.len())
+}
+
+/// How to go on with so many runs of this store.
+fn to_resume(runs: usize, store: &StoreArgs) -> String {
+    let options = [("--store", &store.store), ("--blobs", &store.blobs)];
+    let given = options.iter().filter_map(|(name, value)| Some(format!(" {name} {}", value.as_ref()?)));
+    let resume = format!("`buildit resume{}`", given.collect::<String>());
+    match runs {
+        1 => format!("an earlier run of this store was broken off; {resume} goes on with it"),
+        runs => format!("{runs} earlier runs of this store were broken off; {resume} goes on with them"),
     }
 }

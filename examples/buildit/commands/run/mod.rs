@@ -25,7 +25,7 @@ pub(crate) async fn run(args: RunArgs, look: Look) -> Outcome {
         // In a store there are many runs, and `resume` takes up those that were broken off.
         let keep = Keep::store(&session.args.store).await?;
         let exit = session.start(&keep, &mut signals).await?;
-        session.afterwards(&keep, &mut signals).await;
+        session.afterwards(&session.args.store, &keep, &mut signals).await;
         return Ok(exit);
     };
     // A journal is of one run after the other.

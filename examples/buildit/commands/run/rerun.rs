@@ -32,7 +32,7 @@ pub(crate) async fn rerun(args: RerunArgs, look: Look) -> Outcome {
     let started = engine.rerun(rerun).await;
     let run = started.map_err(|error| session.refused(error, &Sources::default(), &plan.spec().name))?;
     let exit = session.drive(&run, &context, &executors, &mut signals).await?;
-    session.afterwards(&keep, &mut signals).await;
+    session.afterwards(&args.store, &keep, &mut signals).await;
     Ok(exit)
 }
 
