@@ -73,18 +73,11 @@ fn events_of(stages: usize) -> Vec<Event> {
 }
 
 fn new_run() -> NewRun {
-    NewRun {
-        id: RunId::new(),
-        plan: Arc::new(PipelineBuilder::new("sample").stage(StageBuilder::run("build", "make")).build()),
-        context: Arc::new(RunContext::manual()),
-        source: None,
-        created_at: Timestamp::UNIX_EPOCH,
-        group: None,
-        executor: None,
-        max_parallel: None,
-        rerun_of: None,
-        carried: Arc::default(),
-    }
+    NewRun::new(
+        PipelineBuilder::new("sample").stage(StageBuilder::run("build", "make")).build(),
+        RunContext::manual(),
+        Timestamp::UNIX_EPOCH,
+    )
 }
 
 fn append(bench: &mut Bench, runtime: &Runtime, folder: &Path) {

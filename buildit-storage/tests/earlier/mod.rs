@@ -5,7 +5,6 @@
 #![allow(dead_code, clippy::allow_attributes, reason = "each store's tests use a part of it")]
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use buildit::artifact::CacheStore;
@@ -40,15 +39,13 @@ fn new_run(run: u128) -> NewRun {
     let stage = StageBuilder::run("build", "make").env("WHO", "Ada \"the\" first");
     NewRun {
         id: id(run),
-        plan: Arc::new(PipelineBuilder::new("shop").stage(stage).build()),
-        context: Arc::new(RunContext::manual()),
         source: Some(Digest::of(b"source")),
-        created_at: at(i64::try_from(run).unwrap()),
-        group: None,
         executor: Some("local".into()),
-        max_parallel: None,
-        rerun_of: None,
-        carried: Arc::default(),
+        ..NewRun::new(
+            PipelineBuilder::new("shop").stage(stage).build(),
+            RunContext::manual(),
+            at(i64::try_from(run).unwrap()),
+        )
     }
 }
 

@@ -33,18 +33,7 @@ fn new_run(pipeline: &str) -> NewRun {
     let pipeline = PipelineBuilder::new(pipeline)
         .stage(StageBuilder::run("build", "make"))
         .stage(StageBuilder::run("test", "make test").needs(["build"]));
-    NewRun {
-        id: RunId::new(),
-        plan: Arc::new(pipeline.build()),
-        context: Arc::new(RunContext::manual()),
-        source: None,
-        created_at: at(0),
-        group: None,
-        executor: None,
-        max_parallel: None,
-        rerun_of: None,
-        carried: Arc::default(),
-    }
+    NewRun::new(pipeline.build(), RunContext::manual(), at(0))
 }
 
 fn waiting(run: RunId) -> Enqueue {

@@ -11,9 +11,6 @@ mod logs;
 mod sharing;
 mod tables;
 
-use std::sync::Arc;
-
-use buildit::id::RunId;
 use buildit::pipeline::{PipelineBuilder, RunContext, StageBuilder};
 use buildit::store::NewRun;
 use jiff::Timestamp;
@@ -26,16 +23,5 @@ fn new_run(pipeline: &str) -> NewRun {
     let pipeline = PipelineBuilder::new(pipeline)
         .stage(StageBuilder::run("build", "make"))
         .stage(StageBuilder::run("test", "make test").needs(["build"]));
-    NewRun {
-        id: RunId::new(),
-        plan: Arc::new(pipeline.build()),
-        context: Arc::new(RunContext::manual()),
-        source: None,
-        created_at: at(0),
-        group: None,
-        executor: None,
-        max_parallel: None,
-        rerun_of: None,
-        carried: Arc::default(),
-    }
+    NewRun::new(pipeline.build(), RunContext::manual(), at(0))
 }

@@ -50,16 +50,10 @@ pub(super) async fn check(core: &Core, pipeline: &dyn Pipeline, options: StartOp
     let context = Arc::new(options.context);
     let known = core.plans.compile(pipeline.spec(&context)?, options.limits)?;
     let new = NewRun {
-        id: RunId::new(),
-        plan: Arc::clone(known.plan.spec()),
-        context,
         source: options.source,
-        created_at: core.clock.now(),
-        group: None,
         executor: options.executor,
         max_parallel: options.max_parallel.or(core.max_parallel),
-        rerun_of: None,
-        carried: Arc::default(),
+        ..NewRun::new(Arc::clone(known.plan.spec()), context, core.clock.now())
     };
     admit(core, &known, new).await
 }

@@ -161,11 +161,34 @@ fn is_empty(carried: &Arc<[CarriedStage]>) -> bool {
 }
 
 impl NewRun {
+    /// A run of this plan with an id of its own and nothing of what not every run has: no source, no concurrency group, no
+    /// choice of an executor, no run before it.
+    pub fn new(plan: impl Into<Arc<PipelineSpec>>, context: impl Into<Arc<RunContext>>, created_at: Timestamp) -> Self {
+        Self {
+            id: RunId::new(),
+            plan: plan.into(),
+            context: context.into(),
+            source: None,
+            created_at,
+            group: None,
+            executor: None,
+            max_parallel: None,
+            rerun_of: None,
+            carried: Arc::default(),
+        }
+    }
+
     /// The blobs that it refers to before anything has happened: its source, and what the stages have left that it is
     /// spared.
     pub fn blobs(&self) -> impl Iterator<Item = Digest> + '_ {
         let carried = self.carried.iter().flat_map(|carried| &carried.taken.products);
         self.source.into_iter().chain(carried.flat_map(|products| products.digests()))
+    }
+
+    /// Whether it asks the earlier runs of its concurrency group to end.
+    #[must_use]
+    pub fn cancels_earlier(&self) -> bool {
+        self.group.is_some() && self.plan.concurrency.as_ref().is_some_and(|group| group.cancel_in_progress)
     }
 }
 
@@ -199,14 +222,6 @@ pub struct RunSummary {
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
-}
-
-impl NewRun {
-    /// Whether it asks the earlier runs of its concurrency group to end.
-    #[must_use]
-    pub fn cancels_earlier(&self) -> bool {
-        self.group.is_some() && self.plan.concurrency.as_ref().is_some_and(|group| group.cancel_in_progress)
-    }
 }
 
 /// Why the earlier runs of a concurrency group are to end when the run of this number comes: what a store answers in

@@ -73,8 +73,6 @@ fn none(text: &str) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use buildit::event::{Event, TakenResult};
     use buildit::id::Digest;
     use buildit::memory::MemoryStore;
@@ -87,18 +85,7 @@ mod tests {
     #[tokio::test]
     async fn the_log_of_attempt_0_counts_once_its_result_is_taken() {
         let (store, run, time) = (MemoryStore::new(), RunId::new(), Timestamp::UNIX_EPOCH);
-        let new = NewRun {
-            id: run,
-            plan: Arc::new(PipelineBuilder::new("shop").build()),
-            context: Arc::new(RunContext::manual()),
-            source: None,
-            created_at: time,
-            group: None,
-            executor: None,
-            max_parallel: None,
-            rerun_of: None,
-            carried: Arc::default(),
-        };
+        let new = NewRun { id: run, ..NewRun::new(PipelineBuilder::new("shop").build(), RunContext::manual(), time) };
         store.create_run(new).await.unwrap();
         let lease = Lease { worker: "one".into(), until: Timestamp::MAX };
         let token = store.lease_run(run, lease, time).await.unwrap();

@@ -8,18 +8,7 @@ use crate::store::{LogRetention, StoreError};
 /// A run whose job has printed ten bytes, and that ended in this second if it has ended.
 async fn printed(store: &MemoryStore, ended: Option<i64>) -> JobId {
     let run = RunId::new();
-    let new = NewRun {
-        id: run,
-        plan: Arc::new(PipelineSpec::default()),
-        context: Arc::new(RunContext::manual()),
-        source: None,
-        created_at: Timestamp::UNIX_EPOCH,
-        group: None,
-        executor: None,
-        max_parallel: None,
-        rerun_of: None,
-        carried: Arc::default(),
-    };
+    let new = NewRun { id: run, ..NewRun::new(PipelineSpec::default(), RunContext::manual(), Timestamp::UNIX_EPOCH) };
     store.create_run(new).await.unwrap();
     let job = JobId { run, stage: "a".into(), attempt: 1 };
     let (token, cursor) = (FencingToken(1), LogCursor { stdout: 10, stderr: 0, line: 1 });

@@ -3,7 +3,6 @@
 use std::fs;
 use std::num::NonZeroU32;
 use std::path::Path;
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use tempfile::TempDir;
@@ -20,18 +19,11 @@ use crate::store::{
 };
 
 fn new_run(pipeline: &str) -> NewRun {
-    NewRun {
-        id: RunId::new(),
-        plan: Arc::new(PipelineSpec { name: pipeline.into(), ..PipelineSpec::default() }),
-        context: Arc::new(RunContext::manual()),
-        source: None,
-        created_at: Timestamp::UNIX_EPOCH,
-        group: None,
-        executor: None,
-        max_parallel: None,
-        rerun_of: None,
-        carried: Arc::default(),
-    }
+    NewRun::new(
+        PipelineSpec { name: pipeline.into(), ..PipelineSpec::default() },
+        RunContext::manual(),
+        Timestamp::UNIX_EPOCH,
+    )
 }
 
 fn event(seq: u64) -> Event {
