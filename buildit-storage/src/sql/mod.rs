@@ -11,10 +11,11 @@ mod result;
 mod schema;
 mod search;
 mod share;
+mod upkeep;
 mod words;
 
 pub(crate) use append::{check_events, check_lines};
-pub(crate) use archive::{Frame, FrameRow, archive, archived, frames, is_damaged, read_frames};
+pub(crate) use archive::{Frame, FrameRow, archived, frames, read_frames};
 pub(crate) use frame::{decode, encode};
 pub(crate) use garbage::{ASKED_AT_ONCE, digests};
 pub(crate) use lease::{claimed_until, is_larger, token_of};
@@ -26,8 +27,9 @@ pub(crate) use projection::{ProductRow, StageRow};
 pub(crate) use projection::{carried_products, products, stage_rows};
 pub(crate) use result::{ResultRow, in_order, salt};
 pub(crate) use schema::migrate;
-pub(crate) use search::{Block, Candidate, Index, blocks, search};
+pub(crate) use search::{Block, Candidate, Index, search};
 pub(crate) use share::{Plan, share};
+pub(crate) use upkeep::{ClosedLog, ClosedLogs, archive_all, index_all};
 pub(crate) use words::{count, from_json, number, run_status, to_json};
 #[cfg(feature = "sqlite")]
 pub(crate) use words::{from_text, to_text};
