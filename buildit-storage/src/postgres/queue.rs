@@ -75,8 +75,10 @@ impl QueueStore for PostgresStore {
         self.leave(run, token, How::HandOver).await
     }
 
+    /// What was said since the wait before counts, so nothing is missed between a look at the queue and the wait.
+    /// Dropping the future loses nothing.
     async fn queue_changed(&self) {
-        self.wait_for_work(LONGEST_WAIT).await;
+        let _ = tokio::time::timeout(LONGEST_WAIT, self.news().heard().notified()).await;
     }
 
     async fn dead_letters(&self) -> Result<Vec<RunId>, StoreError> {
