@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use buildit::artifact::CacheQuota;
+use buildit::log::DamagedLogs;
 use buildit::store::{Collected, LogRetention, Retention, expired_runs, find_garbage};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -11,7 +12,7 @@ use crate::args::{DataOutput, GcArgs};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::out::Out;
 use crate::session::{GRACE, Keep, Policy, Stores, Tidied, tidy};
-use crate::text::size;
+use crate::text::{clean, size};
 
 pub(crate) async fn gc(args: GcArgs) -> Outcome {
     let keep = match &args.journal {
@@ -38,7 +39,12 @@ pub(crate) async fn gc(args: GcArgs) -> Outcome {
         let collected = find_garbage(&**references, &**blobs, before).await.map_err(Failure::backend)?;
         Done::new(&Tidied { runs, collected, ..Tidied::default() })
     } else {
-        Done::new(&tidy(&keep.stores, &policy, now).await.map_err(Failure::Backend)?)
+        let tidied = tidy(&keep.stores, &policy, now).await.map_err(Failure::Backend)?;
+        for DamagedLogs { run, message } in &tidied.logs.damaged {
+            let line = format!("buildit: the logs of run {run} stay, for not all can be read: {message}");
+            Out::stderr().line(&clean(&line));
+        }
+        Done::new(&tidied)
     };
     let mut out = Out::stdout();
     match args.output {
@@ -65,6 +71,8 @@ struct Done {
     runs: u64,
     /// Of how many runs the logs alone went.
     logs: u64,
+    /// Of how many runs the logs were to go and are damaged.
+    damaged_logs: u64,
     /// How many logs were moved to the blobs, and how many can be searched now that could not before.
     archived_logs: u64,
     indexed_logs: u64,
@@ -81,6 +89,7 @@ impl Done {
         Self {
             runs: *runs,
             logs: logs.removed,
+            damaged_logs: logs.damaged.len() as u64,
             archived_logs: logs.archived,
             indexed_logs: logs.indexed,
             caches: evicted.caches,

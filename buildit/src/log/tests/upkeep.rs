@@ -52,6 +52,31 @@ async fn what_the_policy_does_not_keep_is_removed_and_open_runs_are_not_touched(
 }
 
 #[tokio::test]
+async fn a_damaged_log_of_a_journal_is_told_and_holds_up_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = MemoryStore::journaled(folder.path()).unwrap();
+    let (first, damaged, last) =
+        (printed(&store, Some(1)).await, printed(&store, Some(2)).await, printed(&store, Some(3)).await);
+    drop(store);
+    let logs = folder.path().join("logs").join(damaged.run.to_string());
+    let path = std::fs::read_dir(&logs).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[20] ^= 0x20;
+    std::fs::write(&path, &bytes).unwrap();
+    let store = MemoryStore::journaled(folder.path()).unwrap();
+    let retention = LogRetention { max_runs: Some(0), ..LogRetention::default() };
+    for removed in [2, 0] {
+        let done = upkeep(&store, retention, Timestamp::UNIX_EPOCH).await.unwrap();
+        assert_eq!((done.removed, done.damaged.len(), done.damaged[0].run), (removed, 1, damaged.run), "{done:?}");
+        assert!(done.damaged[0].message.contains(path.to_str().unwrap()), "{done:?}");
+    }
+    for job in [first, last] {
+        assert!(matches!(store.read_log(&job, 0, 99).await, Err(StoreError::LogRemoved(_))));
+    }
+    assert_eq!(std::fs::read(&path).unwrap(), bytes, "nothing of it is changed");
+}
+
+#[tokio::test]
 async fn a_log_that_was_removed_from_a_journal_stays_so() {
     let folder = tempfile::tempdir().unwrap();
     let open = || MemoryStore::journaled(folder.path()).unwrap();
