@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::id::{Digest, ExecutorName, TenantId};
 use crate::pipeline::{ExpandLimits, RunContext};
+use crate::store::WorkFolder;
 
 /// How a run is started.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +17,8 @@ pub struct StartOptions {
     pub context: RunContext,
     /// The archive of the source, in the engine's blob store; `None` for empty workspaces.
     pub source: Option<Digest>,
+    /// The folder that the jobs work in, to be kept with the run: [`WorkFolder`].
+    pub in_place: Option<WorkFolder>,
     /// The executor that every stage goes to, whatever the stage says.
     pub executor: Option<ExecutorName>,
     /// How many jobs of the run may run at once, beside what the pipeline says.
@@ -35,6 +38,13 @@ impl StartOptions {
     #[must_use]
     pub fn source(mut self, source: Digest) -> Self {
         self.source = Some(source);
+        self
+    }
+
+    /// The same without a source and with the folder that the jobs work in, which its executors were set up for.
+    #[must_use]
+    pub fn in_place(mut self, folder: WorkFolder) -> Self {
+        self.in_place = Some(folder);
         self
     }
 

@@ -51,6 +51,7 @@ pub(super) async fn check(core: &Core, pipeline: &dyn Pipeline, options: StartOp
     let known = core.plans.compile(pipeline.spec(&context)?, options.limits)?;
     let new = NewRun {
         source: options.source,
+        in_place: options.in_place,
         executor: options.executor,
         max_parallel: options.max_parallel.or(core.max_parallel),
         ..NewRun::new(Arc::clone(known.plan.spec()), context, core.clock.now())

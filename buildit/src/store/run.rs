@@ -138,6 +138,9 @@ pub struct NewRun {
     pub context: Arc<RunContext>,
     /// The archive of its source.
     pub source: Option<Digest>,
+    /// The folder that its jobs work in, when it has no source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_place: Option<WorkFolder>,
     /// When it was created.
     pub created_at: Timestamp,
     /// The resolved name of its concurrency group, if it has one.
@@ -156,6 +159,16 @@ pub struct NewRun {
     pub carried: Arc<[CarriedStage]>,
 }
 
+/// A folder of a host in which the jobs of a run work, in place of workspaces of their own. An engine makes nothing of it:
+/// whoever takes such a run up sets its executors up for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkFolder {
+    /// Its absolute path.
+    pub path: String,
+    /// What tells it from another folder that lies there later, in words of whoever started the run.
+    pub identity: String,
+}
+
 fn is_empty(carried: &Arc<[CarriedStage]>) -> bool {
     carried.is_empty()
 }
@@ -169,6 +182,7 @@ impl NewRun {
             plan: plan.into(),
             context: context.into(),
             source: None,
+            in_place: None,
             created_at,
             group: None,
             executor: None,

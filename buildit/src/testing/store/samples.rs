@@ -11,7 +11,7 @@ use crate::id::{Digest, FencingToken, JobId, RunId, TenantId};
 use crate::job::{Artifact, JobOutcome, JobProducts};
 use crate::pipeline::{PipelineBuilder, RunContext, StageBuilder};
 use crate::run::CarriedStage;
-use crate::store::{Claim, Enqueue, Lease, NewRun, Store};
+use crate::store::{Claim, Enqueue, Lease, NewRun, Store, WorkFolder};
 
 /// The token of a writer that never took a lease.
 pub(super) const FIRST: FencingToken = FencingToken(1);
@@ -33,6 +33,7 @@ pub(super) fn new_run(pipeline: &str, created_at: Timestamp) -> NewRun {
         plan: Arc::new(PipelineBuilder::new(pipeline).stage(stage).build()),
         context: Arc::new(context),
         source: Some(Digest::of(b"source")),
+        in_place: Some(WorkFolder { path: "/home/ann/it's".into(), identity: "12".into() }),
         created_at,
         group: Some("deploy-main".into()),
         executor: Some("local".into()),

@@ -6,8 +6,11 @@ use jiff::Timestamp;
 use super::session::Session;
 use crate::args::{RunOutput, StoreArgs};
 use crate::out::Out;
-use crate::session::{Keep, Local, Signals, UpkeepDone, daily};
+use crate::session::{Keep, Local, Place, Signals, UpkeepDone, daily};
 use crate::text::clean;
+
+/// How many runs that were broken off are looked at: nobody asks for a number beyond.
+const MOST: usize = 100;
 
 impl Session {
     /// Tells what waits to be taken up in the store that was asked for, and tidies that if it is time to.
@@ -15,7 +18,7 @@ impl Session {
         if let Some(local) = &keep.local
             && self.output == RunOutput::Human
         {
-            match broken_off(local).await {
+            match broken_off(keep, local).await {
                 Ok(0) => {}
                 Ok(runs) => self.hint(&to_resume(runs, asked)),
                 Err(error) => self.hint(&format!("nobody can tell which runs of this store were broken off: {error}")),
@@ -47,8 +50,17 @@ impl Session {
 }
 
 /// How many runs `resume` would go on with.
-async fn broken_off(local: &Local) -> Result<usize, StoreError> {
-    Ok(local.store.broken_off_runs(Timestamp::now()).await?.len())
+async fn broken_off(keep: &Keep, local: &Local) -> Result<usize, StoreError> {
+    let mut runs = 0;
+    for run in local.store.broken_off_runs(Timestamp::now()).await?.into_iter().take(MOST) {
+        match keep.stores.store.run(run).await {
+            Ok(record) => runs += usize::from(Place::of(&record.run).is_ok()),
+            // Somebody has gone on with it, and it has been forgotten since.
+            Err(StoreError::NoRun(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(runs)
 }
 
 /// How to go on with so many runs of this store.
