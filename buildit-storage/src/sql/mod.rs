@@ -5,6 +5,7 @@ mod archive;
 mod frame;
 mod garbage;
 mod lease;
+mod line;
 mod page;
 mod projection;
 mod result;
@@ -19,6 +20,7 @@ pub(crate) use archive::{Frame, FrameRow, archived, frames, read_frames};
 pub(crate) use frame::{decode, encode};
 pub(crate) use garbage::{ASKED_AT_ONCE, digests};
 pub(crate) use lease::{claimed_until, is_larger, token_of};
+pub(crate) use line::{Wanted, wanted};
 #[cfg(feature = "sqlite")]
 pub(crate) use page::encode_aside;
 pub(crate) use page::{LinesRow, PageReader, TRIES, rows_of, text_bytes};
@@ -30,6 +32,6 @@ pub(crate) use schema::migrate;
 pub(crate) use search::{Block, Candidate, Index, search};
 pub(crate) use share::{Plan, share};
 pub(crate) use upkeep::{ClosedLog, ClosedLogs, archive_all, index_all};
-pub(crate) use words::{count, from_json, number, run_status, to_json};
+pub(crate) use words::{count, from_json, millis, number, run_status, to_json};
 #[cfg(feature = "sqlite")]
 pub(crate) use words::{from_text, to_text};

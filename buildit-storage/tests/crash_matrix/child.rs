@@ -17,7 +17,7 @@ use buildit::id::JobId;
 use buildit::pipeline::RunContext;
 use buildit::plan::Plan;
 use buildit::run::{Run, RunInfo};
-use buildit::store::RunRecord;
+use buildit::store::{RunFilter, RunRecord};
 use futures_util::StreamExt;
 
 use nix::sys::signal::Signal;
@@ -106,7 +106,7 @@ async fn drive(case: Case) -> RunStatus {
         tokio::time::sleep(LEASE / 20).await;
         runs = engine.resume().await.expect("open runs are taken up");
     }
-    if runs.is_empty() && store.runs(None, 1).await.expect("runs are listed").is_empty() {
+    if runs.is_empty() && store.runs(&RunFilter::default(), 1).await.expect("runs are listed").is_empty() {
         let text = pipelines::named(&case.sample).kdl(case.target);
         let pipeline = config::parse("sample.kdl", &text, &config::Options::default()).expect("the sample is valid");
         let mut context = RunContext::manual();
@@ -122,7 +122,7 @@ async fn drive(case: Case) -> RunStatus {
         run.wait().await.expect("the run is driven to its end");
     }
     engine.shutdown().await;
-    store.runs(None, 1).await.expect("runs are listed")[0].status
+    store.runs(&RunFilter::default(), 1).await.expect("runs are listed")[0].status
 }
 
 async fn executor(case: &Case) -> Arc<dyn Executor> {

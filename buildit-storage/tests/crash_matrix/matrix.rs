@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use buildit::fault::CrashPoint;
 use buildit::id::{JobId, RunId};
 use buildit::job::Stream;
-use buildit::store::Store;
+use buildit::store::{RunFilter, Store};
 
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
@@ -240,7 +240,7 @@ impl World {
 
     async fn check_store(&self, keep: Keep, sample: &Sample, what: &str) -> RunId {
         let Kept { store, .. } = stores::open(keep, self.folder()).await;
-        let runs = store.runs(None, 10).await.expect("the runs are listed");
+        let runs = store.runs(&RunFilter::default(), 10).await.expect("the runs are listed");
         assert_eq!(runs.len(), 1, "{what}: one run");
         let run = runs[0].id;
         assert!(store.open_runs().await.expect("open runs are listed").is_empty(), "{what}: the run is closed");

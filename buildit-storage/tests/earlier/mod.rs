@@ -13,7 +13,7 @@ use buildit::executor::LogCursor;
 use buildit::id::{Digest, JobId, RunId, TenantId};
 use buildit::job::{Artifact, JobOutcome, JobProducts, Stream};
 use buildit::pipeline::{PipelineBuilder, RunContext, StageBuilder};
-use buildit::store::{Claim, Enqueue, Lease, LogAppend, LogChunk, NewRun, Store};
+use buildit::store::{Claim, Enqueue, Lease, LogAppend, LogChunk, NewRun, RunFilter, Store};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -103,7 +103,13 @@ pub(crate) async fn fill(store: &(impl Store + CacheStore)) {
 
 /// Looks for all of it, and goes on with it.
 pub(crate) async fn check(store: &(impl Store + CacheStore)) {
-    let all: Vec<_> = store.runs(None, 10).await.unwrap().iter().map(|run| (run.id, run.number, run.status)).collect();
+    let all: Vec<_> = store
+        .runs(&RunFilter::default(), 10)
+        .await
+        .unwrap()
+        .iter()
+        .map(|run| (run.id, run.number, run.status))
+        .collect();
     let expected = [
         (id(DEAD), 4, RunStatus::Queued),
         (id(WAITING), 3, RunStatus::Queued),
@@ -111,6 +117,12 @@ pub(crate) async fn check(store: &(impl Store + CacheStore)) {
         (id(ENDED), 1, RunStatus::Succeeded),
     ];
     assert_eq!(all, expected);
+    let by_event = RunFilter { event: Some("manual".into()), ..RunFilter::of_pipeline("shop") };
+    assert_eq!(
+        store.runs(&by_event, 10).await.unwrap(),
+        store.runs(&RunFilter::of_tenant(TenantId::NONE), 10).await.unwrap()
+    );
+    assert_eq!(store.run_by_number(TenantId::NONE, "shop", 2).await.unwrap().id, id(OPEN));
     for run in [ENDED, OPEN] {
         assert_eq!(store.run(id(run)).await.unwrap().run, new_run(run));
         assert_eq!(store.events(id(run), 0, 100).await.unwrap().events, events(run));

@@ -55,6 +55,13 @@ async fn it_tells_what_it_refers_to() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs postgres"]
+async fn it_keeps_pipelines() {
+    let many = Many::default();
+    store::assert_clauses(store::pipeline_clauses(), async || Arc::new(many.store().await) as _).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs postgres"]
 async fn it_keeps_sealed_secrets() {
     let many = Many::default();
     store::assert_clauses(store::secret_clauses(), async || Arc::new(many.store().await) as _).await;

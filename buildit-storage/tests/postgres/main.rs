@@ -19,7 +19,7 @@ mod tables;
 use std::sync::Arc;
 
 use buildit::event::{Event, EventBody};
-use buildit::id::RunId;
+use buildit::id::{RunId, TenantId};
 use buildit::pipeline::{PipelineBuilder, RunContext, StageBuilder};
 use buildit::store::{Enqueue, Lease, NewRun};
 use jiff::Timestamp;

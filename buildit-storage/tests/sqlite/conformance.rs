@@ -43,6 +43,12 @@ async fn it_tells_what_it_refers_to() {
 }
 
 #[tokio::test]
+async fn it_keeps_pipelines() {
+    let folder = tempfile::tempdir().unwrap();
+    store::assert_clauses(store::pipeline_clauses(), async || Arc::new(fresh(&folder).await) as _).await;
+}
+
+#[tokio::test]
 async fn it_keeps_sealed_secrets() {
     let folder = tempfile::tempdir().unwrap();
     store::assert_clauses(store::secret_clauses(), async || Arc::new(fresh(&folder).await) as _).await;

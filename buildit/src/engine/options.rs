@@ -4,15 +4,16 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use uuid::Uuid;
 
 use crate::id::{Digest, ExecutorName, TenantId};
 use crate::pipeline::{ExpandLimits, RunContext};
 use crate::store::WorkFolder;
 
 /// How a run is started.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct StartOptions {
+    /// Whose it is; [nobody's](TenantId::NONE) without.
+    pub tenant: TenantId,
     /// The event, the commit, the parameters.
     pub context: RunContext,
     /// The archive of the source, in the engine's blob store; `None` for empty workspaces.
@@ -27,11 +28,31 @@ pub struct StartOptions {
     pub limits: ExpandLimits,
 }
 
+impl Default for StartOptions {
+    fn default() -> Self {
+        Self {
+            tenant: TenantId::NONE,
+            context: RunContext::default(),
+            source: None,
+            executor: None,
+            max_parallel: None,
+            limits: ExpandLimits::default(),
+        }
+    }
+}
+
 impl StartOptions {
     /// A run in this context.
     #[must_use]
     pub fn new(context: RunContext) -> Self {
         Self { context, ..Self::default() }
+    }
+
+    /// The same as a run of this tenant.
+    #[must_use]
+    pub fn tenant(mut self, tenant: TenantId) -> Self {
+        self.tenant = tenant;
+        self
     }
 
     /// The same with the archive of the source.
@@ -66,8 +87,6 @@ impl StartOptions {
 /// How a run waits in the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueOptions {
-    /// Whose it is; the nil id without, for who has no tenants.
-    pub tenant: TenantId,
     /// Higher goes first; 0 without.
     pub priority: i32,
     /// Not before this; at once without.
@@ -78,7 +97,7 @@ pub struct QueueOptions {
 
 impl Default for QueueOptions {
     fn default() -> Self {
-        Self { tenant: Uuid::nil().into(), priority: 0, scheduled_for: None, max_attempts: 5 }
+        Self { priority: 0, scheduled_for: None, max_attempts: 5 }
     }
 }
 

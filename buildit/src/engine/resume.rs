@@ -48,7 +48,7 @@ pub(super) async fn resume(core: &Arc<Core>, id: RunId) -> Result<Option<RunHand
         Ok::<_, ResumeError>(())
     })
     .await?;
-    let (bus, inbox) = RunBus::new(info, plan, token, run.seq(), core.faults.clone());
+    let (bus, inbox) = RunBus::new(&record, plan, token, run.seq(), core.faults.clone());
     if run.status().is_final() {
         let used = core.executors.iter().map(|known| seen.executors.contains(&known.name)).collect::<Vec<_>>();
         if let Some(missing) = seen.executors.iter().find(|name| core.executor(name).is_none()) {

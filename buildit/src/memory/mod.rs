@@ -1,4 +1,4 @@
-//! [`MemoryStore`]: runs, logs, the queue, blobs, caches, kept results and sealed secrets in memory, or journaled to a folder.
+//! [`MemoryStore`]: pipelines, runs, logs, the queue, blobs, caches, kept results and sealed secrets in memory, or journaled to a folder.
 //!
 //! ```
 //! use buildit::memory::MemoryStore;
@@ -19,6 +19,7 @@ mod journal;
 mod kept;
 mod line;
 mod logs;
+mod pipelines;
 mod ports;
 mod queue;
 mod results;

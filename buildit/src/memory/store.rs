@@ -24,7 +24,7 @@ const CACHES_SLACK: u64 = 1024 * 1024;
 /// How long the file of secrets may grow beyond what they are, in bytes, before it is written anew.
 const SECRETS_SLACK: u64 = 1024 * 1024;
 
-/// Keeps runs, logs, the queue, blobs, caches, kept results and sealed secrets: in memory, or [journaled](Self::journaled) to a folder. Clones are the
+/// Keeps pipelines, runs, logs, the queue, blobs, caches, kept results and sealed secrets: in memory, or [journaled](Self::journaled) to a folder. Clones are the
 /// same store.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore(Arc<Inner>);

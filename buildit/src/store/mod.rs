@@ -4,6 +4,7 @@
 mod events;
 mod garbage;
 mod log;
+mod pipeline;
 mod progress;
 mod queue;
 mod retention;
@@ -11,6 +12,7 @@ mod run;
 mod search;
 mod secret;
 mod share;
+mod summary;
 mod upkeep;
 
 use std::fmt::Debug;
@@ -18,13 +20,18 @@ use std::fmt::Debug;
 pub use events::each_event;
 pub use garbage::{Amount, Collected, GarbageError, ReferenceStore, collect_garbage, find_garbage};
 pub use log::{LogAppend, LogChunk, LogPage, LogStore};
+pub use pipeline::{
+    NewPipeline, PipelineChange, PipelineFilter, PipelineLine, PipelineSource, PipelineStage, PipelineStore,
+    StoredPipeline,
+};
 pub use progress::RunProgress;
 pub use queue::{Claim, Enqueue, Lease, QueueStore, QueuedJob};
 pub use retention::{Retention, apply_retention, expired_runs};
-pub use run::{EventPage, NewRun, RunRecord, RunStore, RunSummary, Standing, WorkFolder, replaced_by};
+pub use run::{EventPage, NewRun, RunRecord, RunStore, Standing, WorkFolder, replaced_by};
 pub use search::{BadQuery, LogHit, LogHits, LogQuery, LogSearch, LogTerms, SearchPlace};
 pub use secret::{SealedSecret, SecretPlace, SecretScope, SecretStore, SecretSummary};
 pub use share::{Line, Share, Turns, come_in, take_turns};
+pub use summary::{RunFilter, RunSummary};
 pub use upkeep::{KeptLogs, LogRetention, LogSift, LogUpkeep};
 
 use crate::id::{JobId, RunId};
@@ -76,6 +83,20 @@ pub enum StoreError {
     /// There is a run of this id already.
     #[error("run {0} exists already")]
     Exists(RunId),
+    /// The pipeline has no run of this number.
+    #[error("the pipeline `{pipeline}` has no run {number}")]
+    NoSuchNumber {
+        /// The pipeline.
+        pipeline: String,
+        /// The number.
+        number: u64,
+    },
+    /// There is no such pipeline.
+    #[error("no pipeline `{0}`")]
+    NoPipeline(String),
+    /// The tenant has a pipeline of this name already.
+    #[error("there is a pipeline `{0}` already")]
+    NameTaken(String),
     /// Another process has the store open.
     #[error("the store {place} is in use by {holder}")]
     InUse {

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use buildit::event::EventBody;
-use buildit::id::{JobId, RunId, StageName};
-use buildit::store::{Store, StoreError, each_event};
+use buildit::id::{JobId, RunId, StageName, TenantId};
+use buildit::store::{RunFilter, Store, StoreError, each_event};
 
 use crate::exit::Failure;
 
@@ -17,7 +17,7 @@ pub(super) async fn find(store: &dyn Store, text: &str) -> Result<RunId, Failure
         let place: usize = place.parse().ok().filter(|place| *place > 0).ok_or_else(|| {
             Failure::usage(format!("`{text}` names no run: `@1` is the latest, `@2` the one before it"))
         })?;
-        let runs = store.runs(None, place).await.map_err(Failure::backend)?;
+        let runs = store.runs(&RunFilter::default(), place).await.map_err(Failure::backend)?;
         let run = runs.get(place - 1).map(|run| run.id);
         return run.ok_or_else(|| Failure::usage(format!("there are only {} runs in this store", runs.len())));
     }
@@ -28,7 +28,7 @@ pub(super) async fn find(store: &dyn Store, text: &str) -> Result<RunId, Failure
             Err(error) => Err(Failure::backend(error)),
         };
     }
-    let runs = store.runs(None, MOST).await.map_err(Failure::backend)?;
+    let runs = store.runs(&RunFilter::default(), MOST).await.map_err(Failure::backend)?;
     let mut found = runs.iter().map(|run| run.id).filter(|id| !text.is_empty() && id.to_string().starts_with(text));
     match (found.next(), found.next()) {
         (Some(id), None) => Ok(id),

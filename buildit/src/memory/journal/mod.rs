@@ -27,6 +27,8 @@ mod frame;
 mod index;
 mod log_file;
 mod log_frame;
+#[cfg(test)]
+mod pipeline_tests;
 mod run_file;
 mod run_logs;
 mod sync;

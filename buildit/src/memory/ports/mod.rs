@@ -3,6 +3,7 @@
 mod artifact;
 mod garbage;
 mod log;
+mod pipeline;
 mod queue;
 mod result;
 mod run;

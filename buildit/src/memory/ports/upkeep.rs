@@ -21,7 +21,7 @@ impl LogUpkeep for MemoryStore {
                 Err(StoreError::Corrupt(_)) => Ok(0),
                 bytes => bytes,
             };
-            let finished_at = run.summary().finished_at.unwrap_or_default();
+            let finished_at = run.finished_at().unwrap_or_default();
             Some(bytes.map(|bytes| KeptLogs { run: run.id, place: run.place, finished_at, bytes }))
         });
         logs.take(limit).collect()

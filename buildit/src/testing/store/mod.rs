@@ -16,7 +16,7 @@
 //! ```
 //!
 //! A store that outlives its process also passes [`assert_durable`], which opens it anew between writing and reading.
-//! What a store can do beyond that has clauses of its own ([`eviction_clauses`], [`reference_clauses`],
+//! What a store can do beyond that has clauses of its own ([`eviction_clauses`], [`pipeline_clauses`], [`reference_clauses`],
 //! [`removal_clauses`], [`secret_clauses`]), for [`assert_clauses`].
 //! Whoever wants the violations themselves calls [`check_store`] and its like.
 
@@ -27,12 +27,14 @@ mod garbage;
 mod groups;
 mod keep;
 mod log;
+mod pipeline;
 mod queue;
 mod result;
 mod run;
 mod samples;
 mod secret;
 mod shares;
+mod tenants;
 #[cfg(test)]
 mod tests;
 
@@ -43,7 +45,7 @@ pub use keep::KeepStore;
 
 use crate::artifact::{BlobStore, CacheStore, EvictCaches, RemoveBlobs};
 use crate::cached::ResultStore;
-use crate::store::{ReferenceStore, SecretStore, Store};
+use crate::store::{PipelineStore, ReferenceStore, SecretStore, Store};
 
 /// A store that refers to blobs, and says to which.
 pub trait Referring: Store + CacheStore + ReferenceStore {}
@@ -53,7 +55,8 @@ impl<T: Store + CacheStore + ReferenceStore + ?Sized> Referring for T {}
 /// The clauses about runs, logs and the queue.
 #[must_use]
 pub fn store_clauses() -> Vec<Clause<dyn Store>> {
-    [run::clauses(), log::clauses(), queue::clauses(), shares::clauses(), groups::clauses()].concat()
+    [run::clauses(), tenants::clauses(), log::clauses(), queue::clauses(), shares::clauses(), groups::clauses()]
+        .concat()
 }
 
 /// The clauses about blobs.
@@ -90,6 +93,12 @@ pub fn removal_clauses() -> Vec<Clause<dyn RemoveBlobs>> {
 #[must_use]
 pub fn secret_clauses() -> Vec<Clause<dyn SecretStore>> {
     secret::clauses()
+}
+
+/// The clauses about pipelines that are kept.
+#[must_use]
+pub fn pipeline_clauses() -> Vec<Clause<dyn PipelineStore>> {
+    pipeline::clauses()
 }
 
 /// The clauses about the logs of closed runs.

@@ -30,6 +30,7 @@ pub(super) fn new_run(pipeline: &str, created_at: Timestamp) -> NewRun {
     context.params.insert("quoted".into(), "it's \"ünïcode\"\n\u{0} and $more".into());
     NewRun {
         id: RunId::new(),
+        tenant: tenant(),
         plan: Arc::new(PipelineBuilder::new(pipeline).stage(stage).build()),
         context: Arc::new(context),
         source: Some(Digest::of(b"source")),

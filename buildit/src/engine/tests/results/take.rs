@@ -80,3 +80,16 @@ async fn every_stage_of_a_wide_pipeline_is_taken_whatever_the_limits() {
     }
     assert_eq!(other.most_running(), 1);
 }
+
+/// G5: what one tenant has kept is nothing to another, nor to who has no tenant.
+#[tokio::test(start_paused = true)]
+async fn results_of_another_tenant_are_not_taken() {
+    let world = World::new(Script::new());
+    let pipeline = one(cacheable("build", "make"));
+    let tenants = [TenantId::NONE, TenantId::new(), TenantId::new()];
+    for runs in [1, 0] {
+        for tenant in tenants {
+            assert_eq!(world.runs(&pipeline, options().tenant(tenant)).await, runs, "{tenant}");
+        }
+    }
+}
