@@ -37,7 +37,7 @@ fn new_run(pipeline: &str) -> NewRun {
 }
 
 fn waiting(run: RunId) -> Enqueue {
-    Enqueue { run, tenant: buildit::id::TenantId::new(), priority: 0, scheduled_for: at(0), max_attempts: 3 }
+    Enqueue { run, tenant: TenantId::new(), priority: 0, scheduled_for: at(0), max_attempts: 3 }
 }
 
 fn lease(worker: &str, second: i64) -> Lease {
