@@ -65,6 +65,22 @@ uuid_id! {
     /// A workspace of an organization: what owns pipelines, runs and secrets.
     TenantId
 }
+uuid_id! {
+    /// What owns tenants, and has users as its members.
+    OrganizationId
+}
+uuid_id! {
+    /// A person who can sign in.
+    UserId
+}
+uuid_id! {
+    /// A key for programs. It is no secret: the key itself is known by its hash alone.
+    ApiKeyId
+}
+uuid_id! {
+    /// An invitation to become a member of an organization.
+    InvitationId
+}
 
 macro_rules! name_id {
     ($(#[$doc:meta])* $name:ident) => {
