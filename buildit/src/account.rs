@@ -299,7 +299,7 @@ mod tests {
         assert!(roles.is_sorted());
         assert_eq!(roles.map(|role| role.as_str().parse()), roles.map(Ok));
         let words = roles.map(|role| serde_json::to_value(role).unwrap());
-        assert_eq!(words, roles.map(|role| role.as_str().into()));
+        assert_eq!(words, roles.map(|role| serde_json::Value::from(role.as_str())));
         assert!("root".parse::<Role>().unwrap_err().to_string().contains("`root`"));
     }
 

@@ -1,7 +1,7 @@
 //! [`PostgresStore`]: everything in one PostgreSQL database, which any number of engines share.
 //!
 //! ```text
-//! ports (runs, logs and their search, queue, caches, results, secrets, references)
+//! ports (runs, logs and their search, queue, caches, results, secrets, references, accounts)
 //!   │ reads: one statement each, which is one snapshot
 //!   │ writes: one transaction each, tried again when the server undid it
 //!   ▼
@@ -28,6 +28,7 @@ mod group;
 mod listen;
 mod log;
 mod queue;
+mod records;
 mod result;
 mod run;
 mod search;

@@ -1,7 +1,7 @@
 //! [`SqliteStore`]: everything in one file of this machine.
 //!
 //! ```text
-//! ports (runs, logs and their search, queue, caches, results, secrets, references)
+//! ports (runs, logs and their search, queue, caches, results, secrets, references, accounts)
 //!   │ reads: a pool of connections that cannot write
 //!   │ writes: one task with one connection, which commits all that wait as one transaction
 //!   ▼
@@ -24,6 +24,7 @@ mod garbage;
 mod group;
 mod log;
 mod queue;
+mod records;
 mod result;
 mod run;
 mod search;

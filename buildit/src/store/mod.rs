@@ -22,7 +22,7 @@ use std::fmt::Debug;
 pub use audit::{AuditFilter, AuditStore};
 pub use credential::CredentialStore;
 pub use events::each_event;
-pub use fit::{LONGEST_TEXT, check_text, is_fit};
+pub use fit::{LONGEST_TEXT, check_organization, check_tenant, check_text, check_user, is_fit};
 pub use garbage::{Amount, Collected, GarbageError, ReferenceStore, collect_garbage, find_garbage};
 pub use identity::IdentityStore;
 pub use log::{LogAppend, LogChunk, LogPage, LogStore};
