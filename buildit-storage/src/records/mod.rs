@@ -22,6 +22,8 @@ mod member;
 mod query;
 mod row;
 mod tenant;
+#[cfg(all(test, feature = "sqlite"))]
+mod tests;
 mod value;
 
 use std::fmt::Debug;
