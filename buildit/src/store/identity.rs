@@ -171,7 +171,8 @@ pub trait IdentityStore: Debug + Send + Sync + 'static {
     /// [`StoreError::Unfit`] when no store keeps it.
     async fn rename_tenant(&self, id: TenantId, name: &str) -> Result<(), StoreError>;
 
-    /// Forgets a tenant that has neither pipelines nor runs, with its keys; whether there was one.
+    /// Forgets a tenant that has neither pipelines nor runs, with its keys; whether there was one. Whoever starts runs
+    /// looks whether their tenant is there: a run that is made in the same moment may be left without one.
     ///
     /// # Errors
     ///
@@ -199,7 +200,7 @@ pub trait IdentityStore: Debug + Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<Invitation>, StoreError>;
 
-    /// Forgets an invitation, whosoever it is; whether there was one.
+    /// Forgets an invitation; whether there was one. The caller has looked whose it is.
     ///
     /// # Errors
     ///
