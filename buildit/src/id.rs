@@ -66,6 +66,22 @@ uuid_id! {
     TenantId
 }
 uuid_id! {
+    /// What owns tenants, and has users as its members.
+    OrganizationId
+}
+uuid_id! {
+    /// A person who can sign in.
+    UserId
+}
+uuid_id! {
+    /// A key for programs. It is no secret: the key itself is known by its hash alone.
+    ApiKeyId
+}
+uuid_id! {
+    /// An invitation to become a member of an organization.
+    InvitationId
+}
+uuid_id! {
     /// A pipeline that a store keeps.
     PipelineId
 }

@@ -33,8 +33,8 @@ const SETTINGS: [(&str, &str); 3] = [
     ("default_transaction_isolation", "read committed"),
 ];
 
-/// Keeps runs, logs, the queue and the index of caches in a PostgreSQL database, which any number of engines share.
-/// Clones are the same store.
+/// Keeps runs, logs, the queue, secrets, accounts and the index of caches in a PostgreSQL database, which any number of
+/// engines share. Clones are the same store.
 #[derive(Clone, Debug)]
 pub struct PostgresStore {
     inner: Arc<Inner>,

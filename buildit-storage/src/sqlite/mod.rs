@@ -1,7 +1,7 @@
 //! [`SqliteStore`]: everything in one file of this machine.
 //!
 //! ```text
-//! ports (pipelines, runs, logs and their search, queue, caches, results, secrets, references)
+//! ports (pipelines, runs, logs and their search, queue, caches, results, secrets, references, accounts)
 //!   │ reads: a pool of connections that cannot write
 //!   │ writes: one task with one connection, which commits all that wait as one transaction
 //!   ▼
@@ -26,6 +26,7 @@ mod line;
 mod log;
 mod pipeline;
 mod queue;
+mod records;
 mod result;
 mod run;
 mod search;

@@ -25,7 +25,8 @@ const READERS: u32 = 4;
 /// How long another process's write is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Keeps runs, logs, the queue, secrets and the index of caches and results in one file. Clones are the same store.
+/// Keeps runs, logs, the queue, secrets, accounts and the index of caches and results in one file.
+/// Clones are the same store.
 ///
 /// Several processes may have the file open. The leases of one that has ended, however it ended, are void when
 /// another opens the file, and for whoever takes up the run by itself; a claim of the queue waits for their time.

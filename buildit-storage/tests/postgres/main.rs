@@ -1,6 +1,7 @@
 //! The store in a database of a server, whose URL for an administrator is in `BUILDIT_TEST_POSTGRES`.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod accounts;
 mod conformance;
 mod connections;
 mod databases;

@@ -1,6 +1,7 @@
 //! The store in one file.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod accounts;
 mod conformance;
 mod earlier;
 #[path = "../shared/engines.rs"]

@@ -1,8 +1,12 @@
 //! The port [`Store`]: where runs, logs and the queue are kept. It is the sum of small traits, so that a caller asks
 //! for no more than it uses.
 
+mod audit;
+mod credential;
 mod events;
+mod fit;
 mod garbage;
+mod identity;
 mod log;
 mod pipeline;
 mod progress;
@@ -17,8 +21,12 @@ mod upkeep;
 
 use std::fmt::Debug;
 
+pub use audit::{AuditFilter, AuditStore};
+pub use credential::CredentialStore;
 pub use events::each_event;
+pub use fit::{LONGEST_TEXT, check_organization, check_tenant, check_text, check_user, is_fit};
 pub use garbage::{Amount, Collected, GarbageError, ReferenceStore, collect_garbage, find_garbage};
+pub use identity::IdentityStore;
 pub use log::{LogAppend, LogChunk, LogPage, LogStore};
 pub use pipeline::{
     NewPipeline, PipelineChange, PipelineFilter, PipelineLine, PipelineSource, PipelineStage, PipelineStore,
@@ -34,7 +42,7 @@ pub use share::{Line, Share, Turns, come_in, take_turns};
 pub use summary::{RunFilter, RunSummary};
 pub use upkeep::{KeptLogs, LogRetention, LogSift, LogUpkeep};
 
-use crate::id::{JobId, RunId};
+use crate::id::{JobId, RunId, TenantId};
 
 /// Everything that an engine keeps.
 pub trait Store: RunStore + LogStore + QueueStore {}
@@ -45,6 +53,11 @@ impl<T: RunStore + LogStore + QueueStore + ?Sized> Store for T {}
 pub trait LogKeep: LogUpkeep + LogSearch {}
 
 impl<T: LogUpkeep + LogSearch + ?Sized> LogKeep for T {}
+
+/// Everything that a server keeps of people: who they are, what lets them in, and what they did.
+pub trait AccountStore: IdentityStore + CredentialStore + AuditStore {}
+
+impl<T: IdentityStore + CredentialStore + AuditStore + ?Sized> AccountStore for T {}
 
 impl StoreError {
     /// The backend of this name failed.
@@ -97,6 +110,21 @@ pub enum StoreError {
     /// The tenant has a pipeline of this name already.
     #[error("there is a pipeline `{0}` already")]
     NameTaken(String),
+    /// Something else has this name, address or id, of which there may be one.
+    #[error("{0} is taken")]
+    Taken(String),
+    /// What is to be changed, or what it belongs to, is not there.
+    #[error("{0} is not there")]
+    NotFound(String),
+    /// No store keeps this text: it is empty where it may not be, too long, or holds a NUL.
+    #[error("{0}")]
+    Unfit(String),
+    /// The organization would be left without an owner.
+    #[error("an organization needs an owner, and this is its last one")]
+    LastOwner,
+    /// The tenant still has pipelines or runs.
+    #[error("tenant {0} still has pipelines or runs")]
+    NotEmpty(TenantId),
     /// Another process has the store open.
     #[error("the store {place} is in use by {holder}")]
     InUse {

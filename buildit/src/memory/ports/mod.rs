@@ -1,7 +1,10 @@
 //! The ports of [`MemoryStore`](super::MemoryStore).
 
 mod artifact;
+mod audit;
+mod credential;
 mod garbage;
+mod identity;
 mod log;
 mod pipeline;
 mod queue;

@@ -1,5 +1,6 @@
 //! The tests of the tests: stores that are broken on purpose, each of which some clause rejects.
 
+mod accounts;
 mod artifact;
 mod broken;
 mod faults;
