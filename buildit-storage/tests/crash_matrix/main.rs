@@ -12,13 +12,19 @@
 #![cfg(unix)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the matrix prints what it found")]
 
+mod check;
 mod child;
+mod disk;
 mod executors;
 mod follow;
+mod lane;
 mod matrix;
 mod pipelines;
 mod rivals;
+#[cfg(feature = "postgres")]
+mod server;
 mod stores;
+mod world;
 
 use child::Harm;
 use matrix::Target;
@@ -108,4 +114,23 @@ fn g1_g2_connections_to_postgres_may_be_cut_at_any_crash_point() {
 #[ignore = "needs docker and postgres"]
 fn g1_g2_g3_g8_g10_docker_jobs_on_postgres_survive_a_kill_at_every_crash_point() {
     matrix::run(Target::Docker, Keep::Postgres, Harm::Kill);
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+#[ignore = "needs postgres"]
+fn g1_g2_g3_g8_g10_the_server_of_postgres_may_be_killed_at_any_crash_point() {
+    matrix::run(Target::Local, Keep::Postgres, Harm::Server);
+}
+
+#[test]
+#[ignore = "needs root to mount a tmpfs"]
+fn g1_g2_g3_g8_g10_the_disk_of_the_journal_may_be_full_at_any_crash_point() {
+    matrix::run(Target::Local, Keep::Journal, Harm::FullDisk);
+}
+
+#[test]
+#[ignore = "needs root to mount a tmpfs"]
+fn g1_g2_g3_g8_g10_the_disk_of_sqlite_may_be_full_at_any_crash_point() {
+    matrix::run(Target::Local, Keep::Sqlite, Harm::FullDisk);
 }
