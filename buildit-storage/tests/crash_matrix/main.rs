@@ -2,9 +2,10 @@
 //! the world is counted. Guarantees G1 (no side effect twice), G2 (no run lost), G3 (the log is whole), G8 (nothing is
 //! left behind) and G10 (a replay gives the state), on each store that a run outlives its engine in.
 //!
-//! Data flow: [`matrix`] (the parent) first lets a [`child`] run a pipeline with a plan that records how often each
+//! Data flow: [`matrix`] (the parent) first lets a [`child`] of a [`world`] run a pipeline with a plan that records how often each
 //! crash point is reached. Then, for each point and each time it was reached, a child runs the pipeline in a fresh
-//! folder with a plan that harms it there: kills it, has it stand still for longer than its lease, or cuts its connections;
+//! folder with a plan that harms it there: kills it, has it stand still for longer than its lease, cuts its connections,
+//! kills its database's server, or fills its disk;
 //! further children resume until one ends; and the parent counts the side effects in a file that only the jobs write,
 //! reads the log out of the store, and looks for remains.
 //!

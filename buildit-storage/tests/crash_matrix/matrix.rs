@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use buildit::fault::CrashPoint;
 
@@ -62,21 +62,21 @@ pub(crate) struct Spot {
     pub(crate) outage: Outage,
 }
 
+/// After how many worlds it is told how far it is, so that a slow machine is not taken for one that hangs.
+const TOLD: usize = 25;
+
 /// What happened in each pipeline when nobody disturbed it.
 type Undisturbed = BTreeMap<&'static str, Vec<String>>;
 
 /// How many worlds there are at once: on a server, and for an engine that stands still, most of the time is a wait for the
 /// end of a lease.
 fn at_once(place: Place) -> usize {
-    if let Some(lanes) = std::env::var("LANES").ok().and_then(|lanes| lanes.parse().ok()) {
-        return lanes;
-    }
     match (place.target, place.keep, place.harm) {
-        (Target::Docker, ..) => 3,
+        (Target::Docker, ..) => 2,
         (_, Keep::Journal | Keep::Sqlite, Harm::Kill) => 2,
         #[cfg(feature = "postgres")]
         // Each has a server of its own.
-        (_, _, Harm::Server) => 3,
+        (_, _, Harm::Server) => 4,
         _ => 6,
     }
 }
@@ -99,12 +99,17 @@ pub(crate) fn run(target: Target, keep: Keep, harm: Harm) {
             }
         }
     }
-    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let (next, done, begun) = (AtomicUsize::new(0), Mutex::new(Vec::new()), Instant::now());
     std::thread::scope(|scope| {
         for lane in &lanes {
             let (next, done, spots, undisturbed) = (&next, &done, &spots, &undisturbed);
             scope.spawn(move || {
-                while let Some(spot) = spots.get(next.fetch_add(1, Ordering::Relaxed)) {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(spot) = spots.get(at) else { break };
+                    if at % TOLD == 0 {
+                        eprintln!("{place:?}: {at} of {} after {:?}", spots.len(), begun.elapsed());
+                    }
                     let harmed = harm_at(place, lane, spot, &undisturbed[spot.sample.name]);
                     done.lock()
                         .expect("nothing panics under this lock")

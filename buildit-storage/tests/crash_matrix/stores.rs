@@ -92,9 +92,23 @@ fn url(world: &Path, database: &str) -> String {
     format!("{server}/{database}")
 }
 
+/// Leaves the tables and what their migrations put there, and asks for no order. A new database for each world would be
+/// most of what a server with `fsync` writes.
 #[cfg(feature = "postgres")]
-/// The name of this folder's database.
+const WIPE: &str = "DO $$ DECLARE name text; BEGIN
+    SET LOCAL session_replication_role = replica;
+    FOR name IN SELECT tablename FROM pg_tables
+        WHERE schemaname = 'public' AND tablename NOT IN ('_sqlx_migrations', 'result_salt') LOOP
+        EXECUTE format('DELETE FROM %I', name);
+    END LOOP;
+END $$";
+
+#[cfg(feature = "postgres")]
+/// The name of this world's database. On a server of its own it is that of the world before.
 fn database(world: &Path) -> String {
+    if own_server(world).is_some() {
+        return "worlds".to_owned();
+    }
     let name = world.to_string_lossy();
     let hash = name
         .bytes()
@@ -104,7 +118,12 @@ fn database(world: &Path) -> String {
 
 #[cfg(feature = "postgres")]
 async fn administer(world: &Path, statement: &str) -> Result<(), sqlx::Error> {
-    let mut connection = sqlx::PgConnection::connect(&url(world, "postgres")).await?;
+    ask(&url(world, "postgres"), statement).await
+}
+
+#[cfg(feature = "postgres")]
+async fn ask(url: &str, statement: &str) -> Result<(), sqlx::Error> {
+    let mut connection = sqlx::PgConnection::connect(url).await?;
     sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await?;
     connection.close().await
 }
@@ -135,7 +154,11 @@ pub(crate) fn remove(keep: Keep, world: &Path) {
     let _ = (keep, world);
     #[cfg(feature = "postgres")]
     if keep == Keep::Postgres {
-        let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", database(world));
-        apart(|| async { administer(world, &drop).await.expect("the database is ours") });
+        let database = database(world);
+        let (place, remove) = match own_server(world) {
+            Some(_) => (url(world, &database), WIPE.to_owned()),
+            None => (url(world, "postgres"), format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)")),
+        };
+        apart(|| async { ask(&place, &remove).await.expect("the database is ours") });
     }
 }
