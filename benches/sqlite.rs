@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use buildit::event::{Event, EventBody, RunStatus, StageResult};
-use buildit::id::{FencingToken, RunId, TenantId};
+use buildit::id::{FencingToken, RunId};
 use buildit::job::JobOutcome;
 use buildit::pipeline::{PipelineBuilder, RunContext, StageBuilder};
 use buildit::store::{NewRun, RunStore};

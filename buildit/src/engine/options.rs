@@ -34,6 +34,7 @@ impl Default for StartOptions {
             tenant: TenantId::NONE,
             context: RunContext::default(),
             source: None,
+            in_place: None,
             executor: None,
             max_parallel: None,
             limits: ExpandLimits::default(),

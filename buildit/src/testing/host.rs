@@ -14,7 +14,7 @@ use crate::artifact::BlobStore;
 use crate::clock::Clock;
 use crate::engine::SystemClock;
 use crate::executor::{JobContext, JobContextBuilder, JobHost, JobSecrets, LeaseLost, LogCursor, LogError, LogWrite};
-use crate::id::{FencingToken, JobId, RunId, TenantId};
+use crate::id::{FencingToken, JobId, RunId};
 use crate::job::{Environment, JobSpec, LogLine, RunEnvironment};
 use crate::log::{LogObserver, LogOptions, LogWriter};
 use crate::memory::MemoryStore;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use buildit::event::EventBody;
-use buildit::id::{JobId, RunId, StageName, TenantId};
+use buildit::id::{JobId, RunId, StageName};
 use buildit::store::{RunFilter, Store, StoreError, each_event};
 
 use crate::exit::Failure;

@@ -12,7 +12,7 @@ use super::lane::{Lane, MAX_LINE, Piece};
 use super::{LogObserver, LogOptions, LogWriter};
 use crate::clock::Clock;
 use crate::executor::{LogCursor, LogError, LogWrite, Physical};
-use crate::id::{FencingToken, JobId, RunId, TenantId};
+use crate::id::{FencingToken, JobId, RunId};
 use crate::job::Stream;
 use crate::memory::MemoryStore;
 use crate::pipeline::{PipelineSpec, RunContext};

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::event::{Event, EventBody, RunStatus};
-use crate::id::TenantId;
 use crate::log::{Upkeep, upkeep};
 use crate::store::{LogRetention, StoreError};
 

@@ -1,6 +1,7 @@
 //! What a hit brings, and when one is taken.
 
 use super::*;
+use crate::id::TenantId;
 
 #[tokio::test(start_paused = true)]
 async fn a_hit_brings_outputs_artifacts_and_the_log_and_makes_no_attempt() {
