@@ -96,6 +96,18 @@ impl TenantId {
         self.0.is_nil()
     }
 
+    /// What this tenant's pipeline of a name is called among those of all tenants: what it keeps is kept under that. A
+    /// pipeline of nobody has its own name.
+    #[must_use]
+    pub fn scope(&self, pipeline: &str) -> String {
+        const OF_TENANT: &str = "tenant:";
+        if self.is_none() && !pipeline.starts_with(OF_TENANT) {
+            pipeline.to_owned()
+        } else {
+            format!("{OF_TENANT}{self}/{pipeline}")
+        }
+    }
+
     /// [`NONE`](Self::NONE), where serde wants a function.
     pub(crate) fn none() -> Self {
         Self::NONE

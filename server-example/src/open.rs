@@ -14,12 +14,14 @@ use buildit::engine::{BuildError, Engine, WorkOptions};
 use buildit::store::StoreError;
 use buildit_executors::local::LocalBackend;
 use buildit_storage::ObjectBlobs;
+use buildit_storage::secrets::SealedSecrets;
 use buildit_storage::sqlite::SqliteStore;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 
 use crate::health;
 use crate::router::{LEAVE, router};
+use crate::secrets::{OfRuns, SecretKeyError, key_of_environment, keyring};
 use crate::settings::Settings;
 use crate::state::{ServerState, ServerStore};
 
@@ -51,6 +53,9 @@ pub enum OpenError {
     /// The engine's parts do not fit.
     #[error("the engine cannot be made")]
     Engine(#[from] BuildError),
+    /// There is no key to seal secrets with.
+    #[error("secrets cannot be sealed")]
+    Keys(#[from] SecretKeyError),
     /// The system has no randomness.
     #[error("the system has no randomness")]
     Randomness(#[from] getrandom::Error),
@@ -68,6 +73,8 @@ impl Server {
         let data = settings.data.canonicalize().map_err(OpenError::Data)?;
         let blobs: Arc<dyn BlobStore> = Arc::new(ObjectBlobs::open(&data.join("blobs")).map_err(OpenError::Blobs)?);
         let url = settings.store.clone().unwrap_or_else(|| format!("sqlite:{}", data.join("buildit.db").display()));
+        let key = data.join("secret.key");
+        let keys = || keyring(key_of_environment(), &key);
         let builder = Engine::builder()
             .executor(Durable::new(Arc::new(LocalBackend::new(data.join("local")))))
             .max_jobs(settings.jobs)
@@ -88,7 +95,8 @@ impl Server {
             // Without what stands behind the scheme, which may be a password.
             _ => return Err(OpenError::UnknownStore(url.split(':').next().unwrap_or_default().to_owned())),
         };
-        let state = ServerState::new(settings, builder.build()?, store, blobs)?;
+        let builder = builder.secrets(OfRuns(SealedSecrets::new(Arc::clone(&store), keys()?)));
+        let state = ServerState::new(settings, builder.build()?, store, blobs, keys()?)?;
         Ok(Self { state })
     }
 

@@ -11,10 +11,12 @@ use buildit::artifact::BlobStore;
 use buildit::engine::Engine;
 use buildit::id::{OrganizationId, TenantId};
 use buildit::store::{AuditStore, CredentialStore, IdentityStore, PipelineStore, SecretStore, Store, StoreError};
+use buildit_storage::secrets::{Keyring, SealedSecrets};
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::access::{Limits, Passwords, SetupToken};
+use crate::secrets::Secrets;
 use crate::settings::Settings;
 
 /// Everything that a server keeps in one place.
@@ -33,6 +35,7 @@ struct Inner {
     engine: Engine,
     store: Arc<dyn ServerStore>,
     blobs: Arc<dyn BlobStore>,
+    secrets: Secrets,
     limits: Limits,
     passwords: Passwords,
     setup: SetupToken,
@@ -41,7 +44,7 @@ struct Inner {
 }
 
 impl ServerState {
-    /// A server whose runs this engine drives, on the store that the engine has.
+    /// A server whose runs this engine drives, on the store that the engine has. The keys seal the secrets that it keeps.
     ///
     /// # Errors
     ///
@@ -51,12 +54,14 @@ impl ServerState {
         engine: Engine,
         store: Arc<dyn ServerStore>,
         blobs: Arc<dyn BlobStore>,
+        keys: Keyring,
     ) -> Result<Self, getrandom::Error> {
         Ok(Self(Arc::new(Inner {
             limits: Limits::new(settings.requests_per_second),
             base: settings.base(),
             settings,
             engine,
+            secrets: SealedSecrets::new(Arc::clone(&store), keys),
             store,
             blobs,
             passwords: Passwords::new(),
@@ -92,6 +97,10 @@ impl ServerState {
 
     pub(crate) fn blobs(&self) -> &Arc<dyn BlobStore> {
         &self.0.blobs
+    }
+
+    pub(crate) fn secrets(&self) -> &Secrets {
+        &self.0.secrets
     }
 
     pub(crate) fn limits(&self) -> &Limits {

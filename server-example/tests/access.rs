@@ -50,6 +50,7 @@ impl Things {
             }
             ("POST", path) if path.ends_with("/keys") => json!({ "name": "new" }),
             ("POST", path) if path.ends_with("/tenants") => json!({ "name": "third" }),
+            ("PUT", path) if path.ends_with("/secrets/{name}") => json!({ "value": "s3cr3t" }),
             ("PUT", _) => json!({ "role": "owner" }),
             ("POST", _) => json!({}),
             _ => return None,

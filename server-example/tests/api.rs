@@ -266,3 +266,65 @@ async fn an_address_of_the_api_that_is_none_is_a_problem() {
     let answer = site.post(&owner, "/api/v1/pipelines", json!({ "config": HELLO, "other": 1 })).await;
     assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn g4_a_secret_reaches_the_job_and_nothing_that_is_told_or_kept() {
+    const OF_TENANT: &str = "tenant-s3cr3t-4711";
+    const OF_PIPELINE: &str = "pipeline-s3cr3t-4712";
+    let folder = tempfile::tempdir().unwrap();
+    let site = Site::open(folder.path()).await;
+    let owner = site.owner().await;
+    let tenant = site.tenant(&owner, "acme", "main").await;
+    let config = r##"pipeline "p"
+stage "s" {
+    secrets "TOKEN" "OTHER"
+    run #"test "$TOKEN $OTHER" = "pipeline-s3cr3t-4712 tenant-s3cr3t-4711" && echo "got $TOKEN and $OTHER""#
+}"##;
+    let pipeline = site.pipeline(&owner, config).await;
+    let trigger = format!("/api/v1/pipelines/{pipeline}/runs");
+    let missing = site.post(&owner, &trigger, json!({})).await;
+    assert_eq!(missing.status, StatusCode::UNPROCESSABLE_ENTITY, "a secret that nobody has set: {}", missing.text);
+    let set = async |path: String, value: &str| {
+        let answer = site.ask(&owner, Method::PUT, &path, Some(json!({ "value": value }))).await;
+        assert_eq!(answer.status, StatusCode::NO_CONTENT, "{}", answer.text);
+    };
+    set(format!("/api/v1/tenants/{tenant}/secrets/TOKEN"), "hidden-by-the-pipelines").await;
+    set(format!("/api/v1/tenants/{tenant}/secrets/OTHER"), OF_TENANT).await;
+    set(format!("/api/v1/pipelines/{pipeline}/secrets/TOKEN"), OF_PIPELINE).await;
+    let run = site.run(&owner, &pipeline).await;
+    let events = site.events(&owner, &run).await;
+    assert_eq!(events.last().unwrap()["status"], "succeeded", "{events:?}");
+    let raw = site.get(&owner, &format!("/api/v1/runs/{run}/stages/s/attempts/1/log/raw")).await.ok().text;
+    assert!(raw.contains("got *** and ***"), "{raw}");
+    let told = [
+        format!("/api/v1/tenants/{tenant}/secrets"),
+        format!("/api/v1/pipelines/{pipeline}/secrets"),
+        format!("/api/v1/runs/{run}"),
+        format!("/api/v1/runs/{run}/explain"),
+        format!("/api/v1/tenants/{tenant}/audit"),
+        "/acme/main/settings/secrets".into(),
+        "/acme/main/pipelines/p/secrets".into(),
+        "/acme/main/pipelines/p/runs/1".into(),
+    ];
+    for path in told {
+        let text = site.get(&owner, &path).await.ok().text;
+        assert!(!text.contains(OF_TENANT) && !text.contains(OF_PIPELINE), "{path}: {text}");
+        assert!(!path.ends_with("/secrets") || text.contains("TOKEN"), "{path} lists it");
+    }
+    site.server.shutdown().await;
+    let mut folders = vec![folder.path().to_owned()];
+    let mut is_found = false;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().flatten() {
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(entry.path());
+                continue;
+            }
+            let bytes = std::fs::read(entry.path()).unwrap();
+            let has = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+            is_found |= has("pipeline_runs");
+            assert!(!has(OF_TENANT) && !has(OF_PIPELINE), "{} has it", entry.path().display());
+        }
+    }
+    assert!(is_found, "the database was not looked at");
+}

@@ -1,8 +1,10 @@
 //! Secrets at rest: sealed each by itself, bound to their place and version.
 //!
 //! ```
+//! use buildit::id::TenantId;
 //! use buildit::memory::MemoryStore;
-//! use buildit::secret::SecretSource;
+//! use buildit::pipeline::RunContext;
+//! use buildit::secret::{SecretReader, SecretSource};
 //! use buildit::store::{SecretPlace, SecretScope};
 //! use buildit_storage::secrets::{Keyring, SealedSecrets};
 //! use secrecy::ExposeSecret;
@@ -13,9 +15,11 @@
 //! let secrets = SealedSecrets::new(MemoryStore::new(), keys);
 //! let place = SecretPlace { scope: SecretScope::Pipeline, owner: "shop".into(), name: "TOKEN".into() };
 //! secrets.set(&place, &"s3cr3t".into(), jiff::Timestamp::now()).await?;
-//! let found = secrets.secret_of("shop", "TOKEN").await?.unwrap();
+//! let context = RunContext::manual();
+//! let of = |pipeline| SecretReader { tenant: TenantId::NONE, pipeline, context: &context };
+//! let found = secrets.secret_for(of("shop"), "TOKEN").await?.unwrap();
 //! assert_eq!(found.expose_secret(), "s3cr3t");
-//! assert!(secrets.secret_of("other", "TOKEN").await?.is_none());
+//! assert!(secrets.secret_for(of("other"), "TOKEN").await?.is_none());
 //! # Ok(())
 //! # }
 //! ```

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use buildit::secret::{SecretError, SecretSource};
+use buildit::secret::{SecretError, SecretReader, SecretSource};
 use buildit::store::{SecretPlace, SecretScope, SecretStore, SecretSummary, StoreError};
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -148,11 +148,13 @@ impl<S: SecretStore> SecretSource for SealedSecrets<S> {
         self.first(&places, name).await
     }
 
-    async fn secret_of(&self, pipeline: &str, name: &str) -> Result<Option<SecretString>, SecretError> {
+    async fn secret_for(&self, run: SecretReader<'_>, name: &str) -> Result<Option<SecretString>, SecretError> {
+        let owner = run.owner();
+        let tenant = (!run.tenant.is_none()).then(|| run.tenant.to_string());
         let places = [
             (SecretScope::Environment, self.environment.as_deref()),
-            (SecretScope::Pipeline, Some(pipeline)),
-            (SecretScope::Tenant, self.tenant.as_deref()),
+            (SecretScope::Pipeline, Some(owner.as_str())),
+            (SecretScope::Tenant, tenant.as_deref().or(self.tenant.as_deref())),
             (SecretScope::Organization, Some(self.organization.as_str())),
         ];
         self.first(&places, name).await

@@ -1,7 +1,9 @@
 //! What keys open, and what they do not.
 
+use buildit::id::TenantId;
 use buildit::memory::MemoryStore;
-use buildit::secret::SecretSource;
+use buildit::pipeline::RunContext;
+use buildit::secret::{SecretReader, SecretSource};
 use buildit::store::{SealedSecret, SecretPlace, SecretScope, SecretStore};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
@@ -31,6 +33,10 @@ async fn value(secrets: &SealedSecrets<MemoryStore>, place: &SecretPlace) -> Str
     secrets.open(place).await.unwrap().unwrap().expose_secret().to_owned()
 }
 
+fn reader<'a>(tenant: TenantId, pipeline: &'a str, context: &'a RunContext) -> SecretReader<'a> {
+    SecretReader { tenant, pipeline, context }
+}
+
 #[tokio::test]
 async fn a_wrong_key_is_told_and_changes_nothing() {
     let store = MemoryStore::new();
@@ -41,7 +47,10 @@ async fn a_wrong_key_is_told_and_changes_nothing() {
     assert!(matches!(refused, SealError::UnknownKey { .. }), "{refused:?}");
     assert!(refused.to_string().contains("TOKEN of the pipeline shop"), "{refused}");
     assert!(matches!(other.rotate(now()).await, Err(SealError::UnknownKey { .. })));
-    assert!(other.secret_of("shop", "TOKEN").await.is_err(), "a value that cannot be opened is not passed over");
+    assert!(
+        other.secret_for(reader(TenantId::NONE, "shop", &RunContext::manual()), "TOKEN").await.is_err(),
+        "a value that cannot be opened is not passed over"
+    );
     assert_eq!(store.secret(&token()).await.unwrap(), before);
 }
 
@@ -147,7 +156,7 @@ async fn the_narrower_scope_hides_the_wider_one() {
     let store = MemoryStore::new();
     let secrets = with(&store, ONE).with_tenant("t").with_environment("live");
     let found = async |pipeline: &str| {
-        let found = secrets.secret_of(pipeline, "TOKEN").await.unwrap();
+        let found = secrets.secret_for(reader(TenantId::NONE, pipeline, &RunContext::manual()), "TOKEN").await.unwrap();
         found.map(|value| value.expose_secret().to_owned())
     };
     assert_eq!(found("shop").await, None);
@@ -210,4 +219,35 @@ fn a_key_file_is_for_its_owner_alone() {
         let read = Keyring::read(&file);
         assert_eq!(read.is_ok(), is_fine, "{mode:o}: {read:?}");
     }
+}
+
+#[tokio::test]
+async fn g5_no_tenant_reads_the_secret_of_another() {
+    let store = MemoryStore::new();
+    let secrets = with(&store, ONE);
+    let [one, other] = [TenantId::new(), TenantId::new()];
+    let of = |scope, owner: String| SecretPlace { scope, owner, name: "TOKEN".into() };
+    let context = RunContext::manual();
+    let found = async |tenant, pipeline: &str| {
+        let found = secrets.secret_for(reader(tenant, pipeline, &context), "TOKEN").await.unwrap();
+        found.map(|value| value.expose_secret().to_owned())
+    };
+    secrets.set(&of(SecretScope::Pipeline, "shop".into()), &"nobody's".into(), now()).await.unwrap();
+    for tenant in [one, other] {
+        assert_eq!(found(tenant, "shop").await, None, "it is of nobody's pipeline of that name");
+    }
+    secrets.set(&of(SecretScope::Tenant, one.to_string()), &"one's".into(), now()).await.unwrap();
+    assert_eq!(found(one, "shop").await.as_deref(), Some("one's"));
+    assert_eq!(found(other, "shop").await, None);
+    secrets.set(&of(SecretScope::Pipeline, one.scope("shop")), &"of one's shop".into(), now()).await.unwrap();
+    assert_eq!(found(one, "shop").await.as_deref(), Some("of one's shop"));
+    assert_eq!(found(one, "other").await.as_deref(), Some("one's"));
+    assert_eq!(found(other, "shop").await, None);
+    // Nobody calls a pipeline so that it gets at a tenant's.
+    assert_eq!(found(TenantId::NONE, &one.scope("shop")).await, None);
+    // An id wins over the name, which may change.
+    let known = RunContext { pipeline_id: "p1".into(), ..RunContext::manual() };
+    secrets.set(&of(SecretScope::Pipeline, "p1".into()), &"of p1".into(), now()).await.unwrap();
+    let value = secrets.secret_for(reader(one, "shop", &known), "TOKEN").await.unwrap().unwrap();
+    assert_eq!(value.expose_secret(), "of p1");
 }

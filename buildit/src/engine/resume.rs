@@ -63,7 +63,7 @@ pub(super) async fn resume(core: &Arc<Core>, id: RunId) -> Result<Option<RunHand
     let selected = selected(&bus.plan, &record.run)?;
     let placement = place::find(core, &bus.plan, &selected, record.run.executor.as_ref())?;
     // A secret that is gone fails the attempts that need it, and them alone.
-    let secrets = RunSecrets::find(&bus.plan, &selected, &record.run.carried, &*core.secrets).await?;
+    let secrets = RunSecrets::find(&bus.plan, &selected, &record.run, &*core.secrets).await?;
     let masker = secrets.masker()?;
     let place = join(core, &record, &bus);
     let host = RunHost::new(Arc::clone(core), Arc::clone(&bus), masker);

@@ -9,8 +9,8 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::executor::JobSecrets;
 use crate::pipeline::StageSpec;
 use crate::plan::{Plan, SecretTemplates, StageFlags};
-use crate::run::CarriedStage;
-use crate::secret::{Masker, SecretError, SecretSource};
+use crate::secret::{Masker, SecretError, SecretReader, SecretSource};
+use crate::store::NewRun;
 use crate::variables::{MissingSecret, PieceKind, Reference, Variable, may_refer, pieces};
 
 /// The secrets that a run's stages may read, or what they find may hold. `Debug` shows names only.
@@ -33,17 +33,18 @@ impl RunSecrets {
     pub(super) async fn find(
         plan: &Plan,
         selected: &[bool],
-        carried: &[CarriedStage],
+        new: &NewRun,
         source: &dyn SecretSource,
     ) -> Result<Self, SecretError> {
         let needed = names(plan, selected);
         let mut seen = selected.to_vec();
-        for stage in carried.iter().filter_map(|carried| plan.graph().index(&carried.stage)) {
+        for stage in new.carried.iter().filter_map(|carried| plan.graph().index(&carried.stage)) {
             seen[stage.index()] = true;
         }
         let mut found = Self::default();
+        let reader = SecretReader { tenant: new.tenant, pipeline: &new.plan.name, context: &new.context };
         for name in names(plan, &seen) {
-            match source.secret_of(&plan.spec().name, &name).await? {
+            match source.secret_for(reader, &name).await? {
                 Some(value) => drop(found.values.insert(name, value)),
                 None if needed.contains(&name) => found.missing.push(name),
                 None => {}

@@ -80,7 +80,7 @@ pub(super) async fn admit(core: &Core, known: &Known, new: NewRun) -> Result<Che
             Placement::All(0)
         }
     };
-    let secrets = RunSecrets::find(&plan, &selected, &new.carried, &*core.secrets).await?;
+    let secrets = RunSecrets::find(&plan, &selected, &new, &*core.secrets).await?;
     findings.extend(missing::missing(spec, &selected, &secrets.missing));
     if !findings.is_empty() {
         return Err(Diagnostics(findings).into());

@@ -8,6 +8,8 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 
 use super::SecretError;
+use crate::id::TenantId;
+use crate::pipeline::RunContext;
 
 /// Finds the values of secrets by name. They are asked for when a run starts or goes on, and are never stored with it.
 #[async_trait]
@@ -19,14 +21,38 @@ pub trait SecretSource: Debug + Send + Sync + 'static {
     /// [`SecretError`] when the source cannot be asked or the value cannot be used.
     async fn secret(&self, name: &str) -> Result<Option<SecretString>, SecretError>;
 
-    /// The value of this secret for a run of this pipeline: what the engine asks for. A source that keeps nothing for
-    /// one pipeline alone has nothing more to do than [`secret`](Self::secret).
+    /// The value of this secret for a run: what the engine asks for. A source that keeps the same for every run has
+    /// nothing more to do than [`secret`](Self::secret); one that has several tenants must not give one's to another
+    /// (guarantee G5).
     ///
     /// # Errors
     ///
     /// [`SecretError`] when the source cannot be asked or the value cannot be used.
-    async fn secret_of(&self, _pipeline: &str, name: &str) -> Result<Option<SecretString>, SecretError> {
+    async fn secret_for(&self, _run: SecretReader<'_>, name: &str) -> Result<Option<SecretString>, SecretError> {
         self.secret(name).await
+    }
+}
+
+/// The run that a secret is for.
+#[derive(Clone, Copy, Debug)]
+pub struct SecretReader<'a> {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// The name of its pipeline.
+    pub pipeline: &'a str,
+    /// What it was started with.
+    pub context: &'a RunContext,
+}
+
+impl SecretReader<'_> {
+    /// Under what the secrets of its pipeline alone are kept: the id that the embedding program has for the pipeline, which
+    /// a new name leaves as it is, or else the name within the tenant.
+    #[must_use]
+    pub fn owner(&self) -> String {
+        match self.context.pipeline_id.as_str() {
+            "" => self.tenant.scope(self.pipeline),
+            id => id.to_owned(),
+        }
     }
 }
 
@@ -99,9 +125,9 @@ impl SecretSource for ChainedSecrets {
         Ok(None)
     }
 
-    async fn secret_of(&self, pipeline: &str, name: &str) -> Result<Option<SecretString>, SecretError> {
+    async fn secret_for(&self, run: SecretReader<'_>, name: &str) -> Result<Option<SecretString>, SecretError> {
         for source in &self.0 {
-            if let Some(value) = source.secret_of(pipeline, name).await? {
+            if let Some(value) = source.secret_for(run, name).await? {
                 return Ok(Some(value));
             }
         }
@@ -117,8 +143,8 @@ macro_rules! forward {
                 (**self).secret(name).await
             }
 
-            async fn secret_of(&self, pipeline: &str, name: &str) -> Result<Option<SecretString>, SecretError> {
-                (**self).secret_of(pipeline, name).await
+            async fn secret_for(&self, run: SecretReader<'_>, name: &str) -> Result<Option<SecretString>, SecretError> {
+                (**self).secret_for(run, name).await
             }
         }
     };

@@ -236,13 +236,7 @@ impl NewRun {
     /// another one. That of a pipeline of nobody is its name.
     #[must_use]
     pub fn scope(&self) -> String {
-        const OF_TENANT: &str = "tenant:";
-        let (tenant, name) = (self.tenant, &self.plan.name);
-        if tenant.is_none() && !name.starts_with(OF_TENANT) {
-            name.clone()
-        } else {
-            format!("{OF_TENANT}{tenant}/{name}")
-        }
+        self.tenant.scope(&self.plan.name)
     }
 }
 

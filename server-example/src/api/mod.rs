@@ -8,6 +8,7 @@ mod live;
 mod logs;
 mod pipelines;
 mod runs;
+mod secrets;
 mod tags;
 
 use axum::routing::get;
@@ -71,6 +72,10 @@ fn described() -> OpenApiRouter<ServerState> {
         .routes(routes!(runs::reject))
         .routes(routes!(runs::rerun))
         .routes(routes!(runs::rerun_from_failed))
+        .routes(routes!(secrets::of_a_tenant))
+        .routes(routes!(secrets::set_of_tenant, secrets::delete_of_tenant))
+        .routes(routes!(secrets::of_a_pipeline))
+        .routes(routes!(secrets::set_of_pipeline, secrets::delete_of_pipeline))
         .routes(routes!(logs::show))
         .routes(routes!(logs::raw))
         .routes(routes!(logs::artifact))

@@ -3,3 +3,4 @@
 pub(crate) mod audit;
 pub(crate) mod pipelines;
 pub(crate) mod runs;
+pub(crate) mod secrets;

@@ -6,6 +6,7 @@ mod home;
 mod page;
 mod pipelines;
 mod run;
+mod secrets;
 mod settings;
 
 use axum::Router;
@@ -41,6 +42,13 @@ pub(crate) fn router() -> Router<ServerState> {
         .route("/{organization}/{tenant}/settings/team", get(settings::team).post(settings::invite))
         .route("/{organization}/{tenant}/settings/team/{user}", post(settings::change_member))
         .route("/{organization}/{tenant}/settings/invitations/{invitation}/revoke", post(settings::revoke))
+        .route("/{organization}/{tenant}/settings/secrets", get(secrets::of_tenant).post(secrets::set_of_tenant))
+        .route("/{organization}/{tenant}/settings/secrets/{name}/delete", post(secrets::delete_of_tenant))
+        .route(
+            "/{organization}/{tenant}/pipelines/{pipeline}/secrets",
+            get(secrets::of_pipeline).post(secrets::set_of_pipeline),
+        )
+        .route("/{organization}/{tenant}/pipelines/{pipeline}/secrets/{name}/delete", post(secrets::delete_of_pipeline))
         .route("/{organization}/{tenant}/settings/audit", get(settings::audit))
         .fallback(page::missing)
 }

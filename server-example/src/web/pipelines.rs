@@ -253,15 +253,16 @@ pub(crate) async fn named(state: &ServerState, place: &Place, name: &str) -> Res
 }
 
 /// What stands above the tabs of a pipeline.
-struct Head {
-    name: String,
-    link: String,
-    tab: &'static str,
-    may_run: bool,
-    may_change: bool,
+#[derive(Clone, Debug)]
+pub(crate) struct Head {
+    pub(crate) name: String,
+    pub(crate) link: String,
+    pub(crate) tab: &'static str,
+    pub(crate) may_run: bool,
+    pub(crate) may_change: bool,
 }
 
-fn head(place: &Place, pipeline: &StoredPipeline, tab: &'static str) -> (Frame, Head) {
+pub(crate) fn head(place: &Place, pipeline: &StoredPipeline, tab: &'static str) -> (Frame, Head) {
     let root = place.root();
     let link = format!("{root}/pipelines/{}", part(&pipeline.name));
     let crumbs = vec![Crumb::to("Pipelines", format!("{root}/pipelines")), Crumb::here(&pipeline.name)];

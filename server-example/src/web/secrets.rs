@@ -1,0 +1,191 @@
+//! The pages of secrets: of a tenant, and of a pipeline alone.
+
+use askama::Template;
+use axum::Form;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use buildit::account::Role;
+use buildit::store::{SecretPlace, SecretScope, SecretSummary};
+use jiff::Timestamp;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use super::page::{Crumb, Frame, PageError, Place, Shown, When, draw};
+use super::pipelines::{Head, head, named};
+use crate::app::secrets;
+use crate::problem::Problem;
+use crate::secrets as places;
+use crate::state::ServerState;
+
+/// What is set. `Debug` shows no value.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Filled {
+    name: String,
+    value: SecretString,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct OfPipeline {
+    pipeline: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct NamedOfPipeline {
+    pipeline: String,
+    name: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Named {
+    name: String,
+}
+
+#[derive(Template)]
+#[template(path = "secrets.html")]
+struct SecretsPage {
+    frame: Frame,
+    /// The pipeline whose they are; the tenant's without.
+    head: Option<Head>,
+    /// Where they are set.
+    action: String,
+    secrets: Vec<SecretSummary>,
+    may_change: bool,
+    problem: Option<String>,
+    name: String,
+}
+
+impl SecretsPage {
+    async fn of_tenant(state: &ServerState, place: &Place) -> Result<Self, Problem> {
+        let root = place.root();
+        let crumbs = vec![Crumb::to("Settings", format!("{root}/settings")), Crumb::here("Secrets")];
+        let frame = place.frame("settings", "Secrets", crumbs);
+        let owner = place.access.tenant.id.to_string();
+        Self::new(state, place, frame, None, format!("{root}/settings/secrets"), (SecretScope::Tenant, &owner)).await
+    }
+
+    async fn of_pipeline(state: &ServerState, place: &Place, name: &str) -> Result<Self, Problem> {
+        let pipeline = named(state, place, name).await?;
+        let (frame, head) = head(place, &pipeline, "secrets");
+        let (action, owner) = (format!("{}/secrets", head.link), pipeline.id.to_string());
+        Self::new(state, place, frame, Some(head), action, (SecretScope::Pipeline, &owner)).await
+    }
+
+    async fn new(
+        state: &ServerState,
+        place: &Place,
+        frame: Frame,
+        head: Option<Head>,
+        action: String,
+        (scope, owner): (SecretScope, &str),
+    ) -> Result<Self, Problem> {
+        let may_change = place.may(Role::Admin);
+        let secrets = if may_change { secrets::list(state, scope, owner).await? } else { Vec::new() };
+        Ok(Self { frame, head, action, secrets, may_change, problem: None, name: String::new() })
+    }
+
+    fn ago(&self, time: &Timestamp) -> When {
+        When(*time)
+    }
+
+    /// Where one of them is forgotten.
+    fn forget(&self, name: &str) -> String {
+        format!("{}/{name}/delete", self.action)
+    }
+
+    async fn set(
+        self,
+        state: &ServerState,
+        place: &Place,
+        at: SecretPlace,
+        value: SecretString,
+    ) -> Result<Response, Problem> {
+        let access = place.grant(Role::Admin)?;
+        match secrets::set(state, &access, &at, value).await {
+            Ok(()) => Ok(Redirect::to(&self.action).into_response()),
+            Err(problem) => {
+                let said = Some(problem.detail().unwrap_or(problem.title()).to_owned());
+                let page = draw(&Self { problem: said, name: at.name, ..self })?;
+                Ok((problem.status(), page).into_response())
+            }
+        }
+    }
+
+    async fn delete(self, state: &ServerState, place: &Place, at: SecretPlace) -> Result<Response, Problem> {
+        secrets::delete(state, &place.grant(Role::Admin)?, &at).await?;
+        Ok(Redirect::to(&self.action).into_response())
+    }
+}
+
+pub(crate) async fn of_tenant(
+    State(state): State<ServerState>,
+    place: Place,
+    shown: Shown,
+) -> Result<Response, PageError> {
+    let page = async { draw(&SecretsPage::of_tenant(&state, &place).await?) };
+    page.await.map_err(|problem| shown.problem(problem))
+}
+
+pub(crate) async fn set_of_tenant(
+    State(state): State<ServerState>,
+    place: Place,
+    shown: Shown,
+    Form(filled): Form<Filled>,
+) -> Result<Response, PageError> {
+    let done = async {
+        let at = places::of_tenant(place.access.tenant.id, filled.name.trim());
+        SecretsPage::of_tenant(&state, &place).await?.set(&state, &place, at, filled.value).await
+    };
+    done.await.map_err(|problem| shown.problem(problem))
+}
+
+pub(crate) async fn delete_of_tenant(
+    State(state): State<ServerState>,
+    place: Place,
+    shown: Shown,
+    Path(one): Path<Named>,
+) -> Result<Response, PageError> {
+    let done = async {
+        let at = places::of_tenant(place.access.tenant.id, &one.name);
+        SecretsPage::of_tenant(&state, &place).await?.delete(&state, &place, at).await
+    };
+    done.await.map_err(|problem| shown.problem(problem))
+}
+
+pub(crate) async fn of_pipeline(
+    State(state): State<ServerState>,
+    place: Place,
+    shown: Shown,
+    Path(of): Path<OfPipeline>,
+) -> Result<Response, PageError> {
+    let page = async { draw(&SecretsPage::of_pipeline(&state, &place, &of.pipeline).await?) };
+    page.await.map_err(|problem| shown.problem(problem))
+}
+
+pub(crate) async fn set_of_pipeline(
+    State(state): State<ServerState>,
+    place: Place,
+    shown: Shown,
+    Path(of): Path<OfPipeline>,
+    Form(filled): Form<Filled>,
+) -> Result<Response, PageError> {
+    let done = async {
+        let id = named(&state, &place, &of.pipeline).await?.id;
+        let page = SecretsPage::of_pipeline(&state, &place, &of.pipeline).await?;
+        page.set(&state, &place, places::of_pipeline(id, filled.name.trim()), filled.value).await
+    };
+    done.await.map_err(|problem| shown.problem(problem))
+}
+
+pub(crate) async fn delete_of_pipeline(
+    State(state): State<ServerState>,
+    place: Place,
+    shown: Shown,
+    Path(one): Path<NamedOfPipeline>,
+) -> Result<Response, PageError> {
+    let done = async {
+        let id = named(&state, &place, &one.pipeline).await?.id;
+        let page = SecretsPage::of_pipeline(&state, &place, &one.pipeline).await?;
+        page.delete(&state, &place, places::of_pipeline(id, &one.name)).await
+    };
+    done.await.map_err(|problem| shown.problem(problem))
+}
