@@ -1,6 +1,7 @@
 //! Blobs in an object store.
 
 mod connect;
+mod folder;
 mod remove;
 mod store;
 #[cfg(test)]

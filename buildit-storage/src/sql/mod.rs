@@ -11,13 +11,16 @@ mod result;
 mod schema;
 mod search;
 mod share;
+mod stored;
 mod words;
 
 pub(crate) use append::{check_events, check_lines};
 pub(crate) use archive::{Frame, FrameRow, archive, archived, frames, is_damaged, read_frames};
 pub(crate) use frame::{decode, encode};
 pub(crate) use garbage::{ASKED_AT_ONCE, digests};
-pub(crate) use lease::{claimed_until, is_larger, token_of};
+#[cfg(feature = "sqlite")]
+pub(crate) use lease::token_of;
+pub(crate) use lease::{claimed_until, is_larger};
 #[cfg(feature = "sqlite")]
 pub(crate) use page::encode_aside;
 pub(crate) use page::{LinesRow, PageReader, TRIES, rows_of, text_bytes};
@@ -28,6 +31,7 @@ pub(crate) use result::{ResultRow, in_order, salt};
 pub(crate) use schema::migrate;
 pub(crate) use search::{Block, Candidate, Index, blocks, search};
 pub(crate) use share::{Plan, share};
+pub(crate) use stored::Stored;
 pub(crate) use words::{count, from_json, number, run_status, to_json};
 #[cfg(feature = "sqlite")]
 pub(crate) use words::{from_text, to_text};

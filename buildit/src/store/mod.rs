@@ -21,7 +21,7 @@ pub use log::{LogAppend, LogChunk, LogPage, LogStore};
 pub use progress::RunProgress;
 pub use queue::{Claim, Enqueue, Lease, QueueStore, QueuedJob};
 pub use retention::{Retention, apply_retention, expired_runs};
-pub use run::{EventPage, NewRun, RunRecord, RunStore, RunSummary, Standing, replaced_by};
+pub use run::{EventPage, NewRun, RunRecord, RunStore, RunSummary, Standing, TakenRun, replaced_by};
 pub use search::{BadQuery, LogHit, LogHits, LogQuery, LogSearch, LogTerms, SearchPlace};
 pub use secret::{SealedSecret, SecretPlace, SecretScope, SecretStore, SecretSummary};
 pub use share::{Line, Share, Turns, come_in, take_turns};
