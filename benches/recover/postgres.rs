@@ -94,6 +94,7 @@ impl Database for Postgres<'_> {
     }
 
     fn copy_out(&mut self) -> Duration {
+        self.reset();
         self.runtime.block_on(async {
             let start = Instant::now();
             let runs = "COPY (SELECT id, number, status, last_seq, definition FROM pipeline_runs WHERE NOT closed

@@ -66,6 +66,7 @@ impl Database for Sqlite {
     }
 
     fn copy_out(&mut self) -> Duration {
+        self.reset();
         let start = Instant::now();
         let runs = "SELECT id, number, status, last_seq, definition FROM pipeline_runs WHERE closed = 0 ORDER BY place";
         let mut runs = self.outside.prepare_cached(runs).expect("a statement");

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use buildit::artifact::{BlobError, BlobStore, BlobStream};
 use buildit::id::Digest;
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
+use futures_util::StreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart};
