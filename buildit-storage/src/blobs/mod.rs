@@ -1,7 +1,6 @@
 //! Blobs in an object store.
 
 mod connect;
-mod folder;
 mod remove;
 mod store;
 #[cfg(test)]

@@ -2,14 +2,7 @@
 
 use buildit::artifact::{BlobError, BlobStream};
 use buildit::id::Digest;
-use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-
-/// This content, or [`BlobError::Corrupt`] when it is not what the digest says.
-pub(super) fn checked(content: Bytes, digest: Digest) -> BlobStream {
-    let checked = if Digest::of(&content) == digest { Ok(content) } else { Err(BlobError::Corrupt(digest)) };
-    stream::iter([checked]).boxed()
-}
 
 /// The same stream, which ends with [`BlobError::Corrupt`] when it was not what the digest says.
 pub(super) fn verified(content: BlobStream, digest: Digest) -> BlobStream {

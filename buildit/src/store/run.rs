@@ -105,7 +105,7 @@ pub trait RunStore: Debug + Send + Sync + 'static {
     async fn lease_run(&self, run: RunId, lease: Lease, now: Timestamp) -> Result<FencingToken, StoreError>;
 
     /// Takes or renews the leases on these runs, as [`lease_run`](Self::lease_run) does, and reads what is needed to go on
-    /// with them. Those whose lease another holds, and those that are not there, are left out.
+    /// with them, in their order. Those whose lease another holds, and those that are not there, are left out.
     ///
     /// A store may do all of it in few steps. As it is here it does one after another.
     ///
