@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use buildit::engine::SystemClock;
 use buildit::event::{Event, EventBody, RunStatus};
 use buildit::executor::{LogCursor, LogWrite, Physical};
-use buildit::id::{FencingToken, JobId, RunId};
+use buildit::id::{FencingToken, JobId};
 use buildit::job::Stream;
 use buildit::log::{LogOptions, LogWriter};
 use buildit::pipeline::{PipelineBuilder, RunContext, StageBuilder};
@@ -99,18 +99,11 @@ fn line(number: u64, to: &mut Vec<u8>) {
 
 /// A closed run whose job has printed so many lines; their bytes, and how long it took to store them.
 async fn print(store: &SqliteStore, lines: u64) -> (JobId, u64, Duration) {
-    let run = NewRun {
-        id: RunId::new(),
-        plan: Arc::new(PipelineBuilder::new("sample").stage(StageBuilder::run("build", "make")).build()),
-        context: Arc::new(RunContext::manual()),
-        source: None,
-        created_at: Timestamp::UNIX_EPOCH,
-        group: None,
-        executor: None,
-        max_parallel: None,
-        rerun_of: None,
-        carried: Arc::default(),
-    };
+    let run = NewRun::new(
+        PipelineBuilder::new("sample").stage(StageBuilder::run("build", "make")).build(),
+        RunContext::manual(),
+        Timestamp::UNIX_EPOCH,
+    );
     store.create_run(run.clone()).await.expect("a run");
     let job = JobId { run: run.id, stage: "build".into(), attempt: 1 };
     let mut pieces = Vec::new();

@@ -77,8 +77,8 @@ fn connect(file: &Path) -> Connection {
 fn fill(to: &Connection, runs: usize) {
     to.execute("INSERT INTO pipelines (name, created_at) VALUES ('sample', '')", []).expect("a pipeline");
     let fill = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?)
-         INSERT INTO pipeline_runs (id, pipeline_name, number, status, created_at, definition, progress)
-         SELECT printf('00000000-0000-7000-8000-%012d', n), 'sample', n, 'queued', '', '{}', '{}' FROM n";
+         INSERT INTO pipeline_runs (id, pipeline, number, status, created_at, definition, progress)
+         SELECT printf('00000000-0000-7000-8000-%012d', n), 1, n, 'queued', '', '{}', '{}' FROM n";
     to.execute(fill, [runs as i64]).expect("the runs");
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use buildit::event::{Event, EventBody, RunStatus, StageResult};
-use buildit::id::{RunId, StageName};
+use buildit::id::StageName;
 use buildit::job::JobOutcome;
 use buildit::pipeline::{PipelineBuilder, PipelineSpec, RunContext, StageBuilder};
 use buildit::store::NewRun;
@@ -18,18 +18,7 @@ pub fn small_run() -> NewRun {
 /// A run of this plan.
 #[must_use]
 pub fn run_of(plan: Arc<PipelineSpec>) -> NewRun {
-    NewRun {
-        id: RunId::new(),
-        plan,
-        context: Arc::new(RunContext::manual()),
-        source: None,
-        created_at: Timestamp::UNIX_EPOCH,
-        group: None,
-        executor: None,
-        max_parallel: None,
-        rerun_of: None,
-        carried: Arc::default(),
-    }
+    NewRun::new(plan, RunContext::manual(), Timestamp::UNIX_EPOCH)
 }
 
 /// The events of a run in which so many stages, named as [`Shape`](crate::shapes::Shape) names them, have succeeded one

@@ -98,8 +98,8 @@ fn connect(file: &Path) -> Connection {
 fn create(to: &Connection, run: &str) {
     let statements = "INSERT OR IGNORE INTO pipelines (name, created_at) VALUES ('sample', '')";
     to.execute(statements, []).expect("a pipeline");
-    let insert = "INSERT INTO pipeline_runs (id, pipeline_name, number, status, created_at, definition, progress)
-         SELECT ?, 'sample', count(*) + 1, 'queued', '', '', '' FROM pipeline_runs";
+    let insert = "INSERT INTO pipeline_runs (id, pipeline, number, status, created_at, definition, progress)
+         SELECT ?, (SELECT place FROM pipelines WHERE name = 'sample'), count(*) + 1, 'queued', '', '', '' FROM pipeline_runs";
     to.execute(insert, [run]).expect("a run");
 }
 

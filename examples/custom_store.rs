@@ -17,8 +17,8 @@ use buildit::id::{FencingToken, JobId, RunId, TenantId};
 use buildit::memory::MemoryStore;
 use buildit::pipeline::{PipelineBuilder, RunContext, StageBuilder};
 use buildit::store::{
-    Claim, Enqueue, EventPage, Lease, LogAppend, LogPage, LogStore, NewRun, QueueStore, QueuedJob, RunRecord, RunStore,
-    RunSummary, Share, Standing, Store, StoreError, TakenRun,
+    Claim, Enqueue, EventPage, Lease, LogAppend, LogPage, LogStore, NewRun, QueueStore, QueuedJob, RunFilter,
+    RunRecord, RunStore, RunSummary, Share, Standing, Store, StoreError, TakenRun,
 };
 use buildit::testing::{Act, Script, ScriptedExecutor};
 use jiff::Timestamp;
@@ -55,8 +55,12 @@ where
         self.inner.run(run).await
     }
 
-    async fn runs(&self, pipeline: Option<&str>, limit: usize) -> Result<Vec<RunSummary>, StoreError> {
-        self.inner.runs(pipeline, limit).await
+    async fn runs(&self, filter: &RunFilter, limit: usize) -> Result<Vec<RunSummary>, StoreError> {
+        self.inner.runs(filter, limit).await
+    }
+
+    async fn run_by_number(&self, tenant: TenantId, pipeline: &str, number: u64) -> Result<RunSummary, StoreError> {
+        self.inner.run_by_number(tenant, pipeline, number).await
     }
 
     async fn open_runs(&self) -> Result<Vec<RunId>, StoreError> {

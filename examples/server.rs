@@ -1,32 +1,62 @@
 //! The server as a program: `cargo run --example server`.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::path::PathBuf;
 
-use buildit::memory::MemoryStore;
-use buildit_server::{ServerState, router};
+use anyhow::Context;
+use buildit_server::{Server, Settings};
 use clap::Parser;
+use tracing_subscriber::EnvFilter;
 
 /// The BuildIt server.
 #[derive(Debug, Parser)]
 struct Options {
-    /// Where to listen.
-    #[arg(long, env = "BUILDIT_LISTEN", default_value = "127.0.0.1:30080")]
-    listen: SocketAddr,
-    /// Where runs are kept.
-    #[arg(long, env = "BUILDIT_DATA", default_value = "buildit-data")]
-    data: std::path::PathBuf,
+    /// Where to listen [default: 127.0.0.1:30080]
+    #[arg(long)]
+    listen: Option<SocketAddr>,
+    /// The folder of everything that is kept [default: ./buildit-data]
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// A TOML file with settings; those of the environment (BUILDIT_…) and of the command line win over it
+    #[arg(long, env = "BUILDIT_CONFIG")]
+    config: Option<PathBuf>,
 }
 
 #[tokio::main]
 #[expect(clippy::print_stderr, reason = "a program tells where it listens")]
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
-    let store = Arc::new(MemoryStore::journaled(&options.data)?);
-    let listener = tokio::net::TcpListener::bind(options.listen).await?;
+    let filter = EnvFilter::try_from_env("BUILDIT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let mut settings = Settings::load(options.config.as_deref()).context("the settings cannot be read")?;
+    settings.listen = options.listen.unwrap_or(settings.listen);
+    settings.data = options.data.unwrap_or(settings.data);
+    let listener = tokio::net::TcpListener::bind(settings.listen);
+    let listener = listener.await.with_context(|| format!("cannot listen on {}", settings.listen))?;
+    // The port that it has, where any was asked for.
+    settings.listen = listener.local_addr()?;
+    let server = Server::open(settings).await?;
     eprintln!("listening on http://{}", listener.local_addr()?);
-    axum::serve(listener, router(ServerState::new(store)))
-        .with_graceful_shutdown(async { drop(tokio::signal::ctrl_c().await) })
-        .await?;
+    if let Some(url) = server.state().setup_url().await? {
+        eprintln!("there is no owner yet: open {url}");
+    }
+    server.serve(listener, stopped()).await?;
     Ok(())
+}
+
+/// Until somebody stops the program.
+async fn stopped() {
+    let interrupted = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminated) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = interrupted => {}
+                _ = terminated.recv() => {}
+            }
+            return;
+        }
+    }
+    drop(interrupted.await);
 }

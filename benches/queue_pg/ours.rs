@@ -35,8 +35,8 @@ impl Ours {
         let outside = PgPool::connect(url).await.expect("a database");
         let pipeline = "INSERT INTO pipelines (name, created_at) VALUES ('sample', now())";
         sqlx::query(pipeline).execute(&outside).await.expect("a pipeline");
-        let fill = "INSERT INTO pipeline_runs (id, pipeline_name, number, status, created_at, definition, progress)
-             SELECT gen_random_uuid(), 'sample', n, 'queued', now(), repeat('{}', 400), '{}'
+        let fill = "INSERT INTO pipeline_runs (id, pipeline, number, status, created_at, definition, progress)
+             SELECT gen_random_uuid(), (SELECT place FROM pipelines), n, 'queued', now(), repeat('{}', 400), '{}'
              FROM generate_series(1, $1::bigint) n";
         sqlx::query(fill).bind(runs as i64).execute(&outside).await.expect("the runs");
         let ids = sqlx::query_scalar("SELECT id FROM pipeline_runs ORDER BY place").fetch_all(&outside).await;

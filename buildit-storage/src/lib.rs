@@ -1,7 +1,7 @@
 //! Stores for BuildIt.
 //!
-//! - [`SqliteStore`](sqlite::SqliteStore) (feature `sqlite`, on by default) keeps runs, logs, the queue, secrets and
-//!   the index of caches and results in one file.
+//! - [`SqliteStore`](sqlite::SqliteStore) (feature `sqlite`, on by default) keeps runs, logs, the queue, secrets,
+//!   accounts and the index of caches and results in one file.
 //! - [`PostgresStore`](postgres::PostgresStore) (feature `postgres`) keeps the same in a PostgreSQL database, which
 //!   several engines share.
 //! - [`ObjectBlobs`] keeps blobs (artifacts, caches, source snapshots) in anything that `object_store` speaks to; a
@@ -11,9 +11,13 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod accounts;
 mod blobs;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod records;
 #[cfg(feature = "secrets")]
 #[cfg_attr(docsrs, doc(cfg(feature = "secrets")))]
 pub mod secrets;

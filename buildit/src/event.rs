@@ -1,7 +1,6 @@
 //! What happened in a run: the record that everything else about the run follows from.
 
 mod cached;
-mod read;
 
 pub use cached::{Change, Difference, IngredientKind, Miss, TakenResult};
 use indexmap::IndexMap;
@@ -13,7 +12,7 @@ use crate::job::{Cause, JobOutcome, Status};
 use crate::pipeline::ApprovalField;
 
 /// An event with its place in the run's record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// Its number within the run, from 1, without gaps.
     pub seq: u64,

@@ -65,6 +65,42 @@ uuid_id! {
     /// A workspace of an organization: what owns pipelines, runs and secrets.
     TenantId
 }
+uuid_id! {
+    /// What owns tenants, and has users as its members.
+    OrganizationId
+}
+uuid_id! {
+    /// A person who can sign in.
+    UserId
+}
+uuid_id! {
+    /// A key for programs. It is no secret: the key itself is known by its hash alone.
+    ApiKeyId
+}
+uuid_id! {
+    /// An invitation to become a member of an organization.
+    InvitationId
+}
+uuid_id! {
+    /// A pipeline that a store keeps.
+    PipelineId
+}
+
+impl TenantId {
+    /// Nobody: what is of no tenant, for who has none. It is the nil id.
+    pub const NONE: Self = Self(Uuid::nil());
+
+    /// Whether it is nobody.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.0.is_nil()
+    }
+
+    /// [`NONE`](Self::NONE), where serde wants a function.
+    pub(crate) fn none() -> Self {
+        Self::NONE
+    }
+}
 
 macro_rules! name_id {
     ($(#[$doc:meta])* $name:ident) => {

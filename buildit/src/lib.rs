@@ -51,6 +51,7 @@
 //! | `config` | pipelines written in KDL, with diagnostics |
 //! | [`graph`], [`plan`], [`run`] | the DAG, the compiled pipeline, and the state machine of a run: all pure |
 //! | [`variables`], [`condition`] | `${…}` and `when` |
+//! | [`account`] | users, organizations and their tenants, credentials, the audit log: as plain data |
 //! | [`executor`], [`backend`], [`deployer`], [`store`], [`artifact`], [`secret`] | the ports that backends implement |
 //! | `durable`, `wrap` | an executor out of a backend whose jobs outlive the engine; limits and retries around any executor |
 //! | [`memory`], `log` | stores in memory or journaled to a folder; whole, masked lines out of bytes |
@@ -71,6 +72,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod account;
 pub mod artifact;
 pub mod backend;
 #[cfg(feature = "engine")]

@@ -1,5 +1,4 @@
 //! Cacheable stages on the command line, and what `explain` says of them.
-#![expect(clippy::unwrap_used, reason = "what fails in a test fails it")]
 
 mod common;
 
@@ -22,24 +21,14 @@ stage "ship" {
 }
 "##;
 
-/// The command, with its store beside the state.
-fn in_store(project: &Project, args: &[&str]) -> Done {
-    let store = format!("sqlite:{}", project.state().join("runs.db").display());
-    Done::of(project.command(&[args, &["--store", &store]].concat()).output().unwrap())
-}
-
-fn lines(done: &Done) -> Vec<&str> {
-    done.stdout.lines().collect()
-}
-
 #[test]
 fn an_unchanged_stage_is_taken_with_its_log_and_artifact_and_explained() {
     let project = Project::new(SHOP);
     fs::create_dir_all(project.path().join("src")).unwrap();
     fs::write(project.path().join("src/a"), "one\n").unwrap();
-    let first = in_store(&project, &["run", "--branch", "dev", "--output", "json"]).exits(0);
+    let first = project.in_store(&["run", "--branch", "dev", "--output", "json"]).exits(0);
     fs::write(project.path().join("other"), "new\n").unwrap();
-    let second = in_store(&project, &["run", "--branch", "dev", "--output", "json"]).exits(0);
+    let second = project.in_store(&["run", "--branch", "dev", "--output", "json"]).exits(0);
     let of_type = |done: &Done, kind: &str| -> Vec<serde_json::Value> {
         done.objects().into_iter().filter(|object| object["type"] == kind && object["stage"] == "build").collect()
     };
@@ -53,16 +42,16 @@ fn an_unchanged_stage_is_taken_with_its_log_and_artifact_and_explained() {
     assert_eq!(texts(&second), texts(&first));
     assert_eq!(of_type(&second, "log")[0]["attempt"], 1, "attempts are counted from 1");
 
-    assert_eq!(lines(&in_store(&project, &["logs", "@1", "build"]).exits(0))[1..], ["one"]);
-    let test = in_store(&project, &["logs", "@1", "test"]).exits(0);
-    assert_eq!(lines(&test)[1..], ["one", "7"]);
+    assert_eq!(project.in_store(&["logs", "@1", "build"]).exits(0).lines()[1..], ["one"]);
+    let test = project.in_store(&["logs", "@1", "test"]).exits(0);
+    assert_eq!(test.lines()[1..], ["one", "7"]);
     let out = project.state().join("out");
-    in_store(&project, &["artifacts", "@1", "app.txt", "--out", out.to_str().unwrap()]).exits(0);
+    project.in_store(&["artifacts", "@1", "app.txt", "--out", out.to_str().unwrap()]).exits(0);
     assert_eq!(fs::read_to_string(out.join("app.txt")).unwrap(), "one\n");
 
     fs::write(project.path().join("src/a"), "two\n").unwrap();
-    in_store(&project, &["run", "--branch", "dev"]).exits(0);
-    let explained = in_store(&project, &["explain", "@1"]).exits(0);
+    project.in_store(&["run", "--branch", "dev"]).exits(0);
+    let explained = project.in_store(&["explain", "@1"]).exits(0);
     let text = explained.stdout.replace(project.path().to_str().unwrap(), "");
     for said in [
         "shop #3 succeeded",
@@ -74,19 +63,23 @@ fn an_unchanged_stage_is_taken_with_its_log_and_artifact_and_explained() {
     ] {
         assert!(text.contains(said), "{said} in\n{text}");
     }
-    let hit = in_store(&project, &["explain", "@2", "build", "--output", "json"]).exits(0);
+    let hit = project.in_store(&["explain", "@2", "build", "--output", "json"]).exits(0);
     let hit = &hit.objects()[0];
     let run = &first.objects()[0]["run"];
     assert_eq!((&hit["why"], &hit["from"], &hit["attempt"]), (&"hit".into(), &"build".into(), &1.into()));
-    assert!(hit["message"].as_str().unwrap().contains(run.as_str().unwrap()), "{hit}");
-    in_store(&project, &["explain", "@2", "none"]).exits(2);
+    assert_eq!(&hit["from_run"], run);
+    let by_number = "taken from `build` of run #1, attempt 1";
+    assert!(hit["message"].as_str().unwrap().starts_with(by_number), "{hit}");
+    let text = project.in_store(&["explain", "@2", "build"]).exits(0).stdout;
+    assert!(text.contains(by_number) && !text.contains(run.as_str().unwrap()), "{text}");
+    project.in_store(&["explain", "@2", "none"]).exits(2);
 }
 
 #[test]
 fn in_place_nothing_is_taken() {
     let project = Project::new(r#"stage "build" { cacheable #true; run "echo hello >made.txt" }"#);
-    in_store(&project, &["run"]).exits(0);
-    let again = in_store(&project, &["run", "--in-place", "--output", "json"]).exits(0);
+    project.in_store(&["run"]).exits(0);
+    let again = project.in_store(&["run", "--in-place", "--output", "json"]).exits(0);
     let finished = again.objects().into_iter().find(|object| object["type"] == "stage_finished").unwrap();
     assert_eq!(finished["cached"], false);
     assert!(project.path().join("made.txt").exists());

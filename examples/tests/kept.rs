@@ -14,32 +14,22 @@ const SHOP: &str = r##"
     stage "test" { needs "build"; run "cat app.txt; echo late >&2" }
 "##;
 
-/// The command, with its store beside the state.
-fn in_store(project: &Project, args: &[&str]) -> Done {
-    let store = format!("sqlite:{}", project.state().join("runs.db").display());
-    Done::of(project.command(&[args, &["--store", &store]].concat()).output().unwrap())
-}
-
-fn lines(done: &Done) -> Vec<&str> {
-    done.stdout.lines().collect()
-}
-
 #[test]
 fn a_kept_run_is_listed_with_its_logs_and_artifacts() {
     let project = Project::new(SHOP);
-    in_store(&project, &["run"]).exits(0);
-    in_store(&project, &["run", "--stage", "build"]).exits(0);
+    project.in_store(&["run"]).exits(0);
+    project.in_store(&["run", "--stage", "build"]).exits(0);
 
-    let runs = in_store(&project, &["runs", "--output", "json"]).exits(0);
+    let runs = project.in_store(&["runs", "--output", "json"]).exits(0);
     let numbers: Vec<_> = runs.objects().iter().map(|run| run["number"].as_u64().unwrap()).collect();
     assert_eq!(numbers, [2, 1]);
     let first = &runs.objects()[1];
     assert_eq!((&first["pipeline"], &first["status"]), (&"shop".into(), &"succeeded".into()));
     assert!(first["duration_ms"].is_u64() && first["created_at"].is_string(), "{first}");
 
-    let logs = in_store(&project, &["logs", "@2"]).exits(0);
+    let logs = project.in_store(&["logs", "@2"]).exits(0);
     assert_eq!(
-        lines(&logs),
+        logs.lines(),
         [
             "build | + echo building; echo hello >app.txt",
             "build | building",
@@ -49,14 +39,14 @@ fn a_kept_run_is_listed_with_its_logs_and_artifacts() {
         ]
     );
     let id = first["id"].as_str().unwrap();
-    let of_stage = in_store(&project, &["logs", id, "test"]).exits(0);
-    assert_eq!(lines(&of_stage), ["+ cat app.txt; echo late >&2", "hello", "late"]);
-    let as_json = in_store(&project, &["logs", "@2", "test", "--output", "json", "--follow"]).exits(0);
+    let of_stage = project.in_store(&["logs", id, "test"]).exits(0);
+    assert_eq!(of_stage.lines(), ["+ cat app.txt; echo late >&2", "hello", "late"]);
+    let as_json = project.in_store(&["logs", "@2", "test", "--output", "json", "--follow"]).exits(0);
     let last = as_json.objects().pop().unwrap();
     assert_eq!((&last["type"], &last["stream"], &last["line"]), (&"log".into(), &"stderr".into(), &3.into()));
 
     let out = project.state().join("out");
-    in_store(&project, &["artifacts", "@2", "app.txt", "--out", out.to_str().unwrap()]).exits(0);
+    project.in_store(&["artifacts", "@2", "app.txt", "--out", out.to_str().unwrap()]).exits(0);
     assert_eq!(fs::read_to_string(out.join("app.txt")).unwrap(), "hello\n");
 }
 
@@ -70,25 +60,25 @@ fn runs_are_kept_in_the_state_folder() {
     let runs = project.buildit(&["runs", "--output", "json"]).exits(0);
     let numbers: Vec<_> = runs.objects().iter().map(|run| run["number"].as_u64().unwrap()).collect();
     assert_eq!(numbers, [2, 1]);
-    assert_eq!(lines(&project.buildit(&["logs", "@2", "test"]).exits(0))[1..], ["hello", "late"]);
+    assert_eq!(project.buildit(&["logs", "@2", "test"]).exits(0).lines()[1..], ["hello", "late"]);
 }
 
 #[test]
 fn a_line_is_searched_in_all_runs_that_have_ended_or_in_one() {
     let project = Project::new(SHOP);
-    in_store(&project, &["run"]).exits(0);
-    in_store(&project, &["run", "--stage", "build"]).exits(0);
-    let all = in_store(&project, &["logs", "--search", "BUILDING"]).exits(0);
+    project.in_store(&["run"]).exits(0);
+    project.in_store(&["run", "--stage", "build"]).exits(0);
+    let all = project.in_store(&["logs", "--search", "BUILDING"]).exits(0);
     let commands = [2, 1].map(|run| format!("shop #{run} build:1 | + echo building; echo hello >app.txt"));
     let expected = ["shop #2 build:2 | building", &commands[0], "shop #1 build:2 | building", &commands[1]];
-    assert_eq!(lines(&all), expected);
-    let one = in_store(&project, &["logs", "@2", "--search", "building", "--limit", "1", "--output", "json"]).exits(0);
+    assert_eq!(all.lines(), expected);
+    let one = project.in_store(&["logs", "@2", "--search", "building", "--limit", "1", "--output", "json"]).exits(0);
     let found = one.objects();
     assert_eq!((found.len(), &found[0]["text"], &found[0]["line"]), (1, &"building".into(), &2.into()));
-    let of_stage = in_store(&project, &["logs", "@2", "test", "--search", "echo"]).exits(0);
-    assert_eq!(lines(&of_stage), ["shop #1 test:1 | + cat app.txt; echo late >&2"]);
-    assert_eq!(lines(&in_store(&project, &["logs", "--search", "\" OR *"]).exits(0)), [""; 0]);
-    assert!(in_store(&project, &["logs", "--search", "ab"]).exits(2).stderr.contains("fewer than 3 bytes"));
+    let of_stage = project.in_store(&["logs", "@2", "test", "--search", "echo"]).exits(0);
+    assert_eq!(of_stage.lines(), ["shop #1 test:1 | + cat app.txt; echo late >&2"]);
+    assert_eq!(project.in_store(&["logs", "--search", "\" OR *"]).exits(0).lines(), [""; 0]);
+    assert!(project.in_store(&["logs", "--search", "ab"]).exits(2).stderr.contains("fewer than 3 bytes"));
 }
 
 #[test]
@@ -102,13 +92,13 @@ fn more_logs_are_followed_at_once_than_the_store_has_readers() {
 #[test]
 fn what_is_not_there_is_said_to_be_not_there() {
     let project = Project::new(SHOP);
-    assert!(in_store(&project, &["runs"]).exits(0).stderr.contains("no runs"));
-    assert!(in_store(&project, &["logs", "@1"]).exits(2).stderr.contains("only 0 runs"));
-    in_store(&project, &["run"]).exits(0);
-    assert!(in_store(&project, &["logs", "zzz"]).exits(2).stderr.contains("no run `zzz`"));
-    assert!(in_store(&project, &["logs", "@1", "nope"]).exits(2).stderr.contains("no stage `nope`"));
-    assert!(in_store(&project, &["artifacts", "@1", "nope"]).exits(2).stderr.contains("no artifact `nope`"));
-    assert!(in_store(&project, &["resume"]).exits(0).stderr.contains("no run was broken off"));
+    assert!(project.in_store(&["runs"]).exits(0).stderr.contains("no runs"));
+    assert!(project.in_store(&["logs", "@1"]).exits(2).stderr.contains("only 0 runs"));
+    project.in_store(&["run"]).exits(0);
+    assert!(project.in_store(&["logs", "zzz"]).exits(2).stderr.contains("no run `zzz`"));
+    assert!(project.in_store(&["logs", "@1", "nope"]).exits(2).stderr.contains("no stage `nope`"));
+    assert!(project.in_store(&["artifacts", "@1", "nope"]).exits(2).stderr.contains("no artifact `nope`"));
+    assert!(project.in_store(&["resume"]).exits(0).stderr.contains("no run was broken off"));
     let other = project.command(&["runs", "--store", "mysql://host/db"]).output().unwrap();
     assert!(Done::of(other).exits(2).stderr.contains("mysql"));
 }
@@ -135,8 +125,19 @@ fn g2_resume_takes_up_what_was_killed() {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let mut child = project.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     assert_eq!(fs::read_to_string(&begun).unwrap(), "go\n");
+    project.write("quick.kdl", r#"stage "quick" { run "true" }"#);
+    let hint = |output: &str| {
+        let done = project.buildit(&["run", "quick.kdl", "--store", &store, "--output", output]).exits(0);
+        done.stderr.lines().find(|line| line.contains("broken off")).map(str::to_owned)
+    };
+    assert_eq!(hint("human"), None, "it is driven");
     child.kill().unwrap();
     child.wait().unwrap();
+    let told = format!(
+        "buildit: an earlier run of this store was broken off; `buildit resume --store {store}` goes on with it"
+    );
+    assert_eq!(hint("human"), Some(told));
+    assert_eq!((hint("plain"), hint("json")), (None, None), "for people only");
 
     let resume = ["resume", "--store", &store, "--output", "json"];
     let child = project.command(&resume).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -145,6 +146,7 @@ fn g2_resume_takes_up_what_was_killed() {
     assert_eq!(fs::read_to_string(&effects).unwrap(), "once\nafter\n", "each happened once (G1)");
     assert_eq!(done.log("during"), ["got 42"], "the log is whole (G3)");
     assert_eq!(done.of_type("run_finished")[0]["status"], "succeeded");
+    assert_eq!(hint("human"), None);
 }
 
 /// The bytes of all files below a folder.
@@ -191,10 +193,10 @@ const TALKS: &str = r##"
 fn gc_leaves_what_is_referred_to() {
     let project = Project::new(TALKS);
     for word in ["one", "two", "three"] {
-        in_store(&project, &["run", "--param", &format!("WORD={word}")]).exits(0);
+        project.in_store(&["run", "--param", &format!("WORD={word}")]).exits(0);
     }
     let gc = |more: &[&str]| {
-        let done = in_store(&project, &[&["gc", "--output", "json"], more].concat()).exits(0);
+        let done = project.in_store(&[&["gc", "--output", "json"], more].concat()).exits(0);
         done.objects().remove(0)
     };
     let first = gc(&[]);
@@ -210,17 +212,17 @@ fn gc_leaves_what_is_referred_to() {
     assert_eq!(Some(bytes_below(&blobs)), done["kept_bytes"].as_u64(), "the bytes on the disk");
 
     let out = project.state().join("out");
-    in_store(&project, &["artifacts", "@1", "--out", out.to_str().unwrap()]).exits(0);
+    project.in_store(&["artifacts", "@1", "--out", out.to_str().unwrap()]).exits(0);
     assert_eq!(fs::read_to_string(out.join("word.txt")).unwrap(), "three\n");
     let say = ["logs", "@1", "say"];
-    assert!(in_store(&project, &say).exits(0).stdout.starts_with("+ echo"), "out of the blob");
+    assert!(project.in_store(&say).exits(0).stdout.starts_with("+ echo"), "out of the blob");
     assert_eq!(gc(&["--keep-logs", "0", "--grace", "0s"])["logs"], 1);
-    assert!(in_store(&project, &say).exits(0).stderr.contains("removed"), "told, and no failure");
+    assert!(project.in_store(&say).exits(0).stderr.contains("removed"), "told, and no failure");
     let everything = gc(&["--older-than", "0s", "--grace", "0s"]);
     assert_eq!((&everything["runs"], &everything["kept_blobs"]), (&1.into(), &0.into()), "{everything}");
     assert_eq!(bytes_below(&blobs), 0);
     assert!(
-        in_store(&project, &["gc"]).exits(0).stdout.contains("removed 0 runs, the logs of 0, 0 caches, 0 blobs (0 B)")
+        project.in_store(&["gc"]).exits(0).stdout.contains("removed 0 runs, the logs of 0, 0 caches, 0 blobs (0 B)")
     );
 }
 

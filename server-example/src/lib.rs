@@ -1,49 +1,41 @@
-//! The BuildIt server as a library: [`router`] gives an [`axum::Router`] that another program can nest.
+//! The BuildIt server as a library: [`router`] gives an [`axum::Router`] that another program can nest, and [`Server`] is
+//! the whole of it with its stores and its engine.
 //!
-//! So far it tells how it is: `GET /health/live` (the process answers) and `GET /health/ready` (its store answers too),
-//! with `GET /health` for both.
+//! ```text
+//! request ─► access (who, and what they may) ─► app (what is done) ─► engine, stores
+//!               │                                  ▲        │
+//!               ├─ api   JSON, described ──────────┤        ▼
+//!               └─ web   pages, forms ─────────────┘   view (what is shown) ─► templates, JSON
+//!                                        live: events and logs as they happen
+//! ```
+//!
+//! A handler reads what was asked, gets leave through [`access`], calls one function of `app`, and says what came of it.
+//! Runs go through the store's queue; the engine of this server, and those of others on the same store, take them from
+//! there. Nothing about a run is kept here, so a server that is killed loses nothing.
+//!
+//! | feature | |
+//! |---|---|
+//! | `docker` | jobs run in Docker too |
+//! | `postgres` | runs are kept in PostgreSQL, which several servers share |
 #![forbid(unsafe_code)]
 
-use std::sync::Arc;
+mod access;
+mod api;
+mod app;
+mod health;
+mod list;
+mod live;
+mod open;
+mod problem;
+mod router;
+mod settings;
+mod state;
+mod view;
+mod web;
 
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::routing::get;
-use axum::{Json, Router};
-use buildit::store::Store;
-use serde_json::{Value, json};
-
-/// What the server stands on.
-#[derive(Clone, Debug)]
-pub struct ServerState {
-    store: Arc<dyn Store>,
-}
-
-impl ServerState {
-    /// A server over this store.
-    pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store }
-    }
-}
-
-/// The server's routes.
-pub fn router(state: ServerState) -> Router {
-    Router::new()
-        .route("/health", get(ready))
-        .route("/health/live", get(live))
-        .route("/health/ready", get(ready))
-        .with_state(state)
-}
-
-async fn live() -> Json<Value> {
-    Json(json!({ "status": "ok" }))
-}
-
-async fn ready(State(state): State<ServerState>) -> (StatusCode, Json<Value>) {
-    match state.store.open_runs().await {
-        Ok(runs) => (StatusCode::OK, Json(json!({ "status": "ok", "open_runs": runs.len() }))),
-        Err(error) => {
-            (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "unavailable", "reason": error.to_string() })))
-        }
-    }
-}
+pub use config::ConfigError;
+pub use open::{OpenError, Server};
+pub use problem::{Finding, Place, Problem};
+pub use router::router;
+pub use settings::Settings;
+pub use state::{ServerState, ServerStore};

@@ -15,13 +15,16 @@ use crate::host::{job, job_with};
 struct Group(PathBuf);
 
 impl Group {
-    /// `None` where there is no version 2, or it is not ours to change.
-    fn new(name: &str) -> Option<Self> {
+    /// Fails the test where there is no version 2, or it is not ours to change.
+    fn new(name: &str) -> Self {
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
-        let mount = mounts.lines().find(|line| line.contains(" - cgroup2 "))?;
-        let folder = Path::new(mount.split(' ').nth(4)?).join(format!("buildit-{name}-{}", std::process::id()));
-        std::fs::create_dir(&folder).ok()?;
-        Some(Self(folder))
+        let mount = mounts.lines().find(|line| line.contains(" - cgroup2 ")).expect("cgroup v2 is mounted");
+        let mount = Path::new(mount.split(' ').nth(4).unwrap());
+        let folder = mount.join(format!("buildit-{name}-{}", std::process::id()));
+        if let Err(error) = std::fs::create_dir(&folder) {
+            panic!("this user may not make a control group in {}: {error}", mount.display());
+        }
+        Self(folder)
     }
 
     fn is_empty(&self) -> bool {
@@ -45,7 +48,7 @@ fn world_in(group: &Path) -> World {
 #[tokio::test]
 #[ignore = "needs a cgroup v2 that this user may change"]
 async fn no_process_of_a_job_in_a_group_is_beyond_reach() {
-    let Some(group) = Group::new("reach") else { return };
+    let group = Group::new("reach");
     let world = world_in(&group.0);
     // It has left the session, and thrown away the mark that it would be found by.
     let job = job(&["grep ^0:: /proc/self/cgroup; setsid env -i sleep 1234.5 >/dev/null 2>&1 & echo $!"]);
@@ -62,14 +65,12 @@ async fn no_process_of_a_job_in_a_group_is_beyond_reach() {
 #[tokio::test]
 #[ignore = "needs a cgroup v2 with its controllers that this user may change"]
 async fn a_job_over_its_memory_ends_with_that_cause() {
-    let Some(group) = Group::new("memory") else { return };
+    let group = Group::new("memory");
     let job = job_with(&["tail /dev/zero"], |stage| {
         stage.resources = ResourceSpec { memory_bytes: Some(16 << 20), cpu_millis: Some(500) };
     });
     let world = world_in(&group.0);
-    if world.executor.supports(&job).is_err() {
-        return;
-    }
+    world.executor.supports(&job).expect("the group has the controllers `memory` and `cpu`");
     let outcome = world.run(&job).await;
     assert_eq!((outcome.status, outcome.cause), (Status::Failed, Some(Cause::Oom)), "{outcome:?}");
     world.leaves_nothing(&job).await;

@@ -33,6 +33,11 @@ pub(super) fn shown(text: &str) -> String {
     text[..end].replace('\0', "\u{fffd}")
 }
 
+/// A name that is looked for: one with a NUL is not there.
+pub(super) fn searched(name: &str) -> String {
+    name.replace('\0', "\u{fffd}")
+}
+
 /// Whether a name comes back as it is from a column with an index.
 pub(super) fn is_name(text: &str) -> bool {
     text.len() <= LONGEST_NAME && !text.contains('\0')

@@ -34,6 +34,11 @@ fn has_code(error: &sqlx::Error, codes: &[&str]) -> bool {
     code.is_some_and(|code| codes.iter().any(|begin| code.starts_with(begin)))
 }
 
+/// Whether it is this constraint that something is against.
+pub(super) fn has_constraint(error: &sqlx::Error, name: &str) -> bool {
+    error.as_database_error().and_then(|said| said.constraint()) == Some(name)
+}
+
 /// Whether the connection is gone, which the next one need not be.
 pub(super) fn is_cut(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Io(_) | sqlx::Error::Protocol(_)) || has_code(error, &CUT)

@@ -18,7 +18,7 @@ use super::error::failed;
 pub(super) async fn standings(from: &mut PgConnection, runs: &[RunId]) -> Result<Vec<Standing>, StoreError> {
     let query = "SELECT r.id, r.cancel_requested, (
              SELECT e.id FROM pipeline_runs e
-             WHERE e.pipeline_name = r.pipeline_name AND e.concurrency_group = r.concurrency_group
+             WHERE e.pipeline = r.pipeline AND e.concurrency_group = r.concurrency_group
                  AND e.number < r.number AND e.status IN ('queued', 'running', 'waiting')
              ORDER BY e.number LIMIT 1
          ) FROM pipeline_runs r WHERE r.id = ANY ($1)";
@@ -35,7 +35,7 @@ pub(super) async fn standings(from: &mut PgConnection, runs: &[RunId]) -> Result
 /// The entries of the queue are locked before the runs, like everywhere.
 const CANCEL_BEFORE: &str = "WITH earlier AS MATERIALIZED (
          SELECT e.id FROM pipeline_runs r JOIN pipeline_runs e
-             ON e.pipeline_name = r.pipeline_name AND e.concurrency_group = r.concurrency_group
+             ON e.pipeline = r.pipeline AND e.concurrency_group = r.concurrency_group
          WHERE r.id = $1 AND e.number < r.number AND e.status IN ('queued', 'running', 'waiting')
      ), entry AS MATERIALIZED (
          SELECT q.place, q.subject, q.status FROM job_queue q JOIN earlier ON q.subject = earlier.id
@@ -60,13 +60,12 @@ pub(super) async fn cancel_before(to: &mut PgConnection, run: RunId, number: u64
 }
 
 /// A statement of its own, so that the next one sees what was committed by who had the lock.
-const LOCK: &str =
-    "SELECT pg_advisory_xact_lock(hashtextextended(pipeline_name || chr(10) || concurrency_group, 0))::text
+const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended(pipeline || chr(10) || concurrency_group, 0))::text
      FROM pipeline_runs WHERE id = $1 AND concurrency_group IS NOT NULL";
 
 const FREE_NEXT: &str = "WITH next AS MATERIALIZED (
          SELECT e.id FROM pipeline_runs r JOIN pipeline_runs e
-             ON e.pipeline_name = r.pipeline_name AND e.concurrency_group = r.concurrency_group
+             ON e.pipeline = r.pipeline AND e.concurrency_group = r.concurrency_group
          WHERE r.id = $1 AND e.status IN ('queued', 'running', 'waiting')
          ORDER BY e.number LIMIT 1
      ), freed AS (

@@ -8,8 +8,6 @@ use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
-use super::PostgresStore;
-
 /// The channel on which the queue's writers say that a run may be taken.
 const CHANNEL: &str = "buildit_queue";
 
@@ -31,7 +29,8 @@ impl News {
         Self { pool: pool.connect_lazy_with(options), heard: Arc::default(), task: OnceLock::new() }
     }
 
-    fn heard(&self) -> &Notify {
+    /// What is notified when a run may have become due.
+    pub(super) fn heard(&self) -> &Notify {
         self.task.get_or_init(|| tokio::spawn(listen(self.pool.clone(), Arc::clone(&self.heard))).abort_handle());
         &self.heard
     }
@@ -47,20 +46,6 @@ impl News {
 impl Drop for News {
     fn drop(&mut self) {
         self.stop();
-    }
-}
-
-impl PostgresStore {
-    /// Waits until a run may have become due, or this long. A hint only: it may come for nothing, or not at all, so
-    /// `at_most` is how late a run is taken at worst.
-    ///
-    /// What was said since the wait before counts, so nothing is missed between a look at the queue and the wait.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future loses nothing.
-    pub async fn wait_for_work(&self, at_most: Duration) {
-        let _ = tokio::time::timeout(at_most, self.news().heard().notified()).await;
     }
 }
 

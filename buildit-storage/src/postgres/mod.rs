@@ -1,7 +1,7 @@
 //! [`PostgresStore`]: everything in one PostgreSQL database, which any number of engines share.
 //!
 //! ```text
-//! ports (runs, logs and their search, queue, caches, results, secrets, references)
+//! ports (pipelines, runs, logs and their search, queue, caches, results, secrets, references, accounts)
 //!   │ reads: one statement each, which is one snapshot
 //!   │ writes: one transaction each, tried again when the server undid it
 //!   ▼
@@ -26,9 +26,12 @@ mod error;
 mod garbage;
 mod group;
 mod lease;
+mod line;
 mod listen;
 mod log;
+mod pipeline;
 mod queue;
+mod records;
 mod result;
 mod run;
 mod search;

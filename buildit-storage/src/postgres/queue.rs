@@ -75,8 +75,10 @@ impl QueueStore for PostgresStore {
         self.leave(run, token, How::HandOver).await
     }
 
+    /// What was said since the wait before counts, so nothing is missed between a look at the queue and the wait.
+    /// Dropping the future loses nothing.
     async fn queue_changed(&self) {
-        self.wait_for_work(LONGEST_WAIT).await;
+        let _ = tokio::time::timeout(LONGEST_WAIT, self.news().heard().notified()).await;
     }
 
     async fn dead_letters(&self) -> Result<Vec<RunId>, StoreError> {
@@ -114,12 +116,12 @@ const ADD: &str = concat!(
          SELECT DISTINCT ON (run) * FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::bigint[], $5::timestamptz[])
              WITH ORDINALITY AS a (run, tenant_id, priority, max_attempts, due, nth) ORDER BY run, nth
      ), run AS (
-         SELECT a.*, r.pipeline_name, r.concurrency_group, r.number, r.cancel_requested
+         SELECT a.*, r.pipeline, r.concurrency_group, r.number, r.cancel_requested
          FROM pipeline_runs r JOIN asked a ON a.run = r.id ORDER BY r.id FOR KEY SHARE OF r
      ), behind AS MATERIALIZED (
          SELECT run.run FROM run CROSS JOIN LATERAL (
              SELECT e.id FROM pipeline_runs e
-             WHERE e.pipeline_name = run.pipeline_name AND e.concurrency_group = run.concurrency_group
+             WHERE e.pipeline = run.pipeline AND e.concurrency_group = run.concurrency_group
                  AND e.number < run.number AND e.status IN ('queued', 'running', 'waiting')
              ORDER BY e.number DESC LIMIT 1 FOR SHARE
          ) e WHERE run.cancel_requested IS NULL

@@ -4,24 +4,27 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use buildit::event::{Event, RunStatus};
-use buildit::id::{FencingToken, RunId};
+use buildit::id::{FencingToken, RunId, TenantId};
 use buildit::store::{
-    EventPage, Lease, NewRun, RunProgress, RunRecord, RunStore, RunSummary, Standing, StoreError, TakenRun,
+    EventPage, Lease, NewRun, RunFilter, RunProgress, RunRecord, RunStore, RunSummary, Standing, StoreError, TakenRun,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sqlx::{FromRow, PgConnection};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::PostgresStore;
 use super::column::{LONGEST_NAME, down, is_name, shown};
-use super::error::{Again, backend, failed};
+use super::error::{Again, backend, failed, has_constraint};
 use super::group::{cancel_before, free_next, standings};
+use super::line::{numbered, runs};
+use super::pipeline::Stages;
 use super::queue::Add;
 use super::tenant::wake_one;
 use super::transaction::Write;
 use crate::sql::{
-    carried_products, check_events, count, from_json, is_larger, number, products, run_status, stage_rows, to_json,
+    carried_products, check_events, count, from_json, is_larger, millis, number, products, run_status, stage_rows,
+    to_json,
 };
 
 #[async_trait]
@@ -44,23 +47,12 @@ impl RunStore for PostgresStore {
         })
     }
 
-    async fn runs(&self, pipeline: Option<&str>, limit: usize) -> Result<Vec<RunSummary>, StoreError> {
-        let limit = number(limit as u64);
-        let mut reads = self.reads().await?;
-        let rows: Vec<SummaryRow> = match pipeline {
-            Some(pipeline) => {
-                let query = "SELECT id, number, pipeline_name, progress FROM pipeline_runs WHERE pipeline_name = $1
-                     ORDER BY created_at DESC, place DESC LIMIT $2";
-                sqlx::query_as(query).bind(pipeline).bind(limit).fetch_all(&mut *reads).await
-            }
-            None => {
-                let query = "SELECT id, number, pipeline_name, progress FROM pipeline_runs
-                     ORDER BY created_at DESC, place DESC LIMIT $1";
-                sqlx::query_as(query).bind(limit).fetch_all(&mut *reads).await
-            }
-        }
-        .map_err(failed)?;
-        rows.into_iter().map(SummaryRow::summary).collect()
+    async fn runs(&self, filter: &RunFilter, limit: usize) -> Result<Vec<RunSummary>, StoreError> {
+        runs(&mut *self.reads().await?, filter, limit).await
+    }
+
+    async fn run_by_number(&self, tenant: TenantId, pipeline: &str, number: u64) -> Result<RunSummary, StoreError> {
+        numbered(&mut *self.reads().await?, tenant, pipeline, number).await
     }
 
     async fn open_runs(&self) -> Result<Vec<RunId>, StoreError> {
@@ -120,7 +112,8 @@ impl PostgresStore {
     /// Keeps a run, and adds it to the queue if it is to wait there.
     pub(super) async fn create(&self, run: NewRun, add: Option<Add>) -> Result<RunRecord, StoreError> {
         check_names(&run)?;
-        let number = self.write(Create { run: &run, definition: to_json(&run)?, add }).await?;
+        let number =
+            self.write(Create { run: &run, definition: to_json(&run)?, stages: Stages::of(&run.plan)?, add }).await?;
         Ok(RunRecord { run, number, status: RunStatus::default(), last_seq: 0 })
     }
 }
@@ -128,45 +121,24 @@ impl PostgresStore {
 /// Refuses names that could not be kept once the run is under way.
 fn check_names(run: &NewRun) -> Result<(), StoreError> {
     let mut names = run.plan.stages.iter().map(|stage| &*stage.name).chain([&*run.plan.name]);
-    match names.find(|name| !is_name(name)) {
-        Some(name) => Err(backend(format!(
-            "the name `{}` holds a NUL or has {} bytes, more than {LONGEST_NAME}",
-            shown(name),
-            name.len()
-        ))),
-        None => Ok(()),
+    names.try_for_each(check_name)
+}
+
+/// Refuses a name that no column with an index holds as it is.
+pub(super) fn check_name(name: &str) -> Result<(), StoreError> {
+    if is_name(name) {
+        return Ok(());
     }
+    let (shown, bytes) = (shown(name), name.len());
+    Err(backend(format!("the name `{shown}` holds a NUL or has {bytes} bytes, more than {LONGEST_NAME}")))
 }
 
 /// What the column `progress` holds: what the events add up to, and when the run was created, to the nanosecond.
 #[derive(Serialize, Deserialize)]
-struct Progress {
-    created_at: Timestamp,
+pub(super) struct Progress {
+    pub(super) created_at: Timestamp,
     #[serde(flatten)]
-    progress: RunProgress,
-}
-
-#[derive(FromRow)]
-struct SummaryRow {
-    id: Uuid,
-    number: i64,
-    pipeline_name: String,
-    progress: String,
-}
-
-impl SummaryRow {
-    fn summary(self) -> Result<RunSummary, StoreError> {
-        let Progress { created_at, progress } = from_json(&self.progress)?;
-        Ok(RunSummary {
-            id: self.id.into(),
-            number: count(self.number)?,
-            pipeline: self.pipeline_name,
-            status: progress.status,
-            created_at,
-            started_at: progress.started_at,
-            finished_at: progress.finished_at,
-        })
-    }
+    pub(super) progress: RunProgress,
 }
 
 /// Locks a run and refuses a writer whose lease was taken over. A larger token than any before is noted.
@@ -190,17 +162,22 @@ async fn raise(to: &mut PgConnection, run: RunId, seen: i64, token: FencingToken
 struct Create<'a> {
     run: &'a NewRun,
     definition: String,
+    stages: Stages,
     add: Option<Add>,
 }
 
 /// The pipeline's row is locked until the end of the transaction, so that its numbers have no gaps.
 const CREATE: &str = "WITH next AS (
-         INSERT INTO pipelines AS p (name, last_number, created_at) VALUES ($2, 1, $3)
-         ON CONFLICT (tenant_id, name) DO UPDATE SET last_number = p.last_number + 1 RETURNING last_number
+         INSERT INTO pipelines AS p (tenant_id, name, last_number, created_at) VALUES ($2, $3, 1, $4)
+         ON CONFLICT (tenant_id, name) DO UPDATE SET last_number = p.last_number + 1
+         RETURNING place, last_number, stages
+     ), made AS (
+         INSERT INTO pipeline_runs (id, tenant_id, pipeline, number, status, created_at, concurrency_group,
+             source_digest, definition, progress, event, branch, commit_id, message, author, pull_request)
+         SELECT $1, $2, place, last_number, $5, $4, $6, $7, $8, $9, nullif($10, ''), nullif($11, ''), nullif($12, ''),
+             nullif($13, ''), nullif($14, ''), $15 FROM next RETURNING number
      )
-     INSERT INTO pipeline_runs
-         (id, pipeline_name, number, status, created_at, concurrency_group, source_digest, definition, progress)
-     SELECT $1, $2, last_number, $4, $3, $5, $6, $7, $8 FROM next RETURNING number";
+     SELECT made.number, next.place, next.stages FROM made, next";
 
 #[async_trait]
 impl Write for Create<'_> {
@@ -209,14 +186,22 @@ impl Write for Create<'_> {
     async fn write(&self, to: &mut PgConnection) -> Result<u64, StoreError> {
         let run = self.run;
         let progress = Progress { created_at: run.created_at, progress: RunProgress::default() };
-        let create = sqlx::query_scalar(CREATE).bind(run.id.as_uuid()).bind(&run.plan.name).bind(down(run.created_at));
-        let create = create.bind(RunStatus::default().as_str()).bind(run.group.as_deref().map(shown));
-        let create = create.bind(run.source.map(|source| source.to_hex())).bind(&self.definition);
-        let given = match create.bind(to_json(&progress)?).fetch_one(&mut *to).await {
-            Ok(given) => count(given)?,
+        let create = sqlx::query_as(CREATE).bind(run.id.as_uuid()).bind(run.tenant.as_uuid()).bind(&run.plan.name);
+        let create = create.bind(down(run.created_at)).bind(RunStatus::default().as_str());
+        let create = create.bind(run.group.as_deref().map(shown)).bind(run.source.map(|source| source.to_hex()));
+        let create = create.bind(&self.definition).bind(to_json(&progress)?);
+        let line = RunSummary::of_new(run, 0);
+        let create = create.bind(shown(&line.event)).bind(shown(&line.branch)).bind(shown(&line.commit));
+        let create = create.bind(shown(&line.message)).bind(shown(&line.author)).bind(line.pull_request.map(number));
+        let (given, pipeline, stages): (i64, i64, Option<String>) = match create.fetch_one(&mut *to).await {
+            Ok(given) => given,
             Err(error) if is_taken(&error) => return Err(StoreError::Exists(run.id)),
             Err(error) => return Err(failed(error)),
         };
+        let given = count(given)?;
+        if stages.as_ref() != Some(&self.stages.digest) {
+            self.stages.keep(to, pipeline).await?;
+        }
         for row in carried_products(run) {
             let insert = "INSERT INTO artifacts (pipeline_run_id, stage_name, attempt, kind, name, digest, bytes)
                  VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
@@ -237,7 +222,7 @@ impl Write for Create<'_> {
 
 /// Whether there is a run of this id.
 fn is_taken(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(|said| said.constraint()) == Some("pipeline_runs_id_key")
+    has_constraint(error, "pipeline_runs_id_key")
 }
 
 #[derive(Debug)]
@@ -272,8 +257,8 @@ const APPEND: &str = "WITH events AS (
          SELECT $1, * FROM unnest($15::text[], $16::bigint[], $17::text[], $18::text[], $19::text[], $20::bigint[])
          ON CONFLICT DO NOTHING
      )
-     UPDATE pipeline_runs SET progress = $21, status = $22, started_at = $23, finished_at = $24, last_seq = $25
-     WHERE id = $1";
+     UPDATE pipeline_runs SET progress = $21, status = $22, started_at = $23, finished_at = $24, last_seq = $25,
+         duration_ms = $26 WHERE id = $1";
 
 #[async_trait]
 impl Write for Append<'_> {
@@ -314,9 +299,9 @@ impl Write for Append<'_> {
         let progress = &all.progress;
         let append = append.bind(to_json(&all)?).bind(progress.status.as_str());
         let append = append.bind(progress.started_at.map(down)).bind(progress.finished_at.map(down));
-        append.bind(number(last.seq)).execute(&mut *to).await.map_err(failed)?;
+        let append = append.bind(number(last.seq)).bind(progress.duration().map(millis));
+        append.execute(&mut *to).await.map_err(failed)?;
         if progress.status.is_final() {
-            note_duration(to, self.run).await?;
             free_next(to, self.run).await?;
         }
         Ok(())
@@ -326,15 +311,6 @@ impl Write for Append<'_> {
 /// A column of these rows.
 fn list<'a, R, T>(rows: &'a [R], value: impl FnMut(&'a R) -> T) -> Vec<T> {
     rows.iter().map(value).collect()
-}
-
-/// Notes how long a run took that has ended: from the start of its first stage to the end of its last one.
-async fn note_duration(to: &mut PgConnection, run: RunId) -> Result<(), StoreError> {
-    let note = "UPDATE pipeline_runs SET duration_ms = (
-             SELECT floor(extract(epoch FROM max(finished_at) - min(started_at)) * 1000)::bigint FROM stage_results
-             WHERE pipeline_run_id = $1 AND started_at IS NOT NULL
-         ) WHERE id = $1";
-    sqlx::query(note).bind(run.as_uuid()).execute(to).await.map(drop).map_err(failed)
 }
 
 #[derive(Debug)]

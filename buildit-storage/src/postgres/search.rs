@@ -1,7 +1,6 @@
 //! Search in logs, by a GIN index of the terms of blocks.
 
 use async_trait::async_trait;
-use buildit::id::JobId;
 use buildit::store::{LogHits, LogQuery, LogSearch, SearchPlace, StoreError};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -11,35 +10,12 @@ use super::error::failed;
 use super::log::job_id;
 use super::transaction::Write;
 use super::upkeep::lock_closed;
-use crate::sql::{Block, Candidate, Index, blocks, count, is_damaged, number, search};
-
-/// How many logs are looked at together.
-const BATCH: i64 = 64;
+use crate::sql::{Block, Candidate, Index, count, index_all, number, search};
 
 #[async_trait]
 impl LogSearch for PostgresStore {
     async fn index_logs(&self) -> Result<u64, StoreError> {
-        let (mut indexed, mut after) = (0, 0);
-        loop {
-            let logs = "SELECT l.place, l.pipeline_run_id, l.stage_name, l.attempt, l.indexed_line
-                 FROM job_logs AS l JOIN pipeline_runs AS r ON r.id = l.pipeline_run_id
-                 WHERE NOT l.indexed AND NOT l.removed AND l.place > $1 AND r.closed ORDER BY l.place LIMIT $2";
-            let logs = sqlx::query_as(logs).bind(after).bind(BATCH);
-            let logs: Vec<(i64, Uuid, String, i64, i64)> =
-                logs.fetch_all(&mut *self.reads().await?).await.map_err(failed)?;
-            if logs.is_empty() {
-                return Ok(indexed);
-            }
-            for (place, run, stage, attempt, line) in logs {
-                after = place;
-                let job = job_id(run.into(), stage, attempt)?;
-                match self.index_log(run, place, &job, count(line)?).await {
-                    Ok(is_done) => indexed += u64::from(is_done),
-                    Err(error) if is_damaged(&error) => tracing::warn!(%job, %error, "a log cannot be indexed"),
-                    Err(error) => return Err(error),
-                }
-            }
-        }
+        index_all(self).await
     }
 
     async fn search_logs(
@@ -49,27 +25,6 @@ impl LogSearch for PostgresStore {
         limit: usize,
     ) -> Result<LogHits, StoreError> {
         search(self, query, before, limit).await
-    }
-}
-
-impl PostgresStore {
-    /// Adds what is missing of a log; `false` when somebody else has, or has removed it.
-    async fn index_log(&self, run: Uuid, log: i64, job: &JobId, mut line: u64) -> Result<bool, StoreError> {
-        loop {
-            let blocks = blocks(self, job, line).await?;
-            if !self.write(Add { run, log, line, blocks: &blocks }).await? {
-                // Somebody else is at it, or was when this began.
-                let now = "SELECT indexed_line FROM job_logs WHERE place = $1 AND NOT indexed AND NOT removed";
-                let now = sqlx::query_scalar(now).bind(log).fetch_optional(&mut *self.reads().await?).await;
-                let Some(now): Option<i64> = now.map_err(failed)? else { return Ok(false) };
-                line = count(now)?;
-                continue;
-            }
-            match blocks.last() {
-                Some(last) => line = last.last_line,
-                None => return Ok(true),
-            }
-        }
     }
 }
 
@@ -102,14 +57,15 @@ fn shifted(terms: impl IntoIterator<Item = u16>) -> Vec<i16> {
     terms.into_iter().map(|term| (term ^ 0x8000).cast_signed()).collect()
 }
 
+/// What follows a line of a log goes into the index.
 #[derive(Debug)]
-struct Add<'a> {
-    run: Uuid,
-    log: i64,
+pub(super) struct Add<'a> {
+    pub(super) run: Uuid,
+    pub(super) log: i64,
     /// What is in the index already.
-    line: u64,
+    pub(super) line: u64,
     /// What follows; nothing at the end of the log.
-    blocks: &'a [Block],
+    pub(super) blocks: &'a [Block],
 }
 
 #[async_trait]

@@ -24,6 +24,10 @@ pub(super) const CONNECTIONS: u32 = 8;
 /// How long a connection is waited for: a server is restarted in less.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long the pool tries to connect before it begins anew. It waits for a server that is down twice as long each time,
+/// up to a fifth of this: so long after the server is back nobody may be connected yet.
+const POOL_PATIENCE: Duration = Duration::from_secs(3);
+
 /// What each connection asks of its server: an engine that stops in the middle of a transaction must not hold its locks
 /// for longer than a lease, and nobody waits for a lock for longer than that. A statement outside of a transaction sees
 /// what was committed before it, whatever the server's default is.
@@ -40,8 +44,8 @@ const SETTINGS: [(&str, &str); 6] = [
     ("jit", "off"),
 ];
 
-/// Keeps runs, logs, the queue and the index of caches in a PostgreSQL database, which any number of engines share.
-/// Clones are the same store.
+/// Keeps runs, logs, the queue, secrets, accounts and the index of caches in a PostgreSQL database, which any number of
+/// engines share. Clones are the same store.
 #[derive(Clone, Debug)]
 pub struct PostgresStore {
     inner: Arc<Inner>,
@@ -92,7 +96,7 @@ impl PostgresStore {
         migrate(&SCHEMA, &mut connection, failed).await?;
         connection.close().await.map_err(failed)?;
         // Each use of a connection begins with a test of its own.
-        let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(PATIENCE);
+        let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(POOL_PATIENCE);
         let pool = pool.test_before_acquire(false).connect_lazy_with(options.clone().options(SETTINGS));
         let inner = Inner { pool, news: News::new(options), claims: Default::default(), offset: Mutex::default(), now };
         let store = Self { inner: Arc::new(inner), blobs: None };

@@ -58,6 +58,7 @@ impl PostgresStore {
         let until = Instant::now() + PATIENCE;
         loop {
             match self.pool().acquire().await {
+                Err(sqlx::Error::PoolTimedOut) if Instant::now() < until => {}
                 Err(error) if is_cut(&error) && Instant::now() < until => tokio::time::sleep(PAUSE).await,
                 acquired => return acquired.map_err(failed),
             }

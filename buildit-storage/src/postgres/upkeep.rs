@@ -10,40 +10,16 @@ use uuid::Uuid;
 use super::PostgresStore;
 use super::error::failed;
 use super::log::job_id;
+use super::search::Add;
 use super::transaction::Write;
-use crate::sql::{Frame, archive, count, is_damaged, number};
-
-/// How many logs are looked at together.
-const BATCH: i64 = 64;
+use crate::sql::{Block, ClosedLog, ClosedLogs, Frame, archive_all, count, number};
 
 #[async_trait]
 impl LogUpkeep for PostgresStore {
     async fn archive_logs(&self) -> Result<u64, StoreError> {
-        let Some(blobs) = self.blobs() else { return Ok(0) };
-        let (mut archived, mut after) = (0, 0);
-        loop {
-            let logs = "SELECT l.place, l.pipeline_run_id, l.stage_name, l.attempt, l.last_line
-                 FROM job_logs AS l JOIN pipeline_runs AS r ON r.id = l.pipeline_run_id
-                 WHERE l.archive_digest IS NULL AND NOT l.removed AND l.last_line > 0 AND l.place > $1 AND r.closed
-                 ORDER BY l.place LIMIT $2";
-            let logs = sqlx::query_as(logs).bind(after).bind(BATCH);
-            let logs: Vec<(i64, Uuid, String, i64, i64)> =
-                logs.fetch_all(&mut *self.reads().await?).await.map_err(failed)?;
-            if logs.is_empty() {
-                return Ok(archived);
-            }
-            for (place, run, stage, attempt, last_line) in logs {
-                after = place;
-                let job = job_id(run.into(), stage, attempt)?;
-                match archive(self, &**blobs, &job).await {
-                    Ok((digest, frames)) => {
-                        let moved = self.write(Archived { run, place, last_line, digest, frames: &frames }).await?;
-                        archived += u64::from(moved);
-                    }
-                    Err(error) if is_damaged(&error) => tracing::warn!(%job, %error, "a log cannot be archived"),
-                    Err(error) => return Err(error),
-                }
-            }
+        match self.blobs() {
+            Some(blobs) => archive_all(self, &**blobs).await,
+            None => Ok(0),
         }
     }
 
@@ -69,6 +45,49 @@ impl LogUpkeep for PostgresStore {
         }
         Ok(())
     }
+}
+
+#[async_trait]
+impl ClosedLogs for PostgresStore {
+    async fn unarchived(&self, after: i64, limit: i64) -> Result<Vec<ClosedLog>, StoreError> {
+        let logs = "SELECT l.place, l.pipeline_run_id, l.stage_name, l.attempt, l.last_line
+             FROM job_logs AS l JOIN pipeline_runs AS r ON r.id = l.pipeline_run_id
+             WHERE l.archive_digest IS NULL AND NOT l.removed AND l.last_line > 0 AND l.place > $1 AND r.closed
+             ORDER BY l.place LIMIT $2";
+        let logs = sqlx::query_as(logs).bind(after).bind(limit);
+        closed_logs(logs.fetch_all(&mut *self.reads().await?).await.map_err(failed)?)
+    }
+
+    async fn note_archived(&self, log: &ClosedLog, digest: Digest, frames: Vec<Frame>) -> Result<bool, StoreError> {
+        let (run, last_line) = (log.job.run.as_uuid(), number(log.line));
+        self.write(Archived { run, place: log.place, last_line, digest, frames: &frames }).await
+    }
+
+    async fn unindexed(&self, after: i64, limit: i64) -> Result<Vec<ClosedLog>, StoreError> {
+        let logs = "SELECT l.place, l.pipeline_run_id, l.stage_name, l.attempt, l.indexed_line
+             FROM job_logs AS l JOIN pipeline_runs AS r ON r.id = l.pipeline_run_id
+             WHERE NOT l.indexed AND NOT l.removed AND l.place > $1 AND r.closed ORDER BY l.place LIMIT $2";
+        let logs = sqlx::query_as(logs).bind(after).bind(limit);
+        closed_logs(logs.fetch_all(&mut *self.reads().await?).await.map_err(failed)?)
+    }
+
+    async fn add_blocks(&self, log: &ClosedLog, line: u64, blocks: Vec<Block>) -> Result<bool, StoreError> {
+        self.write(Add { run: log.job.run.as_uuid(), log: log.place, line, blocks: &blocks }).await
+    }
+
+    async fn indexed_line(&self, log: &ClosedLog) -> Result<Option<u64>, StoreError> {
+        let line = "SELECT indexed_line FROM job_logs WHERE place = $1 AND NOT indexed AND NOT removed";
+        let line = sqlx::query_scalar(line).bind(log.place).fetch_optional(&mut *self.reads().await?).await;
+        let line: Option<i64> = line.map_err(failed)?;
+        line.map(count).transpose()
+    }
+}
+
+fn closed_logs(rows: Vec<(i64, Uuid, String, i64, i64)>) -> Result<Vec<ClosedLog>, StoreError> {
+    let log = |(place, run, stage, attempt, line): (i64, Uuid, String, i64, i64)| {
+        Ok(ClosedLog { place, job: job_id(run.into(), stage, attempt)?, line: count(line)? })
+    };
+    rows.into_iter().map(log).collect()
 }
 
 /// Locks a run, if it is closed.

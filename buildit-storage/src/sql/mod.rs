@@ -5,6 +5,7 @@ mod archive;
 mod frame;
 mod garbage;
 mod lease;
+mod line;
 mod page;
 mod projection;
 mod result;
@@ -12,15 +13,17 @@ mod schema;
 mod search;
 mod share;
 mod stored;
+mod upkeep;
 mod words;
 
 pub(crate) use append::{check_events, check_lines};
-pub(crate) use archive::{Frame, FrameRow, archive, archived, frames, is_damaged, read_frames};
+pub(crate) use archive::{Frame, FrameRow, archived, frames, read_frames};
 pub(crate) use frame::{decode, encode};
 pub(crate) use garbage::{ASKED_AT_ONCE, digests};
 #[cfg(feature = "sqlite")]
 pub(crate) use lease::token_of;
 pub(crate) use lease::{claimed_until, is_larger};
+pub(crate) use line::{Wanted, wanted};
 #[cfg(feature = "sqlite")]
 pub(crate) use page::encode_aside;
 pub(crate) use page::{LinesRow, PageReader, TRIES, rows_of, text_bytes};
@@ -29,9 +32,10 @@ pub(crate) use projection::{ProductRow, StageRow};
 pub(crate) use projection::{carried_products, products, stage_rows};
 pub(crate) use result::{ResultRow, in_order, salt};
 pub(crate) use schema::migrate;
-pub(crate) use search::{Block, Candidate, Index, blocks, search};
+pub(crate) use search::{Block, Candidate, Index, search};
 pub(crate) use share::{Plan, share};
 pub(crate) use stored::Stored;
-pub(crate) use words::{count, from_json, number, run_status, to_json};
+pub(crate) use upkeep::{ClosedLog, ClosedLogs, archive_all, index_all};
+pub(crate) use words::{count, from_json, millis, number, run_status, to_json};
 #[cfg(feature = "sqlite")]
 pub(crate) use words::{from_text, to_text};

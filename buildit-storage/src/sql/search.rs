@@ -80,7 +80,7 @@ pub(crate) async fn search(
     limit: usize,
 ) -> Result<LogHits, StoreError> {
     let limit = limit.max(1);
-    let before = before.unwrap_or(SearchPlace { block: u64::MAX, line: 0 });
+    let before = before.unwrap_or(SearchPlace::START);
     let mut page = LogHits::default();
     let mut looked = 0;
     let mut upto = before.block;
@@ -88,24 +88,18 @@ pub(crate) async fn search(
         let candidates = store.candidates(query, upto, CANDIDATES).await?;
         let is_last = candidates.len() < CANDIDATES;
         for candidate in candidates {
-            let block = candidate.block;
-            let last = if block == before.block { before.line } else { u64::MAX };
+            let place = before.within(candidate.block);
             if looked == MOST {
-                page.next = Some(SearchPlace { block, line: last });
+                page.next = Some(place);
                 return Ok(page);
             }
             looked += 1;
             let mut hits = look(store, query, &candidate).await?;
-            hits.retain(|hit| hit.line.line < last);
-            let room = limit - page.hits.len();
-            let is_full = hits.len() > room;
-            page.hits.extend(hits.into_iter().rev().take(room));
-            if is_full {
-                let line = page.hits.last().filter(|_| room > 0).map_or(last, |hit| hit.line.line);
-                page.next = Some(SearchPlace { block, line });
+            hits.retain(|hit| hit.line.line < place.line);
+            if page.fill(place, hits, limit) {
                 return Ok(page);
             }
-            upto = block.saturating_sub(1);
+            upto = candidate.block.saturating_sub(1);
         }
         if is_last {
             return Ok(page);

@@ -1,5 +1,7 @@
 //! Single values.
 
+use std::time::Duration;
+
 use buildit::event::RunStatus;
 use buildit::store::StoreError;
 #[cfg(feature = "sqlite")]
@@ -14,6 +16,11 @@ fn corrupt(what: impl std::fmt::Display) -> StoreError {
 /// A number for a column; what no column can hold is as much as one can.
 pub(crate) fn number(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// A duration for a column, in milliseconds.
+pub(crate) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A number out of a column.

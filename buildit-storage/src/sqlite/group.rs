@@ -12,7 +12,7 @@ use super::tenant::list;
 pub(super) async fn standings(from: &SqlitePool, runs: &[RunId]) -> Result<Vec<Standing>, StoreError> {
     let query = "SELECT r.id, r.cancel_requested, (
              SELECT e.id FROM pipeline_runs e
-             WHERE e.pipeline_name = r.pipeline_name AND e.concurrency_group = r.concurrency_group
+             WHERE e.pipeline = r.pipeline AND e.concurrency_group = r.concurrency_group
                  AND e.number < r.number AND e.status IN ('queued', 'running', 'waiting')
              ORDER BY e.number LIMIT 1
          ) FROM pipeline_runs r WHERE r.id IN (SELECT value FROM json_each(?))";
@@ -29,8 +29,8 @@ pub(super) async fn standings(from: &SqlitePool, runs: &[RunId]) -> Result<Vec<S
 /// dead letter once more.
 pub(super) async fn cancel_before(to: &mut SqliteConnection, run: RunId, number: u64) -> Result<(), StoreError> {
     let ask = "UPDATE pipeline_runs SET cancel_requested = coalesce(cancel_requested, ?2)
-         FROM (SELECT pipeline_name, concurrency_group, number FROM pipeline_runs WHERE id = ?1) AS new
-         WHERE pipeline_runs.pipeline_name = new.pipeline_name
+         FROM (SELECT pipeline, concurrency_group, number FROM pipeline_runs WHERE id = ?1) AS new
+         WHERE pipeline_runs.pipeline = new.pipeline
              AND pipeline_runs.concurrency_group = new.concurrency_group
              AND pipeline_runs.number < new.number AND pipeline_runs.status IN ('queued', 'running', 'waiting')
          RETURNING pipeline_runs.id";
@@ -45,7 +45,7 @@ pub(super) async fn cancel_before(to: &mut SqliteConnection, run: RunId, number:
 /// A run has ended: the next one of its group may be taken.
 pub(super) async fn free_next(to: &mut SqliteConnection, ended: &str) -> Result<(), StoreError> {
     let next = "SELECT e.id FROM pipeline_runs r JOIN pipeline_runs e
-             ON e.pipeline_name = r.pipeline_name AND e.concurrency_group = r.concurrency_group
+             ON e.pipeline = r.pipeline AND e.concurrency_group = r.concurrency_group
          WHERE r.id = ? AND r.concurrency_group IS NOT NULL AND e.status IN ('queued', 'running', 'waiting')
          ORDER BY e.number LIMIT 1";
     let next = sqlx::query_scalar(next).bind(ended).fetch_all(&mut *to).await;

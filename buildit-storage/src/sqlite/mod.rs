@@ -1,7 +1,7 @@
 //! [`SqliteStore`]: everything in one file of this machine.
 //!
 //! ```text
-//! ports (runs, logs and their search, queue, caches, results, secrets, references)
+//! ports (pipelines, runs, logs and their search, queue, caches, results, secrets, references, accounts)
 //!   │ reads: a pool of connections that cannot write
 //!   │ writes: one task with one connection, which commits all that wait as one transaction
 //!   ▼
@@ -23,8 +23,11 @@ mod error;
 mod garbage;
 mod group;
 mod lease;
+mod line;
 mod log;
+mod pipeline;
 mod queue;
+mod records;
 mod result;
 mod run;
 mod search;

@@ -142,7 +142,7 @@ impl Write for Add {
                  AND subject IN (SELECT r.id FROM pipeline_runs r JOIN json_each(?) j ON r.id = j.value
                      WHERE r.cancel_requested IS NULL AND EXISTS (
                          SELECT 1 FROM pipeline_runs e
-                         WHERE e.pipeline_name = r.pipeline_name AND e.concurrency_group = r.concurrency_group
+                         WHERE e.pipeline = r.pipeline AND e.concurrency_group = r.concurrency_group
                              AND e.number < r.number AND e.status IN ('queued', 'running', 'waiting')))";
         let behind = sqlx::query(behind).bind(list(&runs));
         behind.execute(&mut *connection).await.map_err(failed)?;

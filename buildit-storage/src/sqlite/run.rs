@@ -4,21 +4,22 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use buildit::event::{Event, EventBody, RunStatus};
-use buildit::id::{FencingToken, RunId};
+use buildit::id::{FencingToken, RunId, TenantId};
 use buildit::store::{
-    EventPage, Lease, NewRun, RunProgress, RunRecord, RunStore, RunSummary, Standing, StoreError, TakenRun,
+    EventPage, Lease, NewRun, RunFilter, RunProgress, RunRecord, RunStore, RunSummary, Standing, StoreError, TakenRun,
 };
 use jiff::Timestamp;
-use sqlx::FromRow;
 
 use super::SqliteStore;
 use super::error::failed;
 use super::group::{cancel_before, standings};
+use super::line::{numbered, runs};
+use super::pipeline::{Stages, tenant_text};
 use super::queue::Add;
 use super::tenant::wake;
 use super::transaction::{Derived, EventRow, Head, Transaction};
 use super::writer::Write;
-use crate::sql::{carried_products, check_events, count, from_json, from_text, number, products, run_status};
+use crate::sql::{carried_products, check_events, count, from_json, number, products, run_status};
 use crate::sql::{stage_rows, to_json, to_text};
 
 #[async_trait]
@@ -40,22 +41,12 @@ impl RunStore for SqliteStore {
         })
     }
 
-    async fn runs(&self, pipeline: Option<&str>, limit: usize) -> Result<Vec<RunSummary>, StoreError> {
-        let limit = number(limit as u64);
-        let rows: Vec<SummaryRow> = match pipeline {
-            Some(pipeline) => {
-                let query = "SELECT id, number, pipeline_name, status, created_at, started_at, finished_at
-                     FROM pipeline_runs WHERE pipeline_name = ? ORDER BY created_at DESC, place DESC LIMIT ?";
-                sqlx::query_as(query).bind(pipeline).bind(limit).fetch_all(self.reads()).await
-            }
-            None => {
-                let query = "SELECT id, number, pipeline_name, status, created_at, started_at, finished_at
-                     FROM pipeline_runs ORDER BY created_at DESC, place DESC LIMIT ?";
-                sqlx::query_as(query).bind(limit).fetch_all(self.reads()).await
-            }
-        }
-        .map_err(failed)?;
-        rows.into_iter().map(SummaryRow::summary).collect()
+    async fn runs(&self, filter: &RunFilter, limit: usize) -> Result<Vec<RunSummary>, StoreError> {
+        runs(self.reads(), filter, limit).await
+    }
+
+    async fn run_by_number(&self, tenant: TenantId, pipeline: &str, number: u64) -> Result<RunSummary, StoreError> {
+        numbered(self.reads(), tenant, pipeline, number).await
     }
 
     async fn open_runs(&self) -> Result<Vec<RunId>, StoreError> {
@@ -124,11 +115,31 @@ impl SqliteStore {
     /// Keeps a run, and adds it to the queue if it is to wait there.
     pub(super) async fn create(&self, run: NewRun, add: Option<Add>) -> Result<RunRecord, StoreError> {
         let definition = to_json(&run)?;
-        let number = self.write(Create { run: run.clone(), definition, add }).await?;
+        let stages = Stages::of(&run.plan)?;
+        let number = self.write(Create { run: run.clone(), definition, stages, add }).await?;
         if run.cancels_earlier() {
             self.changed().notify_waiters();
         }
         Ok(RunRecord { run, number, status: RunStatus::default(), last_seq: 0 })
+    }
+
+    /// The open runs that an engine has driven and none does by `now`, in the order in which they were created: their
+    /// engine has died, or left them.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot tell.
+    pub async fn broken_off_runs(&self, now: Timestamp) -> Result<Vec<RunId>, StoreError> {
+        let query = "SELECT id, locked_until, locked_session FROM pipeline_runs
+             WHERE closed = 0 AND fencing_token > 0 ORDER BY place";
+        let open: Vec<(String, Option<String>, Option<String>)> =
+            sqlx::query_as(query).fetch_all(self.reads()).await.map_err(failed)?;
+        let (now, session) = (to_text(now), self.session());
+        let is_held = |until: Option<String>, holder: Option<String>| {
+            until.is_some_and(|until| until > now) && holder.is_some_and(|holder| !session.is_over(&holder))
+        };
+        let broken_off = open.into_iter().filter_map(|(id, until, holder)| (!is_held(until, holder)).then_some(id));
+        broken_off.map(|id| run_id(&id)).collect()
     }
 
     /// Ends the leases of sessions that are over.
@@ -149,35 +160,11 @@ pub(super) fn run_id(text: &str) -> Result<RunId, StoreError> {
     text.parse().map_err(|_| StoreError::Corrupt(format!("`{text}` is no id of a run")))
 }
 
-#[derive(FromRow)]
-struct SummaryRow {
-    id: String,
-    number: i64,
-    pipeline_name: String,
-    status: String,
-    created_at: String,
-    started_at: Option<String>,
-    finished_at: Option<String>,
-}
-
-impl SummaryRow {
-    fn summary(self) -> Result<RunSummary, StoreError> {
-        Ok(RunSummary {
-            id: run_id(&self.id)?,
-            number: count(self.number)?,
-            pipeline: self.pipeline_name,
-            status: run_status(&self.status)?,
-            created_at: from_text(&self.created_at)?,
-            started_at: self.started_at.as_deref().map(from_text).transpose()?,
-            finished_at: self.finished_at.as_deref().map(from_text).transpose()?,
-        })
-    }
-}
-
 #[derive(Debug)]
 struct Create {
     run: NewRun,
     definition: String,
+    stages: Stages,
     add: Option<Add>,
 }
 
@@ -194,18 +181,28 @@ impl Write for Create {
             return Err(StoreError::Exists(run.id));
         }
         let created_at = to_text(run.created_at);
-        let next = "INSERT INTO pipelines (name, last_number, created_at) VALUES (?, 1, ?)
-             ON CONFLICT (tenant_id, name) DO UPDATE SET last_number = last_number + 1 RETURNING last_number";
-        let next = sqlx::query_scalar(next).bind(&run.plan.name).bind(&created_at);
-        let given: i64 = next.fetch_one(&mut *connection).await.map_err(failed)?;
-        let insert = "INSERT INTO pipeline_runs
-                 (id, pipeline_name, number, status, created_at, concurrency_group, source_digest, definition, progress)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
-        let insert = sqlx::query(insert).bind(id).bind(&run.plan.name).bind(given);
+        let next = "INSERT INTO pipelines (tenant_id, name, last_number, created_at) VALUES (?, ?, 1, ?)
+             ON CONFLICT (tenant_id, name) DO UPDATE SET last_number = last_number + 1
+             RETURNING place, last_number, stages";
+        let next = sqlx::query_as(next).bind(tenant_text(run.tenant)).bind(&run.plan.name).bind(&created_at);
+        let (pipeline, given, stages): (i64, i64, Option<String>) =
+            next.fetch_one(&mut *connection).await.map_err(failed)?;
+        let insert =
+            "INSERT INTO pipeline_runs (id, tenant_id, pipeline, number, status, created_at, concurrency_group,
+                 source_digest, definition, progress, event, branch, commit_id, message, author, pull_request)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, ''), nullif(?, ''), nullif(?, ''), nullif(?, ''),
+                 nullif(?, ''), ?)";
+        let insert = sqlx::query(insert).bind(id).bind(tenant_text(run.tenant)).bind(pipeline).bind(given);
         let insert = insert.bind(RunStatus::default().as_str()).bind(created_at).bind(&run.group);
         let insert = insert.bind(run.source.map(|source| source.to_hex())).bind(&self.definition);
-        let insert = insert.bind(to_json(&RunProgress::default())?);
+        let line = RunSummary::of_new(run, 0);
+        let insert = insert.bind(to_json(&RunProgress::default())?).bind(line.event).bind(line.branch);
+        let insert = insert.bind(line.commit).bind(line.message).bind(line.author);
+        let insert = insert.bind(line.pull_request.map(number));
         insert.execute(&mut *connection).await.map_err(failed)?;
+        if stages.as_ref() != Some(&self.stages.digest) {
+            self.stages.keep(connection, pipeline).await?;
+        }
         for row in carried_products(run) {
             let insert = "INSERT INTO artifacts (pipeline_run_id, stage_name, attempt, kind, name, digest, bytes)
                  VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";

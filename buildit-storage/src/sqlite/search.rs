@@ -11,34 +11,12 @@ use super::error::failed;
 use super::run::run_id;
 use super::transaction::Transaction;
 use super::writer::Write;
-use crate::sql::{Block, Candidate, Index, blocks, count, is_damaged, number, search};
-
-/// How many logs are looked at together.
-const BATCH: i64 = 64;
+use crate::sql::{Block, Candidate, Index, count, index_all, number, search};
 
 #[async_trait]
 impl LogSearch for SqliteStore {
     async fn index_logs(&self) -> Result<u64, StoreError> {
-        let (mut indexed, mut after) = (0, 0);
-        loop {
-            let logs = "SELECT l.place, l.pipeline_run_id, l.stage_name, l.attempt, l.indexed_line
-                 FROM job_logs AS l JOIN pipeline_runs AS r ON r.id = l.pipeline_run_id
-                 WHERE l.indexed = 0 AND l.removed = 0 AND l.place > ? AND r.closed = 1 ORDER BY l.place LIMIT ?";
-            let logs = sqlx::query_as(logs).bind(after).bind(BATCH).fetch_all(self.reads()).await.map_err(failed)?;
-            let logs: Vec<(i64, String, String, u32, i64)> = logs;
-            if logs.is_empty() {
-                return Ok(indexed);
-            }
-            for (place, run, stage, attempt, line) in logs {
-                after = place;
-                let job = JobId { run: run_id(&run)?, stage: stage.into(), attempt };
-                match self.index_log(place, &job, count(line)?).await {
-                    Ok(is_done) => indexed += u64::from(is_done),
-                    Err(error) if is_damaged(&error) => tracing::warn!(%job, %error, "a log cannot be indexed"),
-                    Err(error) => return Err(error),
-                }
-            }
-        }
+        index_all(self).await
     }
 
     async fn search_logs(
@@ -48,28 +26,6 @@ impl LogSearch for SqliteStore {
         limit: usize,
     ) -> Result<LogHits, StoreError> {
         search(self, query, before, limit).await
-    }
-}
-
-impl SqliteStore {
-    /// Adds what is missing of a log; `false` when somebody else has, or has removed it.
-    async fn index_log(&self, log: i64, job: &JobId, mut line: u64) -> Result<bool, StoreError> {
-        loop {
-            let blocks = blocks(self, job, line).await?;
-            let last = blocks.last().map(|block| block.last_line);
-            if !self.write(Add { log, line, blocks }).await? {
-                // Somebody else is at it, or was when this began.
-                let now = "SELECT indexed_line FROM job_logs WHERE place = ? AND indexed = 0 AND removed = 0";
-                let now = sqlx::query_scalar(now).bind(log).fetch_optional(self.reads()).await;
-                let Some(now): Option<i64> = now.map_err(failed)? else { return Ok(false) };
-                line = count(now)?;
-                continue;
-            }
-            match last {
-                Some(last) => line = last,
-                None => return Ok(true),
-            }
-        }
     }
 }
 
@@ -111,13 +67,14 @@ fn words(terms: impl IntoIterator<Item = u16>) -> String {
     words
 }
 
+/// What follows a line of a log goes into the index.
 #[derive(Debug)]
-struct Add {
-    log: i64,
+pub(super) struct Add {
+    pub(super) log: i64,
     /// What is in the index already.
-    line: u64,
+    pub(super) line: u64,
     /// What follows; nothing at the end of the log.
-    blocks: Vec<Block>,
+    pub(super) blocks: Vec<Block>,
 }
 
 #[async_trait]

@@ -25,7 +25,8 @@ const READERS: u32 = 4;
 /// How long another process's write is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Keeps runs, logs, the queue, secrets and the index of caches and results in one file. Clones are the same store.
+/// Keeps runs, logs, the queue, secrets, accounts and the index of caches and results in one file.
+/// Clones are the same store.
 ///
 /// Several processes may have the file open. The leases of one that has ended, however it ended, are void when
 /// another opens the file, and for whoever takes up the run by itself; a claim of the queue waits for their time.
@@ -65,8 +66,12 @@ impl SqliteStore {
         // Looked at first: what is no database of ours is not turned into one.
         check(&options).await?;
         let options = options.journal_mode(SqliteJournalMode::Wal);
-        let mut connection = SqliteConnection::connect_with(&options).await.map_err(failed)?;
+        // A schema that makes a table anew drops the old one, which must not take along what refers to it.
+        let mut connection =
+            SqliteConnection::connect_with(&options.clone().foreign_keys(false)).await.map_err(failed)?;
         migrate(&SCHEMA, &mut connection, failed).await?;
+        connection.close().await.map_err(failed)?;
+        let connection = SqliteConnection::connect_with(&options).await.map_err(failed)?;
         let session = Arc::new(Session::begin(file).map_err(|error| StoreError::backend("sqlite", error))?);
         let reads = SqlitePoolOptions::new().max_connections(READERS);
         let reads = reads.connect_lazy_with(options.clone().read_only(true).pragma("query_only", "on"));

@@ -13,7 +13,7 @@ use sqlx::{AssertSqlSafe, SqliteConnection};
 use super::bulk::Bulk;
 use super::error::failed;
 use super::group::free_next;
-use crate::sql::{ProductRow, StageRow, count, from_json, from_text, is_larger, number, to_json, to_text};
+use crate::sql::{ProductRow, StageRow, count, from_json, is_larger, millis, number, to_json, to_text};
 
 /// How many heads are kept; with more, all are forgotten between two transactions.
 const KEPT: usize = 4096;
@@ -95,9 +95,10 @@ const PRODUCTS: Bulk = Bulk {
 
 const HEADS: Bulk = Bulk {
     head: "UPDATE pipeline_runs SET progress = v.column2, status = v.column3, started_at = v.column4,
-               finished_at = v.column5, last_seq = v.column6, fencing_token = v.column7
+               finished_at = v.column5, last_seq = v.column6, fencing_token = v.column7,
+               duration_ms = v.column8
            FROM (VALUES",
-    columns: 7,
+    columns: 8,
     tail: ") AS v WHERE pipeline_runs.id = v.column1",
 };
 
@@ -205,29 +206,13 @@ impl<'a> Transaction<'a> {
                 query = query.bind(id).bind(to_json(progress)?).bind(progress.status.as_str());
                 query = query.bind(progress.started_at.map(to_text)).bind(progress.finished_at.map(to_text));
                 query = query.bind(number(head.last_seq)).bind(number(head.token.0));
+                query = query.bind(progress.duration().map(millis));
             }
             query.execute(&mut *self.connection).await.map_err(failed)?;
         }
         for (id, _) in changed.iter().filter(|(_, head)| head.progress.status.is_final()) {
-            note_duration(self.connection, id).await?;
             free_next(self.connection, id).await?;
         }
         Ok(())
     }
-}
-
-/// Notes how long a run took that has ended: from the start of its first stage to the end of its last one.
-async fn note_duration(to: &mut SqliteConnection, id: &str) -> Result<(), StoreError> {
-    let span = "SELECT min(started_at), max(finished_at) FROM stage_results
-         WHERE pipeline_run_id = ? AND started_at IS NOT NULL";
-    let span = sqlx::query_as(span).bind(id);
-    let (Some(begun), Some(ended)): (Option<String>, Option<String>) =
-        span.fetch_one(&mut *to).await.map_err(failed)?
-    else {
-        return Ok(());
-    };
-    let millis = from_text(&ended)?.duration_since(from_text(&begun)?).as_millis();
-    let update = sqlx::query("UPDATE pipeline_runs SET duration_ms = ? WHERE id = ?");
-    let update = update.bind(i64::try_from(millis).unwrap_or(i64::MAX)).bind(id);
-    update.execute(to).await.map(drop).map_err(failed)
 }

@@ -9,40 +9,17 @@ use super::SqliteStore;
 use super::bulk::Bulk;
 use super::error::failed;
 use super::run::run_id;
+use super::search::Add;
 use super::transaction::Transaction;
 use super::writer::Write;
-use crate::sql::{Frame, archive, count, from_text, is_damaged, number};
-
-/// How many logs are looked at together.
-const BATCH: i64 = 64;
+use crate::sql::{Block, ClosedLog, ClosedLogs, Frame, archive_all, count, from_text, number};
 
 #[async_trait]
 impl LogUpkeep for SqliteStore {
     async fn archive_logs(&self) -> Result<u64, StoreError> {
-        let Some(blobs) = self.blobs() else { return Ok(0) };
-        let (mut archived, mut after) = (0, 0);
-        loop {
-            let logs = "SELECT l.place, l.pipeline_run_id, l.stage_name, l.attempt, l.last_line
-                 FROM job_logs AS l JOIN pipeline_runs AS r ON r.id = l.pipeline_run_id
-                 WHERE l.archive_digest IS NULL AND l.removed = 0 AND l.last_line > 0 AND l.place > ? AND r.closed = 1
-                 ORDER BY l.place LIMIT ?";
-            let logs = sqlx::query_as(logs).bind(after).bind(BATCH).fetch_all(self.reads()).await.map_err(failed)?;
-            let logs: Vec<(i64, String, String, u32, i64)> = logs;
-            if logs.is_empty() {
-                return Ok(archived);
-            }
-            for (place, run, stage, attempt, last_line) in logs {
-                after = place;
-                let job = JobId { run: run_id(&run)?, stage: stage.into(), attempt };
-                match archive(self, &**blobs, &job).await {
-                    Ok((digest, frames)) => {
-                        let moved = self.write(Archived { place, last_line, digest, frames }).await?;
-                        archived += u64::from(moved);
-                    }
-                    Err(error) if is_damaged(&error) => tracing::warn!(%job, %error, "a log cannot be archived"),
-                    Err(error) => return Err(error),
-                }
-            }
+        match self.blobs() {
+            Some(blobs) => archive_all(self, &**blobs).await,
+            None => Ok(0),
         }
     }
 
@@ -64,6 +41,49 @@ impl LogUpkeep for SqliteStore {
     async fn remove_logs(&self, runs: &[RunId]) -> Result<(), StoreError> {
         self.write(Remove { runs: runs.iter().map(ToString::to_string).collect() }).await
     }
+}
+
+#[async_trait]
+impl ClosedLogs for SqliteStore {
+    async fn unarchived(&self, after: i64, limit: i64) -> Result<Vec<ClosedLog>, StoreError> {
+        let logs = "SELECT l.place, l.pipeline_run_id, l.stage_name, l.attempt, l.last_line
+             FROM job_logs AS l JOIN pipeline_runs AS r ON r.id = l.pipeline_run_id
+             WHERE l.archive_digest IS NULL AND l.removed = 0 AND l.last_line > 0 AND l.place > ? AND r.closed = 1
+             ORDER BY l.place LIMIT ?";
+        let logs = sqlx::query_as(logs).bind(after).bind(limit).fetch_all(self.reads()).await.map_err(failed)?;
+        closed_logs(logs)
+    }
+
+    async fn note_archived(&self, log: &ClosedLog, digest: Digest, frames: Vec<Frame>) -> Result<bool, StoreError> {
+        self.write(Archived { place: log.place, last_line: number(log.line), digest, frames }).await
+    }
+
+    async fn unindexed(&self, after: i64, limit: i64) -> Result<Vec<ClosedLog>, StoreError> {
+        let logs = "SELECT l.place, l.pipeline_run_id, l.stage_name, l.attempt, l.indexed_line
+             FROM job_logs AS l JOIN pipeline_runs AS r ON r.id = l.pipeline_run_id
+             WHERE l.indexed = 0 AND l.removed = 0 AND l.place > ? AND r.closed = 1 ORDER BY l.place LIMIT ?";
+        let logs = sqlx::query_as(logs).bind(after).bind(limit).fetch_all(self.reads()).await.map_err(failed)?;
+        closed_logs(logs)
+    }
+
+    async fn add_blocks(&self, log: &ClosedLog, line: u64, blocks: Vec<Block>) -> Result<bool, StoreError> {
+        self.write(Add { log: log.place, line, blocks }).await
+    }
+
+    async fn indexed_line(&self, log: &ClosedLog) -> Result<Option<u64>, StoreError> {
+        let line = "SELECT indexed_line FROM job_logs WHERE place = ? AND indexed = 0 AND removed = 0";
+        let line = sqlx::query_scalar(line).bind(log.place).fetch_optional(self.reads()).await;
+        let line: Option<i64> = line.map_err(failed)?;
+        line.map(count).transpose()
+    }
+}
+
+fn closed_logs(rows: Vec<(i64, String, String, u32, i64)>) -> Result<Vec<ClosedLog>, StoreError> {
+    let log = |(place, run, stage, attempt, line): (i64, String, String, u32, i64)| {
+        let job = JobId { run: run_id(&run)?, stage: stage.into(), attempt };
+        Ok(ClosedLog { place, job, line: count(line)? })
+    };
+    rows.into_iter().map(log).collect()
 }
 
 /// The lines of a log are in a blob.

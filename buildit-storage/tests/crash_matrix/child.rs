@@ -10,14 +10,12 @@ use std::time::Duration;
 
 use buildit::config;
 use buildit::engine::{Engine, RunHandle, StartOptions};
-use buildit::event::{Approval, Event, EventBody, RunStatus};
+use buildit::event::{Approval, EventBody, RunStatus};
 use buildit::executor::Executor;
 use buildit::fault::{CrashPoint, FaultPlan};
 use buildit::id::JobId;
 use buildit::pipeline::RunContext;
-use buildit::plan::Plan;
-use buildit::run::{Run, RunInfo};
-use buildit::store::RunRecord;
+use buildit::store::RunFilter;
 use futures_util::StreamExt;
 
 use nix::sys::signal::Signal;
@@ -40,7 +38,38 @@ pub(crate) enum Harm {
     /// It stands still, until another has taken its run over and has ended it.
     Pause,
     /// All its connections to the database are cut.
+    #[cfg(feature = "postgres")]
     Cut,
+    /// All processes of its database's server are killed, and the server is started anew.
+    #[cfg(feature = "postgres")]
+    Server,
+    /// The disk of its store is full.
+    FullDisk,
+}
+
+impl Harm {
+    /// Does it to this process and its world.
+    fn happen(self, folder: &Path) {
+        match self {
+            // To this very thread: it goes no step further.
+            Self::Kill => nix::sys::signal::raise(Signal::SIGKILL).expect("a process may kill itself"),
+            Self::Pause => nix::sys::signal::raise(Signal::SIGSTOP).expect("a process may stop itself"),
+            #[cfg(feature = "postgres")]
+            Self::Cut => stores::cut(folder),
+            #[cfg(feature = "postgres")]
+            Self::Server => stores::kill_server(folder),
+            Self::FullDisk => super::disk::fill(folder),
+        }
+        std::fs::File::create(harmed(folder)).expect("this folder is not on the store's disk");
+    }
+
+    /// Whether it is over before an engine gives up.
+    pub(crate) fn is_short(self) -> bool {
+        #[cfg(feature = "postgres")]
+        return self == Self::Cut;
+        #[cfg(not(feature = "postgres"))]
+        false
+    }
 }
 
 /// What a child is to do.
@@ -66,6 +95,15 @@ pub(crate) fn effects(folder: &Path) -> PathBuf {
 
 fn record_of(folder: &Path) -> PathBuf {
     folder.join("reached")
+}
+
+/// Whether the engine of this world was harmed, and lives.
+pub(crate) fn is_harmed(folder: &Path) -> bool {
+    harmed(folder).exists()
+}
+
+fn harmed(folder: &Path) -> PathBuf {
+    folder.join("harmed")
 }
 
 /// How often each crash point was reached by a child that was not killed.
@@ -106,7 +144,7 @@ async fn drive(case: Case) -> RunStatus {
         tokio::time::sleep(LEASE / 20).await;
         runs = engine.resume().await.expect("open runs are taken up");
     }
-    if runs.is_empty() && store.runs(None, 1).await.expect("runs are listed").is_empty() {
+    if runs.is_empty() && store.runs(&RunFilter::default(), 1).await.expect("runs are listed").is_empty() {
         let text = pipelines::named(&case.sample).kdl(case.target);
         let pipeline = config::parse("sample.kdl", &text, &config::Options::default()).expect("the sample is valid");
         let mut context = RunContext::manual();
@@ -122,7 +160,7 @@ async fn drive(case: Case) -> RunStatus {
         run.wait().await.expect("the run is driven to its end");
     }
     engine.shutdown().await;
-    store.runs(None, 1).await.expect("runs are listed")[0].status
+    store.runs(&RunFilter::default(), 1).await.expect("runs are listed")[0].status
 }
 
 async fn executor(case: &Case) -> Arc<dyn Executor> {
@@ -147,7 +185,7 @@ async fn approve_all(run: RunHandle) {
 #[derive(Debug)]
 struct Killer {
     harm: Option<(Harm, String, usize)>,
-    cut: stores::Cut,
+    folder: PathBuf,
     reached: Mutex<(BTreeMap<CrashPoint, usize>, std::fs::File)>,
 }
 
@@ -155,8 +193,7 @@ impl Killer {
     fn new(case: &Case) -> Self {
         let record =
             OpenOptions::new().create(true).append(true).open(record_of(&case.folder)).expect("the folder is ours");
-        let cut = stores::Cut::new(case.keep, &case.folder);
-        Self { harm: case.harm.clone(), cut, reached: Mutex::new((BTreeMap::new(), record)) }
+        Self { harm: case.harm.clone(), folder: case.folder.clone(), reached: Mutex::new((BTreeMap::new(), record)) }
     }
 }
 
@@ -167,30 +204,9 @@ impl FaultPlan for Killer {
         let times = times.entry(point).or_default();
         *times += 1;
         match &self.harm {
-            Some((harm, name, nth)) if *name == format!("{point:?}") && times == nth => {
-                let signal = match harm {
-                    Harm::Kill => Signal::SIGKILL,
-                    Harm::Pause => Signal::SIGSTOP,
-                    Harm::Cut => return self.cut.connections(),
-                };
-                // To this very thread: it goes no step further.
-                nix::sys::signal::raise(signal).expect("a process may stop itself");
-            }
+            Some((harm, name, nth)) if *name == format!("{point:?}") && times == nth => harm.happen(&self.folder),
             Some(_) => {}
             None => writeln!(record, "{point:?}").expect("the record is written"),
         }
     }
-}
-
-/// Guarantee G10: two replays of the stored events give the same state, byte for byte, and it is a final one.
-pub(crate) fn check_replay(record: &RunRecord, events: &[Event]) {
-    let plan = Plan::restore(record.run.plan.clone()).expect("the stored plan is one");
-    let replay = || {
-        let info = RunInfo { id: record.run.id, number: record.number };
-        Run::replay(plan.spec().clone(), plan.graph().clone(), record.run.context.clone(), info, events)
-            .expect("the stored events are those of a run")
-    };
-    assert_eq!(replay().snapshot(), replay().snapshot());
-    assert!(replay().status().is_final());
-    assert_eq!(replay().status(), record.status);
 }

@@ -2,9 +2,10 @@
 //! the world is counted. Guarantees G1 (no side effect twice), G2 (no run lost), G3 (the log is whole), G8 (nothing is
 //! left behind) and G10 (a replay gives the state), on each store that a run outlives its engine in.
 //!
-//! Data flow: [`matrix`] (the parent) first lets a [`child`] run a pipeline with a plan that records how often each
+//! Data flow: [`matrix`] (the parent) first lets a [`child`] of a [`world`] run a pipeline with a plan that records how often each
 //! crash point is reached. Then, for each point and each time it was reached, a child runs the pipeline in a fresh
-//! folder with a plan that harms it there: kills it, has it stand still for longer than its lease, or cuts its connections;
+//! folder with a plan that harms it there: kills it, has it stand still for longer than its lease, cuts its connections,
+//! kills its database's server, or fills its disk;
 //! further children resume until one ends; and the parent counts the side effects in a file that only the jobs write,
 //! reads the log out of the store, and looks for remains.
 //!
@@ -12,13 +13,19 @@
 #![cfg(unix)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the matrix prints what it found")]
 
+mod check;
 mod child;
+mod disk;
 mod executors;
 mod follow;
+mod lane;
 mod matrix;
 mod pipelines;
 mod rivals;
+#[cfg(feature = "postgres")]
+mod server;
 mod stores;
+mod world;
 
 use child::Harm;
 use matrix::Target;
@@ -108,4 +115,23 @@ fn g1_g2_connections_to_postgres_may_be_cut_at_any_crash_point() {
 #[ignore = "needs docker and postgres"]
 fn g1_g2_g3_g8_g10_docker_jobs_on_postgres_survive_a_kill_at_every_crash_point() {
     matrix::run(Target::Docker, Keep::Postgres, Harm::Kill);
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+#[ignore = "needs postgres"]
+fn g1_g2_g3_g8_g10_the_server_of_postgres_may_be_killed_at_any_crash_point() {
+    matrix::run(Target::Local, Keep::Postgres, Harm::Server);
+}
+
+#[test]
+#[ignore = "needs root to mount a tmpfs"]
+fn g1_g2_g3_g8_g10_the_disk_of_the_journal_may_be_full_at_any_crash_point() {
+    matrix::run(Target::Local, Keep::Journal, Harm::FullDisk);
+}
+
+#[test]
+#[ignore = "needs root to mount a tmpfs"]
+fn g1_g2_g3_g8_g10_the_disk_of_sqlite_may_be_full_at_any_crash_point() {
+    matrix::run(Target::Local, Keep::Sqlite, Harm::FullDisk);
 }

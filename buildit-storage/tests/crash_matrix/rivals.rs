@@ -15,8 +15,9 @@ use buildit::store::Store;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::check;
 use super::child::{self, CASE, Case};
-use super::matrix::{self, Target};
+use super::matrix::Target;
 use super::pipelines::{self, Sample};
 use super::stores::{self, Keep, Kept};
 
@@ -67,8 +68,8 @@ pub(crate) fn run(keep: Keep) {
     println!("rivals on {keep:?}: {RUNS} runs, {pauses} pauses, {:?}", begun.elapsed());
     for (at, (run, sample)) in runs.iter().enumerate() {
         let what = format!("run {at} ({})", sample.name);
-        matrix::check_effects(&effects(folder.path(), at), sample, &what);
-        runtime.block_on(matrix::check_run(&*store, *run, sample, &what));
+        check::effects(&effects(folder.path(), at), sample, &what);
+        runtime.block_on(check::run(&*store, *run, sample, &what));
     }
     runtime.block_on(async move { drop(store) });
     stores::remove(keep, folder.path());

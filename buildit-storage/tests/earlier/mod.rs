@@ -5,7 +5,6 @@
 #![allow(dead_code, clippy::allow_attributes, reason = "each store's tests use a part of it")]
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use buildit::artifact::CacheStore;
@@ -14,7 +13,7 @@ use buildit::executor::LogCursor;
 use buildit::id::{Digest, JobId, RunId, TenantId};
 use buildit::job::{Artifact, JobOutcome, JobProducts, Stream};
 use buildit::pipeline::{PipelineBuilder, RunContext, StageBuilder};
-use buildit::store::{Claim, Enqueue, Lease, LogAppend, LogChunk, NewRun, Store};
+use buildit::store::{Claim, Enqueue, Lease, LogAppend, LogChunk, NewRun, RunFilter, Store};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -40,15 +39,13 @@ fn new_run(run: u128) -> NewRun {
     let stage = StageBuilder::run("build", "make").env("WHO", "Ada \"the\" first");
     NewRun {
         id: id(run),
-        plan: Arc::new(PipelineBuilder::new("shop").stage(stage).build()),
-        context: Arc::new(RunContext::manual()),
         source: Some(Digest::of(b"source")),
-        created_at: at(i64::try_from(run).unwrap()),
-        group: None,
         executor: Some("local".into()),
-        max_parallel: None,
-        rerun_of: None,
-        carried: Arc::default(),
+        ..NewRun::new(
+            PipelineBuilder::new("shop").stage(stage).build(),
+            RunContext::manual(),
+            at(i64::try_from(run).unwrap()),
+        )
     }
 }
 
@@ -106,7 +103,13 @@ pub(crate) async fn fill(store: &(impl Store + CacheStore)) {
 
 /// Looks for all of it, and goes on with it.
 pub(crate) async fn check(store: &(impl Store + CacheStore)) {
-    let all: Vec<_> = store.runs(None, 10).await.unwrap().iter().map(|run| (run.id, run.number, run.status)).collect();
+    let all: Vec<_> = store
+        .runs(&RunFilter::default(), 10)
+        .await
+        .unwrap()
+        .iter()
+        .map(|run| (run.id, run.number, run.status))
+        .collect();
     let expected = [
         (id(DEAD), 4, RunStatus::Queued),
         (id(WAITING), 3, RunStatus::Queued),
@@ -114,6 +117,12 @@ pub(crate) async fn check(store: &(impl Store + CacheStore)) {
         (id(ENDED), 1, RunStatus::Succeeded),
     ];
     assert_eq!(all, expected);
+    let by_event = RunFilter { event: Some("manual".into()), ..RunFilter::of_pipeline("shop") };
+    assert_eq!(
+        store.runs(&by_event, 10).await.unwrap(),
+        store.runs(&RunFilter::of_tenant(TenantId::NONE), 10).await.unwrap()
+    );
+    assert_eq!(store.run_by_number(TenantId::NONE, "shop", 2).await.unwrap().id, id(OPEN));
     for run in [ENDED, OPEN] {
         assert_eq!(store.run(id(run)).await.unwrap().run, new_run(run));
         assert_eq!(store.events(id(run), 0, 100).await.unwrap().events, events(run));
@@ -141,7 +150,7 @@ pub(crate) async fn check(store: &(impl Store + CacheStore)) {
     store.delete_run(id(ENDED)).await.unwrap();
 }
 
-/// The databases of this store, by their schemas, unpacked.
+/// The databases of this store, by their schemas, unpacked, the oldest first.
 pub(crate) fn databases(kind: &str) -> Vec<(String, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/earlier");
     let mut all = Vec::new();
@@ -153,6 +162,7 @@ pub(crate) fn databases(kind: &str) -> Vec<(String, Vec<u8>)> {
         }
     }
     assert!(!all.is_empty(), "there is the database of schema 1 at least");
+    all.sort_by_key(|(name, _)| (name.len(), name.clone()));
     all
 }
 

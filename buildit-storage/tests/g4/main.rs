@@ -1,13 +1,16 @@
-//! G4: after a run that prints its secrets in every encoding, nothing that is kept holds a value of them.
+//! G4: after a run that prints its secrets in every encoding, and accounts that are opened by one, nothing that is kept
+//! holds a value of them.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod accounts;
 mod run;
 mod search;
 
 use std::process::Command;
 use std::sync::Arc;
 
+use buildit::memory::MemoryStore;
 use buildit_storage::ObjectBlobs;
 use buildit_storage::sqlite::SqliteStore;
 use search::Search;
@@ -20,6 +23,7 @@ async fn g4_no_file_of_a_store_holds_a_secret() {
     let store = Arc::new(SqliteStore::open(&file).await.unwrap());
     let blobs = Arc::new(ObjectBlobs::open(&folder.path().join("blobs")).unwrap());
     run::drive(store.clone(), blobs, &folder.path().join("state")).await;
+    accounts::fill(&*store).await;
 
     let mut search = Search::default();
     // While it is open, so that there is a WAL.
@@ -36,7 +40,17 @@ async fn g4_no_file_of_a_store_holds_a_secret() {
         let values: Vec<Vec<u8>> = values.unwrap();
         values.iter().for_each(|value| search.bytes(&format!("{table}.{column}"), value));
     }
-    search.requires(&["log_chunks.data", "blobs/"]);
+    search.requires(&["log_chunks.data", "blobs/", "api_keys.key_prefix", "audit_log.subject"]);
+}
+
+#[tokio::test]
+async fn g4_no_file_of_a_journal_holds_a_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = MemoryStore::journaled(folder.path()).unwrap();
+    accounts::fill(&store).await;
+    let mut search = Search::default();
+    search.folder(folder.path());
+    search.requires(&["/accounts", "/audit"]);
 }
 
 #[cfg(feature = "postgres")]
@@ -56,6 +70,7 @@ async fn g4_no_dump_holds_a_secret() {
     let store = Arc::new(PostgresStore::connect(&url).await.unwrap());
     let blobs = Arc::new(ObjectBlobs::open(&folder.path().join("blobs")).unwrap());
     run::drive(store.clone(), blobs, &folder.path().join("state")).await;
+    accounts::fill(&*store).await;
 
     let newest = "PATH=$PATH:$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -n 1); exec pg_dump \"$DATABASE\"";
     // Without what only our driver understands.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use buildit::testing::store;
+use buildit::testing::store::{self, TenantStores};
 use buildit_storage::ObjectBlobs;
 use buildit_storage::postgres::PostgresStore;
 
@@ -55,9 +55,26 @@ async fn it_tells_what_it_refers_to() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs postgres"]
+async fn it_keeps_pipelines() {
+    let many = Many::default();
+    store::assert_clauses(store::pipeline_clauses(), async || Arc::new(many.store().await) as _).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs postgres"]
 async fn it_keeps_sealed_secrets() {
     let many = Many::default();
     store::assert_clauses(store::secret_clauses(), async || Arc::new(many.store().await) as _).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs postgres"]
+async fn it_keeps_accounts() {
+    let many = Many::default();
+    store::assert_accounts(async || many.store().await).await;
+    store::assert_clauses(store::tenant_clauses(), async || Arc::new(TenantStores::of(many.store().await))).await;
+    let scratch = Scratch::new().await;
+    store::assert_durable_accounts(async || scratch.store().await).await;
 }
 
 #[tokio::test]

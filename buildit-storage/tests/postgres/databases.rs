@@ -1,6 +1,6 @@
 //! Databases that are not what they should be: said clearly, and left as they are.
 
-use buildit::store::{RunStore, StoreError};
+use buildit::store::{RunFilter, RunStore, StoreError};
 use buildit_storage::postgres::PostgresStore;
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgSslMode;
@@ -106,7 +106,7 @@ async fn the_url_says_how_it_is_encrypted() {
     for (mode, is_encrypted) in [(PgSslMode::Require, true), (PgSslMode::Disable, false)] {
         let url = scratch.options().ssl_mode(mode).to_url_lossy().to_string();
         let store = PostgresStore::connect(&url).await.unwrap();
-        store.runs(None, 1).await.unwrap();
+        store.runs(&RunFilter::default(), 1).await.unwrap();
         let lines = "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
              WHERE datname = $1 AND application_name = 'buildit'";
         let lines = sqlx::query_scalar(lines).bind(scratch.name());

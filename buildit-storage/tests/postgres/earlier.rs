@@ -3,7 +3,10 @@
 #[path = "../earlier/mod.rs"]
 mod written;
 
+use buildit::id::TenantId;
+use buildit::store::{AuditFilter, AuditStore};
 use sqlx::AssertSqlSafe;
+use uuid::Uuid;
 
 use crate::Scratch;
 
@@ -17,6 +20,25 @@ async fn a_database_of_each_earlier_schema_goes_on() {
         loaded.unwrap_or_else(|error| panic!("{name}: {error}"));
         written::check(&scratch.store().await).await;
     }
+}
+
+#[tokio::test]
+#[ignore = "needs postgres"]
+async fn what_the_audit_log_of_the_first_schema_holds_stays() {
+    let scratch = Scratch::new().await;
+    let (_, bytes) = written::databases("sql").swap_remove(0);
+    let dump = String::from_utf8(bytes).unwrap();
+    let mut database = scratch.connection().await;
+    sqlx::raw_sql(AssertSqlSafe(dump)).execute(&mut database).await.unwrap();
+    let tenant = TenantId::new();
+    for (tenant, subject) in [(Uuid::nil(), "first"), (tenant.as_uuid(), "second")] {
+        let insert = "INSERT INTO audit_log (time, tenant_id, actor, action, subject)
+             VALUES (now(), $1, 'ada', 'made', $2)";
+        sqlx::query(insert).bind(tenant).bind(subject).execute(&mut database).await.unwrap();
+    }
+    let found = scratch.store().await.audit_log(AuditFilter::default(), None, 9).await.unwrap();
+    let found: Vec<_> = found.iter().map(|found| (found.place, found.entry.tenant, &*found.entry.subject)).collect();
+    assert_eq!(found, [(2, Some(tenant), "second"), (1, None, "first")]);
 }
 
 #[tokio::test]

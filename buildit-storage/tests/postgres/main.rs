@@ -1,6 +1,7 @@
 //! The store in a database of a server, whose URL for an administrator is in `BUILDIT_TEST_POSTGRES`.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod accounts;
 mod conformance;
 mod connections;
 mod databases;
@@ -19,7 +20,7 @@ mod tables;
 use std::sync::Arc;
 
 use buildit::event::{Event, EventBody};
-use buildit::id::RunId;
+use buildit::id::{RunId, TenantId};
 use buildit::pipeline::{PipelineBuilder, RunContext, StageBuilder};
 use buildit::store::{Enqueue, Lease, NewRun};
 use jiff::Timestamp;
@@ -33,22 +34,11 @@ fn new_run(pipeline: &str) -> NewRun {
     let pipeline = PipelineBuilder::new(pipeline)
         .stage(StageBuilder::run("build", "make"))
         .stage(StageBuilder::run("test", "make test").needs(["build"]));
-    NewRun {
-        id: RunId::new(),
-        plan: Arc::new(pipeline.build()),
-        context: Arc::new(RunContext::manual()),
-        source: None,
-        created_at: at(0),
-        group: None,
-        executor: None,
-        max_parallel: None,
-        rerun_of: None,
-        carried: Arc::default(),
-    }
+    NewRun::new(pipeline.build(), RunContext::manual(), at(0))
 }
 
 fn waiting(run: RunId) -> Enqueue {
-    Enqueue { run, tenant: buildit::id::TenantId::new(), priority: 0, scheduled_for: at(0), max_attempts: 3 }
+    Enqueue { run, tenant: TenantId::new(), priority: 0, scheduled_for: at(0), max_attempts: 3 }
 }
 
 fn lease(worker: &str, second: i64) -> Lease {

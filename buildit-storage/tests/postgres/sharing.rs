@@ -39,8 +39,8 @@ async fn a_claim_looks_at_little_of_a_long_queue() {
     store.create_run(new_run("sample")).await.unwrap();
     // 100,000 runs of 1,000 tenants, as they would be made one by one.
     for fill in [
-        "INSERT INTO pipeline_runs (id, pipeline_name, number, status, created_at, definition, progress)
-         SELECT gen_random_uuid(), pipeline_name, 1 + n, status, created_at, definition, progress
+        "INSERT INTO pipeline_runs (id, pipeline, number, status, created_at, definition, progress)
+         SELECT gen_random_uuid(), pipeline, 1 + n, status, created_at, definition, progress
          FROM pipeline_runs, generate_series(1, 100000) n",
         "INSERT INTO job_queue (job_type, subject, tenant_id, priority, max_attempts, scheduled_for)
          SELECT 'run', id, md5((number % 1000)::text)::uuid, 0, 5, created_at FROM pipeline_runs WHERE number > 1",

@@ -8,7 +8,7 @@ use buildit::event::{Event, EventBody, RunStatus};
 use buildit::executor::LogCursor;
 use buildit::id::{FencingToken, JobId, RunId};
 use buildit::job::Stream;
-use buildit::store::{Claim, LogAppend, LogChunk, LogStore, QueueStore, RunStore, StoreError};
+use buildit::store::{Claim, LogAppend, LogChunk, LogStore, QueueStore, RunFilter, RunStore, StoreError};
 use buildit_storage::postgres::PostgresStore;
 
 use crate::{Scratch, at, event, lease, new_run, waiting};
@@ -162,7 +162,7 @@ async fn nothing_deadlocks() {
         task.await.unwrap();
     }
 
-    let left = stores[0].runs(None, 1000).await.unwrap();
+    let left = stores[0].runs(&RunFilter::default(), 1000).await.unwrap();
     let runs: HashSet<RunId> = board.lock().unwrap().runs.iter().map(|(run, _)| *run).collect();
     assert!(left.len() >= RUNS && runs.iter().all(|run| left.iter().any(|kept| kept.id == *run)), "{left:?}");
     for run in &left {

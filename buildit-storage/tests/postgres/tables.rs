@@ -6,7 +6,7 @@ use buildit::event::{Event, EventBody, RunStatus, StageReason, StageResult, Take
 use buildit::id::{Digest, FencingToken, JobId, RunId};
 use buildit::job::{Artifact, JobOutcome, JobProducts, Status};
 use buildit::run::CarriedStage;
-use buildit::store::{NewRun, ReferenceStore, RunStore, StoreError};
+use buildit::store::{NewRun, ReferenceStore, RunFilter, RunStore, StoreError};
 use jiff::Timestamp;
 
 use crate::{Scratch, at, event, new_run};
@@ -67,10 +67,10 @@ async fn each_stage_has_a_row_from_its_events() {
     let why = details[1].3.as_deref().unwrap();
     assert!(why.contains("branch=\"main\"") && details[1].0.is_none(), "{details:?}");
 
-    // From the start of the first stage to the end of the last one that started.
+    // From the start of the first attempt to the end of the last one.
     let query = "SELECT status, duration_ms, number FROM pipeline_runs";
     let line: (String, i64, i64) = sqlx::query_as(query).fetch_one(&mut database).await.unwrap();
-    assert_eq!(line, ("succeeded".into(), 5000, 1));
+    assert_eq!(line, ("succeeded".into(), 4000, 1));
     let left: (String, i64, String, i64) =
         sqlx::query_as("SELECT name, attempt, digest, bytes FROM artifacts").fetch_one(&mut database).await.unwrap();
     assert_eq!(left, ("app".into(), 2, Digest::of(b"app").to_hex(), 3));
@@ -103,7 +103,7 @@ async fn names_that_no_index_holds_are_refused_before_the_run_begins() {
         let refused = store.create_run(new_run(&name)).await.unwrap_err();
         assert!(matches!(refused, StoreError::Backend { .. }), "{refused:?}");
     }
-    assert_eq!(store.runs(None, 9).await.unwrap(), []);
+    assert_eq!(store.runs(&RunFilter::default(), 9).await.unwrap(), []);
     let archive = Digest::of(b"archive");
     for key in ["a\0".to_owned(), "a".repeat(5000)] {
         store.save_cache("sample", &key, archive, 7).await.unwrap();
@@ -122,7 +122,7 @@ async fn times_come_back_to_the_nanosecond() {
     let events = [Event { seq: 1, time: exact, body: EventBody::RunStarted }];
     store.append(run.id, 0, FencingToken(1), events.into()).await.unwrap();
     assert_eq!(store.run(run.id).await.unwrap().run, run);
-    let listed = store.runs(None, 9).await.unwrap();
+    let listed = store.runs(&RunFilter::default(), 9).await.unwrap();
     assert_eq!((listed[0].created_at, listed[0].started_at), (exact, Some(exact)));
 }
 

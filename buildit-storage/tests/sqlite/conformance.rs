@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use buildit::testing::store;
+use buildit::testing::store::{self, TenantStores};
 use buildit_storage::ObjectBlobs;
 use buildit_storage::sqlite::SqliteStore;
 use tempfile::TempDir;
@@ -43,9 +43,24 @@ async fn it_tells_what_it_refers_to() {
 }
 
 #[tokio::test]
+async fn it_keeps_pipelines() {
+    let folder = tempfile::tempdir().unwrap();
+    store::assert_clauses(store::pipeline_clauses(), async || Arc::new(fresh(&folder).await) as _).await;
+}
+
+#[tokio::test]
 async fn it_keeps_sealed_secrets() {
     let folder = tempfile::tempdir().unwrap();
     store::assert_clauses(store::secret_clauses(), async || Arc::new(fresh(&folder).await) as _).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_keeps_accounts() {
+    let folder = tempfile::tempdir().unwrap();
+    store::assert_accounts(async || fresh(&folder).await).await;
+    store::assert_clauses(store::tenant_clauses(), async || Arc::new(TenantStores::of(fresh(&folder).await))).await;
+    let file = folder.path().join("accounts.db");
+    store::assert_durable_accounts(async || SqliteStore::open(&file).await.unwrap()).await;
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use buildit::artifact::{BlobStore, RemoveBlobs, blob_of};
 use buildit::memory::MemoryStore;
-use buildit::store::{RunStore, StoreError};
+use buildit::store::{RunFilter, RunStore, StoreError};
 use buildit_storage::ObjectBlobs;
 use buildit_storage::sqlite::SqliteStore;
 use futures_util::StreamExt;
@@ -84,7 +84,7 @@ async fn a_file_that_was_cut_is_refused_or_read_as_far_as_it_is_whole() {
                 continue;
             }
         };
-        let read = store.runs(None, 1000).await;
+        let read = store.runs(&RunFilter::default(), 1000).await;
         assert!(matches!(read, Err(StoreError::Corrupt(_))), "{part} of 4: {read:?}");
     }
 }
@@ -131,7 +131,7 @@ async fn after_a_full_disk_the_same_store_goes_on() {
     assert!(matches!(refused, StoreError::Backend { .. }), "{refused:?}");
     let refused: Vec<_> = [store.create_run(new_run("sample")).await, store.create_run(new_run("sample")).await].into();
     assert!(refused.iter().all(|refused| matches!(refused, Err(StoreError::Backend { .. }))), "{refused:?}");
-    assert_eq!(store.runs(None, 10_000).await.unwrap().len(), kept, "all that was confirmed is there");
+    assert_eq!(store.runs(&RunFilter::default(), 10_000).await.unwrap().len(), kept, "all that was confirmed is there");
     assert!(mount(&["mount", "-o", "remount,size=20m", small]));
     // Without a gap: what was refused has taken no number.
     assert_eq!(store.create_run(new_run("sample")).await.unwrap().number, kept as u64 + 1);

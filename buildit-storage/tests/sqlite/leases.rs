@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use buildit::event::{Event, EventBody};
+use buildit::event::{Event, EventBody, RunStatus};
 use buildit::store::{Lease, RunStore, StoreError};
 use buildit_storage::sqlite::SqliteStore;
 
@@ -49,6 +49,29 @@ async fn whoever_opens_the_file_finds_no_lease_of_the_dead() {
     next.lease_run(lost.id, lease("next"), at(0)).await.unwrap();
     assert!(matches!(next.lease_run(held.id, lease("next"), at(0)).await, Err(StoreError::Fenced)));
     assert_eq!(next.open_runs().await.unwrap(), [lost.id, held.id]);
+}
+
+#[tokio::test]
+async fn runs_that_were_broken_off_are_those_that_nobody_drives_any_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("runs.db");
+    let (dead, living) = (SqliteStore::open(&file).await.unwrap(), SqliteStore::open(&file).await.unwrap());
+    let [lost, held, waiting, closed] = [(); 4].map(|()| new_run("sample"));
+    for run in [&lost, &held, &waiting, &closed] {
+        dead.create_run(run.clone()).await.unwrap();
+    }
+    dead.lease_run(lost.id, lease("dead"), at(0)).await.unwrap();
+    living.lease_run(held.id, lease("living"), at(0)).await.unwrap();
+    let token = dead.lease_run(closed.id, lease("dead"), at(0)).await.unwrap();
+    let ended = EventBody::RunFinished { status: RunStatus::Cancelled };
+    dead.append(closed.id, 0, token, [Event { seq: 1, time: at(1), body: ended }].into()).await.unwrap();
+    dead.close_run(closed.id, token).await.unwrap();
+    assert_eq!(living.broken_off_runs(at(1)).await.unwrap(), []);
+    drop(dead);
+    assert_eq!(living.broken_off_runs(at(1)).await.unwrap(), [lost.id]);
+    assert_eq!(living.broken_off_runs(at(60)).await.unwrap(), [lost.id, held.id], "its lease has ended");
+    living.lease_run(lost.id, Lease { worker: "living".into(), until: at(90) }, at(61)).await.unwrap();
+    assert_eq!(living.broken_off_runs(at(61)).await.unwrap(), [held.id], "somebody went on with it");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

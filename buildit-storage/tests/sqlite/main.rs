@@ -1,6 +1,7 @@
 //! The store in one file.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod accounts;
 mod conformance;
 mod earlier;
 #[path = "../shared/engines.rs"]
@@ -11,9 +12,6 @@ mod logs;
 mod sharing;
 mod tables;
 
-use std::sync::Arc;
-
-use buildit::id::RunId;
 use buildit::pipeline::{PipelineBuilder, RunContext, StageBuilder};
 use buildit::store::NewRun;
 use jiff::Timestamp;
@@ -26,16 +24,5 @@ fn new_run(pipeline: &str) -> NewRun {
     let pipeline = PipelineBuilder::new(pipeline)
         .stage(StageBuilder::run("build", "make"))
         .stage(StageBuilder::run("test", "make test").needs(["build"]));
-    NewRun {
-        id: RunId::new(),
-        plan: Arc::new(pipeline.build()),
-        context: Arc::new(RunContext::manual()),
-        source: None,
-        created_at: at(0),
-        group: None,
-        executor: None,
-        max_parallel: None,
-        rerun_of: None,
-        carried: Arc::default(),
-    }
+    NewRun::new(pipeline.build(), RunContext::manual(), at(0))
 }

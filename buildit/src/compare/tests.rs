@@ -5,24 +5,14 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::event::{Event, EventBody, RunStatus, StageResult};
-use crate::id::{Digest, RunId};
+use crate::id::Digest;
 use crate::job::JobOutcome;
 use crate::pipeline::{PipelineBuilder, RunContext, StageBuilder};
 use crate::store::{NewRun, RunRecord};
 
 fn facts(pipeline: PipelineBuilder, context: RunContext) -> RunFacts {
-    let run = NewRun {
-        id: RunId::new(),
-        plan: Arc::new(pipeline.build()),
-        context: Arc::new(context),
-        source: Some(Digest::of(b"source")),
-        created_at: Timestamp::UNIX_EPOCH,
-        group: None,
-        executor: None,
-        max_parallel: None,
-        rerun_of: None,
-        carried: Arc::default(),
-    };
+    let run =
+        NewRun { source: Some(Digest::of(b"source")), ..NewRun::new(pipeline.build(), context, Timestamp::UNIX_EPOCH) };
     RunFacts::new(RunRecord { run, number: 1, status: RunStatus::Succeeded, last_seq: 0 })
 }
 

@@ -252,7 +252,7 @@ impl Attempt {
     async fn save(&self, saved: Vec<SavedCache>) {
         let Some(store) = &self.core().caches else { return };
         for cache in saved {
-            let scope = &self.host.bus.plan.spec().name;
+            let scope = &self.host.bus.scope;
             if let Err(error) = store.save_cache(scope, &cache.key, cache.digest, cache.bytes).await {
                 tracing::warn!(cache = %cache.name, %error, "a cache cannot be saved");
             }

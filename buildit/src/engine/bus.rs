@@ -14,7 +14,7 @@ use crate::id::{FencingToken, JobId};
 use crate::log::LogObserver;
 use crate::plan::Plan;
 use crate::run::{Run, RunInfo};
-use crate::store::LogChunk;
+use crate::store::{LogChunk, RunRecord};
 
 /// The live side of a run. It carries no events and no lines, only how far each has come: readers read from the
 /// store, so one that stalls holds no memory and misses nothing.
@@ -22,6 +22,8 @@ use crate::store::LogChunk;
 pub(super) struct RunBus {
     pub(super) info: RunInfo,
     pub(super) plan: Plan,
+    /// The scope of the caches and kept results of its pipeline.
+    pub(super) scope: String,
     pub(super) sender: mpsc::UnboundedSender<Message>,
     /// The number of the last event that is stored.
     pub(super) seq: watch::Sender<u64>,
@@ -40,7 +42,7 @@ pub(super) struct RunBus {
 
 impl RunBus {
     pub(super) fn new(
-        info: RunInfo,
+        record: &RunRecord,
         plan: Plan,
         token: FencingToken,
         seq: u64,
@@ -48,7 +50,8 @@ impl RunBus {
     ) -> (Arc<Self>, mpsc::UnboundedReceiver<Message>) {
         let (sender, inbox) = mpsc::unbounded_channel();
         let bus = Self {
-            info,
+            info: RunInfo { id: record.run.id, number: record.number },
+            scope: record.run.scope(),
             plan,
             sender,
             seq: watch::Sender::new(seq),

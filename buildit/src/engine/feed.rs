@@ -84,22 +84,31 @@ impl Events {
     }
 }
 
-/// The log of a stage: that of one attempt, or of all of them one after another. Its end is looked for among the
-/// events after number `after`.
+/// From where a log is read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LogFrom {
+    /// The attempt; all of them, one after another, without.
+    pub(super) attempt: Option<u32>,
+    /// The line before the first one.
+    pub(super) line: u64,
+    /// The end is looked for among the events after this number.
+    pub(super) event: u64,
+}
+
+/// The log of a stage.
 pub(super) fn logs(
     core: Arc<Core>,
     bus: Arc<RunBus>,
     stage: StageName,
-    attempt: Option<u32>,
-    after: u64,
+    from: LogFrom,
 ) -> BoxStream<'static, Result<StageLog, StoreError>> {
     let reader = Logs {
-        events: events(Arc::clone(&core), Arc::clone(&bus), after),
+        events: events(Arc::clone(&core), Arc::clone(&bus), from.event),
         changed: bus.logs.subscribe(),
-        job: JobId { run: bus.info.id, stage, attempt: attempt.unwrap_or(1) },
-        only: attempt.is_some(),
+        job: JobId { run: bus.info.id, stage, attempt: from.attempt.unwrap_or(1) },
+        only: from.attempt.is_some(),
         core,
-        after: 0,
+        after: from.line,
         finished: 0,
         over: false,
         read: VecDeque::new(),

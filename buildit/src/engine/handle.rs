@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::bus::RunBus;
 use super::core::Core;
 use super::error::{ApproveError, RunError};
-use super::feed::{self, StageLog};
+use super::feed::{self, LogFrom, StageLog};
 use super::message::Message;
 use super::notices;
 use super::report::RunReport;
@@ -70,7 +70,7 @@ impl RunHandle {
     /// The log of a stage, attempt after attempt, as it is stored. The stream ends with the stage.
     #[must_use]
     pub fn logs(&self, stage: impl Into<StageName>) -> BoxStream<'static, Result<StageLog, StoreError>> {
-        feed::logs(Arc::clone(&self.core), Arc::clone(&self.bus), stage.into(), None, 0)
+        feed::logs(Arc::clone(&self.core), Arc::clone(&self.bus), stage.into(), LogFrom::default())
     }
 
     /// The log of one attempt of a stage.
@@ -80,7 +80,20 @@ impl RunHandle {
         stage: impl Into<StageName>,
         attempt: u32,
     ) -> BoxStream<'static, Result<StageLog, StoreError>> {
-        feed::logs(Arc::clone(&self.core), Arc::clone(&self.bus), stage.into(), Some(attempt), 0)
+        let from = LogFrom { attempt: Some(attempt), ..LogFrom::default() };
+        feed::logs(Arc::clone(&self.core), Arc::clone(&self.bus), stage.into(), from)
+    }
+
+    /// The log of one attempt behind this line: what a reader that was cut off goes on with.
+    #[must_use]
+    pub fn log_after(
+        &self,
+        stage: impl Into<StageName>,
+        attempt: u32,
+        line: u64,
+    ) -> BoxStream<'static, Result<StageLog, StoreError>> {
+        let from = LogFrom { attempt: Some(attempt), line, ..LogFrom::default() };
+        feed::logs(Arc::clone(&self.core), Arc::clone(&self.bus), stage.into(), from)
     }
 
     /// The log of an attempt whose start is the event of this number. A reader of all logs of a run of many stages
@@ -92,7 +105,8 @@ impl RunHandle {
         attempt: u32,
         started: u64,
     ) -> BoxStream<'static, Result<StageLog, StoreError>> {
-        feed::logs(Arc::clone(&self.core), Arc::clone(&self.bus), stage.into(), Some(attempt), started)
+        let from = LogFrom { attempt: Some(attempt), event: started, ..LogFrom::default() };
+        feed::logs(Arc::clone(&self.core), Arc::clone(&self.bus), stage.into(), from)
     }
 
     /// What people should hear of while the run goes and its record cannot tell: that it cannot be stored, or that a

@@ -139,7 +139,7 @@ impl Driver {
             return;
         }
         if let Some(results) = &self.core.results {
-            results.evict(&self.bus.plan.spec().name).await;
+            results.evict(&self.bus.scope).await;
         }
     }
 }

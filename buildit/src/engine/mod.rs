@@ -94,7 +94,7 @@ pub use rerun::Rerun;
 use self::core::Core;
 use crate::id::RunId;
 use crate::pipeline::Pipeline;
-use crate::store::{Enqueue, RunRecord, Store, StoreError};
+use crate::store::{RunRecord, Store, StoreError};
 
 /// Drives runs. Clones are one engine, with one set of limits; dropping them all stops nothing that runs.
 #[derive(Clone, Debug)]
@@ -205,10 +205,7 @@ impl Engine {
         options: StartOptions,
         queue: QueueOptions,
     ) -> Result<RunRecord, StartError> {
-        let QueueOptions { tenant, priority, scheduled_for, max_attempts } = queue;
-        let scheduled_for = scheduled_for.unwrap_or_else(|| self.core.clock.now());
-        let waiting = |run| Enqueue { run, tenant, priority, scheduled_for, max_attempts };
-        work::enqueue(&self.core, pipeline, options, waiting).await
+        work::enqueue(&self.core, pipeline, options, queue).await
     }
 
     /// Takes runs off the store's queue and drives them, until [`shutdown`](Self::shutdown) and all that was taken is

@@ -4,24 +4,42 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use uuid::Uuid;
 
 use crate::id::{Digest, ExecutorName, TenantId};
 use crate::pipeline::{ExpandLimits, RunContext};
+use crate::store::WorkFolder;
 
 /// How a run is started.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct StartOptions {
+    /// Whose it is; [nobody's](TenantId::NONE) without.
+    pub tenant: TenantId,
     /// The event, the commit, the parameters.
     pub context: RunContext,
     /// The archive of the source, in the engine's blob store; `None` for empty workspaces.
     pub source: Option<Digest>,
+    /// The folder that the jobs work in, to be kept with the run: [`WorkFolder`].
+    pub in_place: Option<WorkFolder>,
     /// The executor that every stage goes to, whatever the stage says.
     pub executor: Option<ExecutorName>,
     /// How many jobs of the run may run at once, beside what the pipeline says.
     pub max_parallel: Option<NonZeroU32>,
     /// How large the pipeline may grow.
     pub limits: ExpandLimits,
+}
+
+impl Default for StartOptions {
+    fn default() -> Self {
+        Self {
+            tenant: TenantId::NONE,
+            context: RunContext::default(),
+            source: None,
+            in_place: None,
+            executor: None,
+            max_parallel: None,
+            limits: ExpandLimits::default(),
+        }
+    }
 }
 
 impl StartOptions {
@@ -31,10 +49,24 @@ impl StartOptions {
         Self { context, ..Self::default() }
     }
 
+    /// The same as a run of this tenant.
+    #[must_use]
+    pub fn tenant(mut self, tenant: TenantId) -> Self {
+        self.tenant = tenant;
+        self
+    }
+
     /// The same with the archive of the source.
     #[must_use]
     pub fn source(mut self, source: Digest) -> Self {
         self.source = Some(source);
+        self
+    }
+
+    /// The same without a source and with the folder that the jobs work in, which its executors were set up for.
+    #[must_use]
+    pub fn in_place(mut self, folder: WorkFolder) -> Self {
+        self.in_place = Some(folder);
         self
     }
 
@@ -56,8 +88,6 @@ impl StartOptions {
 /// How a run waits in the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueOptions {
-    /// Whose it is; the nil id without, for who has no tenants.
-    pub tenant: TenantId,
     /// Higher goes first; 0 without.
     pub priority: i32,
     /// Not before this; at once without.
@@ -68,7 +98,7 @@ pub struct QueueOptions {
 
 impl Default for QueueOptions {
     fn default() -> Self {
-        Self { tenant: Uuid::nil().into(), priority: 0, scheduled_for: None, max_attempts: 5 }
+        Self { priority: 0, scheduled_for: None, max_attempts: 5 }
     }
 }
 

@@ -194,7 +194,7 @@ pub(super) async fn find(host: &RunHost, inputs: &JobInputs, caches: Vec<WantedC
     let mut inputs = inputs.clone();
     for (mut input, restore_keys) in caches {
         if let Some(store) = &host.core.caches {
-            match store.find_cache(&host.bus.plan.spec().name, &input.key, &restore_keys).await {
+            match store.find_cache(&host.bus.scope, &input.key, &restore_keys).await {
                 Ok(Some(hit)) => (input.archive, input.exact) = (Some(hit.archive), hit.exact),
                 Ok(None) => {}
                 Err(error) => tracing::warn!(cache = %input.name, %error, "a cache cannot be looked for"),

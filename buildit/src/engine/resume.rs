@@ -146,7 +146,7 @@ async fn go_on(core: &Arc<Core>, taken: TakenRun) -> Result<Option<RunHandle>, R
     if read < record.last_seq {
         each_event(&*core.store, id, read, replay).await?;
     }
-    let (bus, inbox) = RunBus::new(info, plan, token, run.seq(), core.faults.clone());
+    let (bus, inbox) = RunBus::new(&record, plan, token, run.seq(), core.faults.clone());
     if run.status().is_final() {
         let used = core.executors.iter().map(|known| seen.executors.contains(&known.name)).collect::<Vec<_>>();
         if let Some(missing) = seen.executors.iter().find(|name| core.executor(name).is_none()) {

@@ -50,16 +50,12 @@ pub(super) async fn check(core: &Core, pipeline: &dyn Pipeline, options: StartOp
     let context = Arc::new(options.context);
     let known = core.plans.compile(pipeline.spec(&context)?, options.limits)?;
     let new = NewRun {
-        id: RunId::new(),
-        plan: Arc::clone(known.plan.spec()),
-        context,
+        tenant: options.tenant,
         source: options.source,
-        created_at: core.clock.now(),
-        group: None,
+        in_place: options.in_place,
         executor: options.executor,
         max_parallel: options.max_parallel.or(core.max_parallel),
-        rerun_of: None,
-        carried: Arc::default(),
+        ..NewRun::new(Arc::clone(known.plan.spec()), context, core.clock.now())
     };
     admit(core, &known, new).await
 }
@@ -128,7 +124,7 @@ pub(super) async fn launch(core: &Arc<Core>, checked: Checked) -> Result<RunHand
     let token = core.store.lease_run(id, core.lease_from_now(), core.clock.now()).await?;
     let info = RunInfo { id, number: record.number };
     let run = Run::of_plan(&plan, context, info).carrying(Arc::clone(&record.run.carried));
-    let (bus, inbox) = RunBus::new(info, plan, token, 0, core.faults.clone());
+    let (bus, inbox) = RunBus::new(&record, plan, token, 0, core.faults.clone());
     let place = join(core, &record, &bus);
     let host = RunHost::new(Arc::clone(core), Arc::clone(&bus), masker);
     let ready = Ready { bus, inbox, host, run, placement, secrets, place, record, released: Vec::new() };

@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use super::clock::later;
 use super::core::Core;
 use super::error::{ResumeError, RunError, StartError};
-use super::options::{StartOptions, WorkOptions};
+use super::options::{QueueOptions, StartOptions, WorkOptions};
 use super::start::check;
 use crate::backoff::Backoff;
 use crate::id::{FencingToken, RunId};
@@ -34,10 +34,12 @@ pub(super) async fn enqueue(
     core: &Core,
     pipeline: &dyn Pipeline,
     options: StartOptions,
-    waiting: impl FnOnce(RunId) -> Enqueue + Send,
+    queue: QueueOptions,
 ) -> Result<RunRecord, StartError> {
     let new = check(core, pipeline, options).await?.new;
-    let job = waiting(new.id);
+    let QueueOptions { priority, scheduled_for, max_attempts } = queue;
+    let scheduled_for = scheduled_for.unwrap_or_else(|| core.clock.now());
+    let job = Enqueue { run: new.id, tenant: new.tenant, priority, scheduled_for, max_attempts };
     Ok(core.store.create_queued(new, job).await?)
 }
 

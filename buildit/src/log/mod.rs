@@ -23,5 +23,5 @@ mod writer;
 
 pub use lane::MAX_LINE;
 pub use limit::TAIL;
-pub use upkeep::{Upkeep, upkeep};
+pub use upkeep::{DamagedLogs, Upkeep, upkeep};
 pub use writer::{LogObserver, LogOptions, LogWriter};

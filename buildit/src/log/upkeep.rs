@@ -3,13 +3,13 @@
 use jiff::Timestamp;
 
 use crate::id::RunId;
-use crate::store::{LogKeep, LogRetention, StoreError};
+use crate::store::{KeptLogs, LogKeep, LogRetention, StoreError};
 
 /// How many runs are looked at together, and how many lose their logs together: a transaction stays short.
 const BATCH: usize = 64;
 
 /// What was done with the logs of closed runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Upkeep {
     /// How many runs' logs were removed.
     pub removed: u64,
@@ -19,10 +19,21 @@ pub struct Upkeep {
     pub archived: u64,
     /// How many logs were added to the index.
     pub indexed: u64,
+    /// The logs that were to be removed and are damaged. What is left of them stays.
+    pub damaged: Vec<DamagedLogs>,
+}
+
+/// Logs of a run of which some cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DamagedLogs {
+    /// The run.
+    pub run: RunId,
+    /// What is damaged, and how, for people.
+    pub message: String,
 }
 
 /// Removes what the policy does not keep, moves the rest to the blob store and adds it to the index. Whatever ends it
-/// half-way, the next call goes on; several at once do no harm.
+/// half-way, the next call goes on; several at once do no harm. A log that is damaged holds up no other.
 ///
 /// # Errors
 ///
@@ -37,16 +48,43 @@ pub async fn upkeep(store: &dyn LogKeep, retention: LogRetention, now: Timestamp
             let Some(last) = logs.last() else { break };
             before = last.place;
             let gone: Vec<_> = logs.iter().filter(|logs| !sift.keeps(logs)).collect();
-            if gone.is_empty() {
-                continue;
-            }
-            let runs: Vec<RunId> = gone.iter().map(|logs| logs.run).collect();
-            store.remove_logs(&runs).await?;
-            done.removed += runs.len() as u64;
-            done.removed_bytes += gone.iter().map(|logs| logs.bytes).sum::<u64>();
+            remove(store, &gone, &mut done).await?;
         }
     }
     done.archived = store.archive_logs().await?;
     done.indexed = store.index_logs().await?;
     Ok(done)
+}
+
+/// Removes the logs of these runs: of all at once, or of one run after the other when some are damaged.
+async fn remove(store: &dyn LogKeep, gone: &[&KeptLogs], done: &mut Upkeep) -> Result<(), StoreError> {
+    if gone.is_empty() {
+        return Ok(());
+    }
+    let runs: Vec<RunId> = gone.iter().map(|logs| logs.run).collect();
+    match store.remove_logs(&runs).await {
+        Err(StoreError::Corrupt(_)) => {}
+        removed => {
+            removed?;
+            gone.iter().for_each(|logs| done.note(logs));
+            return Ok(());
+        }
+    }
+    for logs in gone {
+        match store.remove_logs(&[logs.run]).await {
+            Ok(()) => done.note(logs),
+            Err(error @ StoreError::Corrupt(_)) => {
+                done.damaged.push(DamagedLogs { run: logs.run, message: error.to_string() });
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+impl Upkeep {
+    fn note(&mut self, removed: &KeptLogs) {
+        self.removed += 1;
+        self.removed_bytes += removed.bytes;
+    }
 }

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::id::RunId;
+use crate::id::{PipelineId, RunId};
 
 /// A pipeline and one of its groups.
-type Key = (String, String);
+type Key = (PipelineId, String);
 
 /// The runs of groups that have not ended.
 #[derive(Debug, Default)]
@@ -15,8 +15,8 @@ pub(super) struct Groups {
 }
 
 impl Groups {
-    pub(super) fn join(&mut self, run: RunId, pipeline: &str, group: &str, number: u64) {
-        let key = (pipeline.to_owned(), group.to_owned());
+    pub(super) fn join(&mut self, run: RunId, pipeline: PipelineId, group: &str, number: u64) {
+        let key = (pipeline, group.to_owned());
         self.lines.entry(key.clone()).or_default().insert(number, run);
         self.members.insert(run, (key, number));
     }

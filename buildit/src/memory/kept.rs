@@ -1,5 +1,7 @@
 //! A run as the store holds it: its state and logs, in memory or to be read when they are asked for.
 
+use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use jiff::Timestamp;
@@ -9,8 +11,20 @@ use super::logs::RunLogs;
 use super::run::RunState;
 use super::store::lock;
 use crate::executor::LogCursor;
-use crate::id::{FencingToken, JobId, RunId};
+use crate::id::{FencingToken, JobId, PipelineId, RunId, TenantId};
 use crate::store::{Lease, LogAppend, LogPage, RunSummary, StoreError};
+
+/// Where a run lies in a list: by the time of its creation, then by the order of creation.
+pub(super) type RunPlace = (Timestamp, u64);
+
+/// Those of these runs that are behind this one, the newest first.
+pub(super) fn newest_first(
+    runs: &BTreeMap<RunPlace, Arc<KeptRun>>,
+    before: Option<RunPlace>,
+) -> impl Iterator<Item = &Arc<KeptRun>> {
+    let end = before.map_or(Bound::Unbounded, Bound::Excluded);
+    runs.range((Bound::Unbounded, end)).rev().map(|(_, run)| run)
+}
 
 /// A run with its fence.
 #[derive(Debug)]
@@ -18,7 +32,12 @@ pub(super) struct KeptRun {
     pub(super) id: RunId,
     /// Its place in the order of creation.
     pub(super) place: u64,
-    pub(super) pipeline: String,
+    created_at: Timestamp,
+    pub(super) tenant: TenantId,
+    /// Its pipeline, whatever that is called now.
+    pub(super) pipeline: PipelineId,
+    /// Its number there.
+    pub(super) number: u64,
     /// The largest token that was seen. Every write holds it for reading and every lease for writing, so a write is
     /// wholly before a takeover or refused.
     token: RwLock<FencingToken>,
@@ -31,7 +50,7 @@ pub(super) struct KeptRun {
 enum State {
     Here(Box<RunState>),
     /// In its file only: a closed run that nobody asked for.
-    Stored(RunSummary),
+    Stored(Box<RunSummary>),
 }
 
 #[derive(Debug)]
@@ -43,16 +62,20 @@ enum Logs {
 impl KeptRun {
     pub(super) fn new(
         place: u64,
+        pipeline: PipelineId,
         token: FencingToken,
         state: RunState,
         logs: Option<FileLogs>,
         folder: Option<Arc<Folder>>,
     ) -> Self {
-        let RunSummary { id, pipeline, .. } = state.summary();
+        let RunSummary { id, created_at, tenant, number, .. } = state.summary();
         Self {
             id,
             place,
+            created_at,
+            tenant,
             pipeline,
+            number,
             token: RwLock::new(token),
             state: Mutex::new(State::Here(Box::new(state))),
             logs: Mutex::new(logs.map_or_else(|| Logs::Memory(RunLogs::default()), Logs::Files)),
@@ -65,12 +88,19 @@ impl KeptRun {
         Self {
             id: entry.summary.id,
             place: entry.place,
-            pipeline: entry.summary.pipeline.clone(),
+            created_at: entry.summary.created_at,
+            tenant: entry.summary.tenant,
+            pipeline: entry.pipeline,
+            number: entry.summary.number,
             token: RwLock::new(entry.token),
-            state: Mutex::new(State::Stored(entry.summary)),
+            state: Mutex::new(State::Stored(Box::new(entry.summary))),
             logs: Mutex::new(Logs::Files(logs)),
             folder: Some(folder),
         }
+    }
+
+    pub(super) fn in_order(&self) -> RunPlace {
+        (self.created_at, self.place)
     }
 
     /// Does `write` unless a larger token was seen.
@@ -120,11 +150,22 @@ impl KeptRun {
         }
     }
 
-    pub(super) fn summary(&self) -> RunSummary {
+    /// What a list shows of it, when its pipeline has this name.
+    pub(super) fn summary(&self, pipeline: String) -> RunSummary {
+        RunSummary { pipeline, ..self.first_summary() }
+    }
+
+    /// The same with the name that its pipeline had at first.
+    fn first_summary(&self) -> RunSummary {
         match &*lock(&self.state) {
             State::Here(state) => state.summary(),
-            State::Stored(summary) => summary.clone(),
+            State::Stored(summary) => RunSummary::clone(summary),
         }
+    }
+
+    /// When it ended.
+    pub(super) fn finished_at(&self) -> Option<Timestamp> {
+        self.first_summary().finished_at
     }
 
     /// What the index says of it.
@@ -134,7 +175,7 @@ impl KeptRun {
             State::Here(state) => state.is_closed(),
             State::Stored(_) => true,
         };
-        IndexEntry { place: self.place, summary: self.summary(), token, is_closed }
+        IndexEntry { place: self.place, pipeline: self.pipeline, summary: self.first_summary(), token, is_closed }
     }
 
     /// Forgets what can be read again, if the run is closed and kept in files.
@@ -144,7 +185,7 @@ impl KeptRun {
             && let State::Here(here) = &*state
             && here.is_closed()
         {
-            *state = State::Stored(here.summary());
+            *state = State::Stored(Box::new(here.summary()));
             if let Logs::Files(logs) = &mut *lock(&self.logs) {
                 logs.forget();
             }

@@ -1,4 +1,5 @@
-//! [`MemoryStore`]: runs, logs, the queue, blobs, caches, kept results and sealed secrets in memory, or journaled to a folder.
+//! [`MemoryStore`]: pipelines, runs, logs, the queue, blobs, caches, kept results, sealed secrets and accounts in
+//! memory, or journaled to a folder.
 //!
 //! ```
 //! use buildit::memory::MemoryStore;
@@ -12,6 +13,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod accounts;
 mod blobs;
 mod caches;
 mod groups;
@@ -19,6 +21,7 @@ mod journal;
 mod kept;
 mod line;
 mod logs;
+mod pipelines;
 mod ports;
 mod queue;
 mod results;

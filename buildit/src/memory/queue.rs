@@ -81,6 +81,11 @@ impl Queue {
         self.entries.contains_key(&run)
     }
 
+    /// Whether a run of this tenant is in it.
+    pub(super) fn has_any_of(&self, tenant: TenantId) -> bool {
+        self.entries.values().any(|entry| entry.job.tenant == tenant)
+    }
+
     pub(super) fn entry(&self, run: RunId) -> Option<&Entry> {
         self.entries.get(&run)
     }

@@ -194,14 +194,6 @@ impl RunState {
     }
 
     pub(super) fn summary(&self) -> RunSummary {
-        RunSummary {
-            id: self.run.id,
-            number: self.number,
-            pipeline: self.run.plan.name.clone(),
-            status: self.progress.status,
-            created_at: self.run.created_at,
-            started_at: self.progress.started_at,
-            finished_at: self.progress.finished_at,
-        }
+        RunSummary::of_new(&self.run, self.number).with_progress(&self.progress)
     }
 }

@@ -4,15 +4,14 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use super::groups::Groups;
 use super::journal::{ChangeFile, FileLogs, Folder, Index, IsNew, RunFile};
-use super::kept::KeptRun;
+use super::kept::{KeptRun, RunPlace, newest_first};
+use super::pipelines::{PipelineWrite, Pipelines, first_of_name};
 use super::run::RunState;
-use crate::id::{FencingToken, RunId};
-use crate::store::{NewRun, RunRecord, Standing, StoreError, replaced_by};
+use crate::id::{FencingToken, PipelineId, RunId};
+use crate::store::{NewRun, RunFilter, RunRecord, Standing, StoreError, replaced_by};
 
 /// How many closed runs stay in memory once they were read or have just ended: what people look at.
 const RECENT: usize = 16;
@@ -20,27 +19,23 @@ const RECENT: usize = 16;
 /// How long the file of numbers may grow beyond one for each pipeline, in bytes, before it is written anew.
 const NUMBERS_SLACK: u64 = 256 * 1024;
 
-/// A number that a pipeline has given to a run that is there no more.
-#[derive(Debug, Serialize, Deserialize)]
-struct LastNumber {
-    pipeline: String,
-    number: u64,
-}
+/// How long the file of pipelines may grow beyond one write for each pipeline, in bytes, before it is written anew.
+const PIPELINES_SLACK: u64 = 1024 * 1024;
 
 #[derive(Debug, Default)]
 pub(super) struct Runs {
     by_id: HashMap<RunId, Arc<KeptRun>, RandomState>,
-    /// By the time of creation, then by the order of creation.
-    order: BTreeMap<(Timestamp, u64), Arc<KeptRun>>,
+    order: BTreeMap<RunPlace, Arc<KeptRun>>,
     /// Those that are not closed, by the order of creation.
     open: BTreeMap<u64, RunId>,
-    /// The last number of each pipeline.
-    numbers: HashMap<String, u64>,
+    pub(super) pipelines: Pipelines,
     last_place: u64,
     pub(super) groups: Groups,
     index: Option<Index>,
     /// The numbers of runs that were deleted.
     deleted: Option<ChangeFile>,
+    /// The pipelines that are kept.
+    kept_pipelines: Option<ChangeFile>,
     recent: VecDeque<RunId>,
 }
 
@@ -50,13 +45,15 @@ impl Runs {
     pub(super) fn open(folder: &Arc<Folder>) -> Result<Self, StoreError> {
         let (index, mut known) = Index::open(folder)?;
         let mut runs = Self { index: Some(index), ..Self::default() };
-        let mut deleted = ChangeFile::open(folder, "numbers", |last: LastNumber| {
-            let known = runs.numbers.entry(last.pipeline).or_default();
-            *known = last.number.max(*known);
-        })?;
-        if deleted.length() > NUMBERS_SLACK + 1024 * runs.numbers.len() as u64 {
-            let last = |(pipeline, number): (&String, &u64)| LastNumber { pipeline: pipeline.clone(), number: *number };
-            deleted.replace(&runs.numbers.iter().map(last).collect::<Vec<_>>())?;
+        let mut kept = ChangeFile::open(folder, "pipelines", |write| runs.pipelines.apply(write))?;
+        if kept.length() > PIPELINES_SLACK + 4096 * runs.pipelines.len() as u64 {
+            kept.replace(&runs.pipelines.as_writes())?;
+        }
+        runs.kept_pipelines = Some(kept);
+        // After the pipelines: the name that a number was noted with may be another one's by now.
+        let mut deleted = ChangeFile::open(folder, "numbers", |last| runs.pipelines.note_number(last))?;
+        if deleted.length() > NUMBERS_SLACK + 1024 * runs.pipelines.len() as u64 {
+            deleted.replace(&runs.pipelines.last_numbers())?;
         }
         runs.deleted = Some(deleted);
         runs.last_place = known.values().map(|entry| entry.place).max().unwrap_or(0);
@@ -66,8 +63,8 @@ impl Runs {
             let entry = known.remove(&id);
             let place = entry.as_ref().map(|entry| entry.place);
             if let Some(entry) = entry.filter(|entry| entry.is_closed) {
-                let (created_at, number) = (entry.summary.created_at, entry.summary.number);
-                runs.add(KeptRun::stored(entry, logs, Arc::clone(folder)), created_at, number);
+                let name = entry.summary.pipeline.clone();
+                runs.add(KeptRun::stored(entry, logs, Arc::clone(folder)), &name);
                 continue;
             }
             // A file without its first frame is a run that nobody was told of.
@@ -75,8 +72,9 @@ impl Runs {
                 remove_unborn(folder, id);
                 continue;
             };
-            let (created_at, number, token, is_closed) =
-                (stored.run.created_at, stored.number, stored.token, stored.is_closed);
+            let (number, token, is_closed) = (stored.number, stored.token, stored.is_closed);
+            let name = stored.run.plan.name.clone();
+            let pipeline = stored.pipeline.unwrap_or_else(|| first_of_name(&name));
             let is_new = place.is_none();
             let group = stored.run.group.clone().filter(|_| !stored.progress.status.is_final());
             let cancels = group.is_some() && stored.run.cancels_earlier();
@@ -85,13 +83,13 @@ impl Runs {
                 runs.last_place
             });
             let state = RunState::stored(file, stored);
-            let run = KeptRun::new(place, token, state, Some(logs), Some(Arc::clone(folder)));
-            let run = runs.add(run, created_at, number);
+            let run = KeptRun::new(place, pipeline, token, state, Some(logs), Some(Arc::clone(folder)));
+            let run = runs.add(run, &name);
             if !is_closed {
                 runs.open.insert(place, id);
             }
             if let Some(group) = group {
-                runs.groups.join(id, &run.pipeline, &group, number);
+                runs.groups.join(id, pipeline, &group, number);
             }
             if cancels {
                 cancelling.push((id, number));
@@ -119,22 +117,22 @@ impl Runs {
         if self.by_id.contains_key(&run.id) {
             return Err(StoreError::Exists(run.id));
         }
-        let (id, created_at) = (run.id, run.created_at);
-        let number = self.numbers.get(&run.plan.name).copied().unwrap_or(0) + 1;
-        let file = folder.map(|folder| RunFile::create(folder.run(id), &run, number)).transpose()?;
+        let id = run.id;
+        let (pipeline, number) = self.pipelines.next(run.tenant, &run.plan.name);
+        let file = folder.map(|folder| RunFile::create(folder.run(id), &run, number, pipeline)).transpose()?;
         let logs = folder.map(|folder| FileLogs::new(folder.logs(id), IsNew::Yes));
         let state = RunState::new(run, number, file);
         let record = state.record();
         self.last_place += 1;
-        let run = KeptRun::new(self.last_place, FencingToken(0), state, logs, folder.cloned());
-        let run = self.add(run, created_at, number);
+        let run = KeptRun::new(self.last_place, pipeline, FencingToken(0), state, logs, folder.cloned());
+        let run = self.add(run, &record.run.plan.name);
         self.open.insert(run.place, id);
         // The index follows from the file that is already there: a failure is made good when the folder is opened.
         if let Err(error) = self.note(&run) {
             tracing::warn!(%error, "a run is missing in the index of its journal");
         }
         let Some(group) = &record.run.group else { return Ok((record, Vec::new())) };
-        self.groups.join(id, &record.run.plan.name, group, number);
+        self.groups.join(id, pipeline, group, number);
         if !record.run.cancels_earlier() {
             return Ok((record, Vec::new()));
         }
@@ -164,7 +162,7 @@ impl Runs {
     }
 
     pub(super) fn newest_first(&self) -> impl Iterator<Item = &Arc<KeptRun>> {
-        self.order.values().rev()
+        newest_first(&self.order, None)
     }
 
     /// The closed runs in the order of creation, the last one first, behind the place `before`.
@@ -211,22 +209,62 @@ impl Runs {
     /// so that whatever ends this in between leaves a run that can be deleted when the folder is opened again.
     pub(super) fn delete(&mut self, id: RunId) -> Result<Arc<KeptRun>, StoreError> {
         let run = self.check_closed(id)?;
-        let summary = run.summary();
         if let Some(deleted) = &mut self.deleted {
-            deleted.append_durably(&[LastNumber { pipeline: summary.pipeline, number: summary.number }])?;
+            let last = self.pipelines.number_of(run.pipeline, run.number);
+            deleted.append_durably(&last.into_iter().collect::<Vec<_>>())?;
         }
         self.by_id.remove(&id);
-        self.order.remove(&(summary.created_at, run.place));
+        self.order.remove(&run.in_order());
+        self.pipelines.forget(&run);
         self.recent.retain(|recent| *recent != id);
         Ok(run)
     }
 
-    fn add(&mut self, run: KeptRun, created_at: Timestamp, number: u64) -> Arc<KeptRun> {
+    /// Changes the pipelines that are kept; it is durable when this returns.
+    pub(super) fn write_pipeline(&mut self, write: PipelineWrite) -> Result<(), StoreError> {
+        if let Some(kept) = &mut self.kept_pipelines {
+            kept.append_durably(std::slice::from_ref(&write))?;
+        }
+        self.pipelines.apply(write);
+        Ok(())
+    }
+
+    /// Forgets a pipeline without runs. That its numbers begin anew is noted first, so that whatever ends this in between
+    /// leaves a pipeline that can be deleted.
+    pub(super) fn delete_pipeline(&mut self, id: PipelineId) -> Result<(), StoreError> {
+        if let Some(deleted) = &mut self.deleted {
+            let gone = self.pipelines.number_of(id, 0);
+            deleted.append_durably(&gone.into_iter().collect::<Vec<_>>())?;
+        }
+        self.write_pipeline(PipelineWrite::Deleted { id })
+    }
+
+    /// Those runs that a filter lets through as far as this is known without looking into them, the newest first, each
+    /// with the name of its pipeline; at most `limit`.
+    pub(super) fn candidates(
+        &self,
+        filter: &RunFilter,
+        limit: usize,
+    ) -> Result<Vec<(Arc<KeptRun>, String)>, StoreError> {
+        let before = filter.before.map(|run| self.get(run)).transpose()?.map(|run| run.in_order());
+        let runs: Box<dyn Iterator<Item = &Arc<KeptRun>>> = match (filter.tenant, &filter.pipeline) {
+            (Some(tenant), Some(name)) => {
+                let pipeline = self.pipelines.find(tenant, name).and_then(|id| self.pipelines.get(id));
+                Box::new(pipeline.into_iter().flat_map(move |pipeline| pipeline.newest_first(before)))
+            }
+            _ => Box::new(newest_first(&self.order, before)),
+        };
+        let of_tenant = runs.filter(|run| filter.tenant.is_none_or(|tenant| tenant == run.tenant));
+        let named = of_tenant.filter_map(|run| Some((run, self.pipelines.name(run.pipeline)?)));
+        let found = named.filter(|(_, name)| filter.pipeline.as_ref().is_none_or(|wanted| wanted == name));
+        Ok(found.take(limit).map(|(run, name)| (Arc::clone(run), name.to_owned())).collect())
+    }
+
+    fn add(&mut self, run: KeptRun, name: &str) -> Arc<KeptRun> {
         let run = Arc::new(run);
-        let last = self.numbers.entry(run.pipeline.clone()).or_default();
-        *last = number.max(*last);
+        self.pipelines.add(&run, name);
         self.by_id.insert(run.id, Arc::clone(&run));
-        self.order.insert((created_at, run.place), Arc::clone(&run));
+        self.order.insert(run.in_order(), Arc::clone(&run));
         run
     }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::accounts::{JournaledAccounts, JournaledAudit};
 use super::blobs::MemoryBlobs;
 use super::caches::{CacheChange, Caches};
 use super::journal::{BlobFolder, ChangeFile, Folder};
@@ -24,8 +25,8 @@ const CACHES_SLACK: u64 = 1024 * 1024;
 /// How long the file of secrets may grow beyond what they are, in bytes, before it is written anew.
 const SECRETS_SLACK: u64 = 1024 * 1024;
 
-/// Keeps runs, logs, the queue, blobs, caches, kept results and sealed secrets: in memory, or [journaled](Self::journaled) to a folder. Clones are the
-/// same store.
+/// Keeps pipelines, runs, logs, the queue, blobs, caches, kept results, sealed secrets and accounts: in memory, or
+/// [journaled](Self::journaled) to a folder. Clones are the same store.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore(Arc<Inner>);
 
@@ -37,6 +38,8 @@ struct Inner {
     caches: Mutex<JournaledCaches>,
     results: Mutex<JournaledResults>,
     secrets: Mutex<JournaledSecrets>,
+    accounts: Mutex<JournaledAccounts>,
+    audit: Mutex<JournaledAudit>,
     folder: Option<Arc<Folder>>,
 }
 
@@ -172,6 +175,8 @@ impl MemoryStore {
             caches: Mutex::new(JournaledCaches { caches, file: Some(cache_file) }),
             results: Mutex::new(JournaledResults::open(results, result_file)?),
             secrets: Mutex::new(JournaledSecrets { secrets, file: Some(secret_file) }),
+            accounts: Mutex::new(JournaledAccounts::open(&folder)?),
+            audit: Mutex::new(JournaledAudit::open(&folder)?),
             folder: Some(folder),
         })))
     }
@@ -194,6 +199,14 @@ impl MemoryStore {
 
     pub(super) fn secrets_locked(&self) -> MutexGuard<'_, JournaledSecrets> {
         lock(&self.0.secrets)
+    }
+
+    pub(super) fn accounts_locked(&self) -> MutexGuard<'_, JournaledAccounts> {
+        lock(&self.0.accounts)
+    }
+
+    pub(super) fn audit_locked(&self) -> MutexGuard<'_, JournaledAudit> {
+        lock(&self.0.audit)
     }
 
     pub(super) fn kept_blobs(&self) -> &Blobs {

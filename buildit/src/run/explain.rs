@@ -269,8 +269,29 @@ impl<'e> Seen<'e> {
     }
 }
 
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Why {
+    /// The earlier run whose result counts here.
+    #[must_use]
+    pub fn earlier(&self) -> Option<RunId> {
+        match self {
+            Self::Hit { run, .. } | Self::Carried { run, .. } => Some(*run),
+            Self::Ran { .. } | Self::NotRun { .. } | Self::Waits { .. } => None,
+        }
+    }
+
+    /// The sentence for people, in which the [earlier run](Self::earlier) has this name: what only a store knows of it
+    /// is its number.
+    ///
+    /// ```
+    /// # use buildit::{RunId, run::Why};
+    /// let why = Why::Carried { run: RunId::new(), from: "build".into(), attempt: 1 };
+    /// assert_eq!(why.naming(&"#7").to_string(), "carried over from `build` of run #7, attempt 1");
+    /// ```
+    pub fn naming<'a>(&'a self, earlier: &'a dyn fmt::Display) -> impl fmt::Display + 'a {
+        fmt::from_fn(move |f| self.tell(earlier, f))
+    }
+
+    fn tell(&self, earlier: &dyn fmt::Display, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ran { attempts, needs, when, cacheable, miss, reason } => {
                 match (miss, cacheable, when, needs.is_empty()) {
@@ -285,14 +306,24 @@ impl fmt::Display for Why {
                 }
                 reason.as_ref().map_or(Ok(()), |reason| write!(f, "; {reason}"))
             }
-            Self::Hit { run, from, attempt } => {
-                write!(f, "taken from `{from}` of run {run}, attempt {attempt}: nothing that it is made of changed")
+            Self::Hit { from, attempt, .. } => {
+                write!(f, "taken from `{from}` of run {earlier}, attempt {attempt}: nothing that it is made of changed")
             }
-            Self::Carried { run, from, attempt } => {
-                write!(f, "carried over from `{from}` of run {run}, attempt {attempt}")
+            Self::Carried { from, attempt, .. } => {
+                write!(f, "carried over from `{from}` of run {earlier}, attempt {attempt}")
             }
             Self::NotRun { reason } => write!(f, "did not run: {reason}"),
             Self::Waits { wait } => write!(f, "waits {wait}"),
+        }
+    }
+}
+
+impl fmt::Display for Why {
+    /// The earlier run, if there is one, by its id.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.earlier() {
+            Some(run) => self.tell(&run, f),
+            None => self.tell(&"", f),
         }
     }
 }
@@ -301,8 +332,8 @@ impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Begin => f.write_str("for an engine that takes the run up"),
-            Self::Group { holder: Holder { run, number } } => {
-                write!(f, "for its turn: run {number} ({run}) holds the concurrency group")
+            Self::Group { holder: Holder { number, .. } } => {
+                write!(f, "for its turn: run #{number} holds the concurrency group")
             }
             Self::Needs { stages } => write!(f, "for {}", listed(stages)),
             Self::Approval { by, deadline } => {

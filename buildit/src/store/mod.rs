@@ -1,9 +1,14 @@
 //! The port [`Store`]: where runs, logs and the queue are kept. It is the sum of small traits, so that a caller asks
 //! for no more than it uses.
 
+mod audit;
+mod credential;
 mod events;
+mod fit;
 mod garbage;
+mod identity;
 mod log;
+mod pipeline;
 mod progress;
 mod queue;
 mod retention;
@@ -11,23 +16,33 @@ mod run;
 mod search;
 mod secret;
 mod share;
+mod summary;
 mod upkeep;
 
 use std::fmt::Debug;
 
+pub use audit::{AuditFilter, AuditStore};
+pub use credential::CredentialStore;
 pub use events::each_event;
+pub use fit::{LONGEST_TEXT, check_organization, check_tenant, check_text, check_user, is_fit};
 pub use garbage::{Amount, Collected, GarbageError, ReferenceStore, collect_garbage, find_garbage};
+pub use identity::IdentityStore;
 pub use log::{LogAppend, LogChunk, LogPage, LogStore};
+pub use pipeline::{
+    NewPipeline, PipelineChange, PipelineFilter, PipelineLine, PipelineSource, PipelineStage, PipelineStore,
+    StoredPipeline,
+};
 pub use progress::RunProgress;
 pub use queue::{Claim, Enqueue, Lease, QueueStore, QueuedJob};
 pub use retention::{Retention, apply_retention, expired_runs};
-pub use run::{EventPage, NewRun, RunRecord, RunStore, RunSummary, Standing, TakenRun, replaced_by};
+pub use run::{EventPage, NewRun, RunRecord, RunStore, Standing, TakenRun, WorkFolder, replaced_by};
 pub use search::{BadQuery, LogHit, LogHits, LogQuery, LogSearch, LogTerms, SearchPlace};
 pub use secret::{SealedSecret, SecretPlace, SecretScope, SecretStore, SecretSummary};
 pub use share::{Line, Share, Turns, come_in, take_turns};
+pub use summary::{RunFilter, RunSummary};
 pub use upkeep::{KeptLogs, LogRetention, LogSift, LogUpkeep};
 
-use crate::id::{JobId, RunId};
+use crate::id::{JobId, RunId, TenantId};
 
 /// Everything that an engine keeps.
 pub trait Store: RunStore + LogStore + QueueStore {}
@@ -38,6 +53,11 @@ impl<T: RunStore + LogStore + QueueStore + ?Sized> Store for T {}
 pub trait LogKeep: LogUpkeep + LogSearch {}
 
 impl<T: LogUpkeep + LogSearch + ?Sized> LogKeep for T {}
+
+/// Everything that a server keeps of people: who they are, what lets them in, and what they did.
+pub trait AccountStore: IdentityStore + CredentialStore + AuditStore {}
+
+impl<T: IdentityStore + CredentialStore + AuditStore + ?Sized> AccountStore for T {}
 
 impl StoreError {
     /// The backend of this name failed.
@@ -76,6 +96,35 @@ pub enum StoreError {
     /// There is a run of this id already.
     #[error("run {0} exists already")]
     Exists(RunId),
+    /// The pipeline has no run of this number.
+    #[error("the pipeline `{pipeline}` has no run {number}")]
+    NoSuchNumber {
+        /// The pipeline.
+        pipeline: String,
+        /// The number.
+        number: u64,
+    },
+    /// There is no such pipeline.
+    #[error("no pipeline `{0}`")]
+    NoPipeline(String),
+    /// The tenant has a pipeline of this name already.
+    #[error("there is a pipeline `{0}` already")]
+    NameTaken(String),
+    /// Something else has this name, address or id, of which there may be one.
+    #[error("{0} is taken")]
+    Taken(String),
+    /// What is to be changed, or what it belongs to, is not there.
+    #[error("{0} is not there")]
+    NotFound(String),
+    /// No store keeps this text: it is empty where it may not be, too long, or holds a NUL.
+    #[error("{0}")]
+    Unfit(String),
+    /// The organization would be left without an owner.
+    #[error("an organization needs an owner, and this is its last one")]
+    LastOwner,
+    /// The tenant still has pipelines or runs.
+    #[error("tenant {0} still has pipelines or runs")]
+    NotEmpty(TenantId),
     /// Another process has the store open.
     #[error("the store {place} is in use by {holder}")]
     InUse {

@@ -1,5 +1,7 @@
 //! [`RunProgress`]: what a list of runs shows, from the events alone.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +18,12 @@ pub struct RunProgress {
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
+    /// When its first attempt started.
+    #[serde(default)]
+    pub worked_from: Option<Timestamp>,
+    /// When the last attempt so far ended.
+    #[serde(default)]
+    pub worked_until: Option<Timestamp>,
     /// How many attempts are under way.
     pub running: u32,
     /// The stages that wait for a person.
@@ -23,6 +31,15 @@ pub struct RunProgress {
 }
 
 impl RunProgress {
+    /// How long the run worked, once it has ended, in whole milliseconds; `None` when nothing of it started.
+    #[must_use]
+    pub fn duration(&self) -> Option<Duration> {
+        // Of a run that an earlier version began, only its own start is known.
+        let from = self.worked_from.or(self.started_at).filter(|_| self.status.is_final())?;
+        let span = Duration::try_from(from.duration_until(self.worked_until?)).unwrap_or_default();
+        Some(Duration::from_millis(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
+    }
+
     /// Takes the next event into account.
     pub fn apply(&mut self, event: &Event) {
         match &event.body {
@@ -30,8 +47,14 @@ impl RunProgress {
                 self.started_at = Some(event.time);
                 self.status = RunStatus::Running;
             }
-            EventBody::AttemptStarted { .. } => self.running += 1,
-            EventBody::AttemptFinished { .. } => self.running = self.running.saturating_sub(1),
+            EventBody::AttemptStarted { .. } => {
+                self.running += 1;
+                self.worked_from.get_or_insert(event.time);
+            }
+            EventBody::AttemptFinished { .. } => {
+                self.running = self.running.saturating_sub(1);
+                self.worked_until = Some(event.time);
+            }
             EventBody::ApprovalRequested { stage, .. } => self.waiting.push(stage.clone()),
             EventBody::ApprovalGiven { stage, .. } | EventBody::StageFinished { stage, .. } => {
                 self.waiting.retain(|waiting| waiting != stage);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{RunStore, RunSummary, StoreError};
-use crate::id::RunId;
+use super::{RunFilter, RunStore, RunSummary, StoreError};
+use crate::id::{RunId, TenantId};
 
 /// Which runs may go: those that have ended, and that nothing said here keeps. Without any limit all of them stay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,11 +21,11 @@ impl Retention {
     /// Those of these runs, of all pipelines and the latest first, that are to go by `now`.
     ///
     /// ```
-    /// # use buildit::{RunId, RunStatus};
-    /// # use buildit::store::{Retention, RunSummary};
+    /// # use buildit::{PipelineSpec, RunContext, RunStatus};
+    /// # use buildit::store::{NewRun, Retention, RunSummary};
     /// # let now = jiff::Timestamp::UNIX_EPOCH;
-    /// # let run = |number, status| RunSummary { id: RunId::new(), number, pipeline: "shop".into(), status,
-    /// #     created_at: now, started_at: None, finished_at: None };
+    /// # let new = || NewRun::new(PipelineSpec::default(), RunContext::manual(), now);
+    /// # let run = |number, status| RunSummary { status, ..RunSummary::of_new(&new(), number) };
     /// let runs = [run(3, RunStatus::Failed), run(2, RunStatus::Running), run(1, RunStatus::Succeeded)];
     /// let keep_one = Retention { latest: Some(1), ..Retention::default() };
     /// assert_eq!(keep_one.expired(&runs, now), [runs[2].id], "the second has not ended");
@@ -35,9 +35,9 @@ impl Retention {
         if *self == Self::default() {
             return Vec::new();
         }
-        let mut seen: HashMap<&str, u64> = HashMap::new();
+        let mut seen: HashMap<(TenantId, &str), u64> = HashMap::new();
         let expired = runs.iter().filter(|run| {
-            let later = seen.entry(&run.pipeline).or_default();
+            let later = seen.entry((run.tenant, &run.pipeline)).or_default();
             let is_latest = self.latest.is_some_and(|latest| *later < latest);
             *later += 1;
             !is_latest && run.status.is_final() && !self.age.is_some_and(|age| is_within(run, age, now))
@@ -63,7 +63,7 @@ pub async fn expired_runs(
     retention: Retention,
     now: Timestamp,
 ) -> Result<Vec<RunId>, StoreError> {
-    Ok(retention.expired(&store.runs(None, usize::MAX).await?, now))
+    Ok(retention.expired(&store.runs(&RunFilter::default(), usize::MAX).await?, now))
 }
 
 /// Forgets the runs of a store that are to go by `now`, and says how many they were. A run of which something may be
@@ -91,8 +91,10 @@ pub async fn apply_retention(
 
 #[cfg(test)]
 mod tests {
+    use super::super::NewRun;
     use super::*;
     use crate::event::RunStatus;
+    use crate::pipeline::{PipelineSpec, RunContext};
 
     const DAY: i64 = 24 * 3600;
 
@@ -103,8 +105,9 @@ mod tests {
     fn run(pipeline: &str, number: u64, status: RunStatus) -> RunSummary {
         let made = day(number.try_into().unwrap());
         let finished_at = status.is_final().then_some(made);
-        let pipeline = pipeline.to_owned();
-        RunSummary { id: RunId::new(), number, pipeline, status, created_at: made, started_at: None, finished_at }
+        let plan = PipelineSpec { name: pipeline.into(), ..PipelineSpec::default() };
+        let new = NewRun::new(plan, RunContext::manual(), made);
+        RunSummary { status, finished_at, ..RunSummary::of_new(&new, number) }
     }
 
     /// The numbers of those that go, by the tenth day.
@@ -133,8 +136,9 @@ mod tests {
             run("a", 4, RunStatus::Cancelled),
             run("b", 3, RunStatus::Waiting),
             run("b", 2, RunStatus::Failed),
+            RunSummary { tenant: TenantId::new(), ..run("b", 1, RunStatus::Failed) },
         ];
-        assert_eq!(goes(&runs, None, Some(1)), [4, 2]);
-        assert_eq!(goes(&runs, None, Some(0)), [5, 4, 2]);
+        assert_eq!(goes(&runs, None, Some(1)), [4, 2], "another tenant's pipeline of that name is another one");
+        assert_eq!(goes(&runs, None, Some(0)), [5, 4, 2, 1]);
     }
 }

@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Lease, StoreError};
+use super::{Lease, RunFilter, RunSummary, StoreError};
 use crate::event::{Event, RunStatus};
-use crate::id::{Digest, ExecutorName, FencingToken, RunId};
+use crate::id::{Digest, ExecutorName, FencingToken, RunId, TenantId};
 use crate::pipeline::{PipelineSpec, RunContext};
 use crate::run::CarriedStage;
 
@@ -18,7 +18,7 @@ use crate::run::CarriedStage;
 #[async_trait]
 pub trait RunStore: Debug + Send + Sync + 'static {
     /// Keeps a new run, under the id that it comes with, and gives it its number: 1 for the first run of a pipeline,
-    /// without gaps or doubles. It is open and unleased.
+    /// without gaps or doubles. It is open and unleased. Pipelines of one name of different tenants are different ones.
     ///
     /// If its pipeline's concurrency group cancels what is in progress, all earlier runs of the group that have not ended
     /// are asked to, in the same step: their [`Standing`]s say so from then on, and those that are dead letters may be
@@ -36,12 +36,20 @@ pub trait RunStore: Debug + Send + Sync + 'static {
     /// [`StoreError::NoRun`] when there is none.
     async fn run(&self, run: RunId) -> Result<RunRecord, StoreError>;
 
-    /// Runs by the time of their creation, the newest first; `pipeline` narrows to one.
+    /// Those runs that the filter lets through, by the time of their creation, the newest first; at most `limit`.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the store cannot tell.
-    async fn runs(&self, pipeline: Option<&str>, limit: usize) -> Result<Vec<RunSummary>, StoreError>;
+    /// [`StoreError::NoRun`] when the run that the filter goes on from is not there; any other [`StoreError`] when the
+    /// store cannot tell.
+    async fn runs(&self, filter: &RunFilter, limit: usize) -> Result<Vec<RunSummary>, StoreError>;
+
+    /// The run of this number of a pipeline, which [`TenantId::NONE`] or a tenant has.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoSuchNumber`] when there is none.
+    async fn run_by_number(&self, tenant: TenantId, pipeline: &str, number: u64) -> Result<RunSummary, StoreError>;
 
     /// The runs that are not [closed](Self::close_run), in the order in which they were created: those that have not
     /// ended, and those that have ended and of which something may be left.
@@ -129,7 +137,7 @@ pub trait RunStore: Debug + Send + Sync + 'static {
 
     /// How these runs stand with others of their concurrency groups; those that are not there are left out.
     ///
-    /// The runs of one pipeline and one group go one after another, by their numbers: each waits for all earlier ones
+    /// The runs of one pipeline of one tenant and of one group go one after another, by their numbers: each waits for all earlier ones
     /// that have not ended. So a run whose turn has come keeps it, whichever engine drives it, and when that one dies
     /// the others wait until the run is taken over and ends.
     ///
@@ -155,12 +163,18 @@ pub struct Standing {
 pub struct NewRun {
     /// Its id.
     pub id: RunId,
+    /// Whose it is. What earlier versions wrote is of nobody.
+    #[serde(default = "TenantId::none", skip_serializing_if = "TenantId::is_none")]
+    pub tenant: TenantId,
     /// The compiled plan; a later edit of the file changes nothing.
     pub plan: Arc<PipelineSpec>,
     /// What it is started with.
     pub context: Arc<RunContext>,
     /// The archive of its source.
     pub source: Option<Digest>,
+    /// The folder that its jobs work in, when it has no source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_place: Option<WorkFolder>,
     /// When it was created.
     pub created_at: Timestamp,
     /// The resolved name of its concurrency group, if it has one.
@@ -179,16 +193,51 @@ pub struct NewRun {
     pub carried: Arc<[CarriedStage]>,
 }
 
+/// A folder of a host in which the jobs of a run work, in place of workspaces of their own. An engine makes nothing of it:
+/// whoever takes such a run up sets its executors up for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkFolder {
+    /// Its absolute path.
+    pub path: String,
+    /// What tells it from another folder that lies there later, in words of whoever started the run.
+    pub identity: String,
+}
+
 fn is_empty(carried: &Arc<[CarriedStage]>) -> bool {
     carried.is_empty()
 }
 
 impl NewRun {
+    /// A run of this plan with an id of its own and nothing of what not every run has: no tenant, no source, no concurrency
+    /// group, no choice of an executor, no run before it.
+    pub fn new(plan: impl Into<Arc<PipelineSpec>>, context: impl Into<Arc<RunContext>>, created_at: Timestamp) -> Self {
+        Self {
+            id: RunId::new(),
+            tenant: TenantId::NONE,
+            plan: plan.into(),
+            context: context.into(),
+            source: None,
+            in_place: None,
+            created_at,
+            group: None,
+            executor: None,
+            max_parallel: None,
+            rerun_of: None,
+            carried: Arc::default(),
+        }
+    }
+
     /// The blobs that it refers to before anything has happened: its source, and what the stages have left that it is
     /// spared.
     pub fn blobs(&self) -> impl Iterator<Item = Digest> + '_ {
         let carried = self.carried.iter().flat_map(|carried| &carried.taken.products);
         self.source.into_iter().chain(carried.flat_map(|products| products.digests()))
+    }
+
+    /// Whether it asks the earlier runs of its concurrency group to end.
+    #[must_use]
+    pub fn cancels_earlier(&self) -> bool {
+        self.group.is_some() && self.plan.concurrency.as_ref().is_some_and(|group| group.cancel_in_progress)
     }
 }
 
@@ -221,30 +270,18 @@ impl TakenRun {
     pub const EVENTS: usize = 1024;
 }
 
-/// A line of a list of runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RunSummary {
-    /// Its id.
-    pub id: RunId,
-    /// Its number within the pipeline.
-    pub number: u64,
-    /// The pipeline's name.
-    pub pipeline: String,
-    /// Where it is.
-    pub status: RunStatus,
-    /// When it was created.
-    pub created_at: Timestamp,
-    /// When it left its queue.
-    pub started_at: Option<Timestamp>,
-    /// When it ended.
-    pub finished_at: Option<Timestamp>,
-}
-
 impl NewRun {
-    /// Whether it asks the earlier runs of its concurrency group to end.
+    /// The scope of the caches and kept results of its pipeline: those of another tenant's pipeline of the same name have
+    /// another one. That of a pipeline of nobody is its name.
     #[must_use]
-    pub fn cancels_earlier(&self) -> bool {
-        self.group.is_some() && self.plan.concurrency.as_ref().is_some_and(|group| group.cancel_in_progress)
+    pub fn scope(&self) -> String {
+        const OF_TENANT: &str = "tenant:";
+        let (tenant, name) = (self.tenant, &self.plan.name);
+        if tenant.is_none() && !name.starts_with(OF_TENANT) {
+            name.clone()
+        } else {
+            format!("{OF_TENANT}{tenant}/{name}")
+        }
     }
 }
 
@@ -262,4 +299,26 @@ pub struct EventPage {
     pub events: Vec<Event>,
     /// The number of the last event that is stored, which may be beyond this page.
     pub last_seq: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn no_two_pipelines_have_one_scope() {
+        let scope = |tenant, name: &str| {
+            let plan = PipelineSpec { name: name.into(), ..PipelineSpec::default() };
+            let tenant = TenantId::from(Uuid::from_u128(tenant));
+            let run = NewRun { tenant, ..NewRun::new(plan, RunContext::manual(), Timestamp::UNIX_EPOCH) };
+            run.scope()
+        };
+        assert_eq!(scope(0, "shop"), "shop", "what was kept before there were tenants is found");
+        let of_one = scope(1, "shop");
+        assert_ne!(scope(2, "shop"), of_one);
+        assert_ne!(scope(1, "shop/shop"), of_one);
+        assert_ne!(scope(0, &of_one), of_one, "nobody's pipeline takes the name of another's scope");
+    }
 }

@@ -176,6 +176,22 @@ pub struct LogHits {
     pub next: Option<SearchPlace>,
 }
 
+impl LogHits {
+    /// Puts the lines of a block that match onto a page of at most `limit`, the last of them first; they come in their
+    /// order, and all of them are before the line of `place`. Whether the page is full, and there are more: then
+    /// [`next`](Self::next) says where.
+    pub fn fill(&mut self, place: SearchPlace, hits: Vec<LogHit>, limit: usize) -> bool {
+        let room = limit.saturating_sub(self.hits.len());
+        let is_full = hits.len() > room;
+        self.hits.extend(hits.into_iter().rev().take(room));
+        if is_full {
+            let line = self.hits.last().filter(|_| room > 0).map_or(place.line, |hit| hit.line.line);
+            self.next = Some(SearchPlace { line, ..place });
+        }
+        is_full
+    }
+}
+
 /// A place among all lines of a store, for the next page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SearchPlace {
@@ -183,6 +199,17 @@ pub struct SearchPlace {
     pub block: u64,
     /// Lines of that block before this one are still to come.
     pub line: u64,
+}
+
+impl SearchPlace {
+    /// Where a search begins: everything is still to come.
+    pub const START: Self = Self { block: u64::MAX, line: 0 };
+
+    /// What of this block is still to come when what is before this place is.
+    #[must_use]
+    pub fn within(self, block: u64) -> Self {
+        Self { block, line: if block == self.block { self.line } else { u64::MAX } }
+    }
 }
 
 /// Which terms are in some lines: a term stands for three bytes that follow each other, whatever their case. Some stand
@@ -243,6 +270,22 @@ mod tests {
         let job = JobId { run: RunId::new(), stage: "a".into(), attempt: 1 };
         let hits = LogQuery::new(query).unwrap().matches(&job, &chunk(text));
         hits.into_iter().map(|hit| (hit.line.line, hit.line.text)).collect()
+    }
+
+    #[test]
+    fn a_page_goes_on_where_it_was_full() {
+        let job = JobId { run: RunId::new(), stage: "a".into(), attempt: 1 };
+        let hits = LogQuery::new("one").unwrap().matches(&job, &chunk(b"one 10\none 11\none 12\n"));
+        let mut page = LogHits::default();
+        let place = SearchPlace::START.within(7);
+        assert!(!page.fill(place, hits[1..].to_vec(), 2), "there is room for both");
+        assert_eq!((page.hits.iter().map(|hit| hit.line.line).collect::<Vec<_>>(), page.next), (vec![12, 11], None));
+        assert!(page.fill(SearchPlace::START.within(6), hits.clone(), 2));
+        assert_eq!(page.next, Some(SearchPlace { block: 6, line: u64::MAX }), "none of that block was taken");
+        let mut page = LogHits::default();
+        assert!(page.fill(place, hits.clone(), 2));
+        let next = page.next.unwrap();
+        assert_eq!((next, next.within(7), next.within(3).line), (SearchPlace { block: 7, line: 11 }, next, u64::MAX));
     }
 
     #[test]

@@ -37,7 +37,8 @@ pub trait LogUpkeep: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the store fails; then none or some are removed.
+    /// [`StoreError`] when the store fails; then none or some are removed. [`StoreError::Corrupt`] for a log that is
+    /// damaged and therefore cannot be removed.
     async fn remove_logs(&self, runs: &[RunId]) -> Result<(), StoreError>;
 }
 

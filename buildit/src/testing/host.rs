@@ -90,15 +90,11 @@ impl TestHost {
         let (store, run, clock) = (MemoryStore::new(), RunId::new(), SystemClock);
         let new = NewRun {
             id: run,
-            plan: Arc::new(PipelineSpec { name: "test".into(), ..PipelineSpec::default() }),
-            context: Arc::new(RunContext::manual()),
-            source: None,
-            created_at: clock.now(),
-            group: None,
-            executor: None,
-            max_parallel: None,
-            rerun_of: None,
-            carried: Arc::default(),
+            ..NewRun::new(
+                PipelineSpec { name: "test".into(), ..PipelineSpec::default() },
+                RunContext::manual(),
+                clock.now(),
+            )
         };
         store.create_run(new).await?;
         let until = clock.now().saturating_add(Duration::from_secs(3600)).unwrap_or(jiff::Timestamp::MAX);

@@ -1,6 +1,10 @@
 //! `buildit explain`.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use buildit::event::{Event, RunStatus};
+use buildit::id::RunId;
 use buildit::plan::Plan;
 use buildit::run::{Explanation, Holder, Run, RunInfo, Why};
 use buildit::store::{RunRecord, Store, StoreError, each_event};
@@ -34,11 +38,12 @@ pub(crate) async fn explain(args: ExplainArgs, look: Look) -> Outcome {
         }
         explained.retain(|one| meant.contains(&one.stage));
     }
+    let explained = with_messages(store, explained).await?;
     let mut out = Out::stdout();
     match args.output {
         DataOutput::Json => {
-            for one in &explained {
-                let line = Line { run: record.run.id, message: one.why.to_string(), explanation: one };
+            for (explanation, message) in &explained {
+                let line = Line { run: record.run.id, explanation, message };
                 out.line(&serde_json::to_string(&line).map_err(Failure::backend)?);
             }
         }
@@ -53,10 +58,38 @@ pub(crate) async fn explain(args: ExplainArgs, look: Look) -> Outcome {
 
 #[derive(Serialize)]
 struct Line<'a> {
-    run: buildit::id::RunId,
+    run: RunId,
     #[serde(flatten)]
     explanation: &'a Explanation,
-    message: String,
+    message: &'a str,
+}
+
+/// Each with its sentence, in which the run that a result is of goes by its number, as long as it is kept.
+async fn with_messages(store: &dyn Store, explained: Vec<Explanation>) -> Result<Vec<(Explanation, String)>, Failure> {
+    let mut names: HashMap<RunId, String> = HashMap::new();
+    let mut told = Vec::with_capacity(explained.len());
+    for one in explained {
+        let message = match one.why.earlier() {
+            None => one.why.to_string(),
+            Some(run) => {
+                let name = match names.entry(run) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(place) => place.insert(name(store, run).await?),
+                };
+                one.why.naming(name).to_string()
+            }
+        };
+        told.push((one, message));
+    }
+    Ok(told)
+}
+
+async fn name(store: &dyn Store, run: RunId) -> Result<String, Failure> {
+    match store.run(run).await {
+        Ok(record) => Ok(format!("#{}", record.number)),
+        Err(StoreError::NoRun(run)) => Ok(run.to_string()),
+        Err(error) => Err(Failure::backend(error)),
+    }
 }
 
 async fn events(store: &dyn Store, record: &RunRecord) -> Result<Vec<Event>, Failure> {
@@ -81,12 +114,12 @@ async fn holder(store: &dyn Store, record: &RunRecord) -> Result<Option<Holder>,
 }
 
 /// A line for each stage, and below it where that is written and what a key does not hold.
-fn told(explained: &[Explanation], theme: Theme) -> Vec<String> {
-    let column = explained.iter().map(|one| width(&clean(&one.stage))).max().unwrap_or_default();
+fn told(explained: &[(Explanation, String)], theme: Theme) -> Vec<String> {
+    let column = explained.iter().map(|(one, _)| width(&clean(&one.stage))).max().unwrap_or_default();
     let mut lines = Vec::new();
-    for one in explained {
+    for (one, message) in explained {
         let name = pad(&clean(&one.stage), column);
-        let why = clean(&one.why.to_string()).into_owned();
+        let why = clean(message);
         lines.push(format!("{}{}  {why}", theme.shape(mark(one)), theme.strong(&name)));
         let mut below = |text: String| lines.push(format!("{}{}", " ".repeat(column + 4), theme.faint(&text)));
         if let Some(place) = &one.place {

@@ -2,22 +2,17 @@
 
 use std::time::Duration;
 
-use buildit::artifact::{CacheQuota, Evicted};
-use buildit::log::{Upkeep, upkeep};
-use buildit::store::{
-    Collected, LogRetention, Retention, apply_retention, collect_garbage, expired_runs, find_garbage,
-};
-use jiff::{SignedDuration, Timestamp};
+use buildit::artifact::CacheQuota;
+use buildit::log::DamagedLogs;
+use buildit::store::{Collected, LogRetention, Retention, expired_runs, find_garbage};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::args::{DataOutput, GcArgs};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::out::Out;
-use crate::session::{Keep, Stores};
-use crate::text::size;
-
-/// How long what nothing refers to yet is left alone: a run may be about to.
-const GRACE: Duration = Duration::from_secs(3600);
+use crate::session::{GRACE, Keep, Policy, Stores, Tidied, tidy};
+use crate::text::{clean, size};
 
 pub(crate) async fn gc(args: GcArgs) -> Outcome {
     let keep = match &args.journal {
@@ -28,26 +23,28 @@ pub(crate) async fn gc(args: GcArgs) -> Outcome {
         Some(journal) => Keep::journal(journal)?,
         None => Keep::store(&args.store).await?,
     };
-    let Stores { store, blobs, caches, references, logs, .. } = &keep.stores;
-    let now = Timestamp::now();
-    let retention = Retention { age: args.older_than, latest: args.keep };
-    let quota = CacheQuota { scope_bytes: None, total_bytes: args.cache_quota };
     // A journal belongs to this process, so nobody else is about to refer to anything.
     let grace = args.grace.unwrap_or(if args.journal.is_some() { Duration::ZERO } else { GRACE });
-    let before = SignedDuration::try_from(grace).ok().and_then(|grace| now.checked_sub(grace).ok());
-    let before = before.unwrap_or(Timestamp::MIN);
+    let policy = Policy {
+        runs: Retention { age: args.older_than, latest: args.keep },
+        logs: LogRetention { max_age: args.logs_older_than, max_bytes: args.log_quota, max_runs: args.keep_logs },
+        caches: CacheQuota { scope_bytes: None, total_bytes: args.cache_quota },
+        grace,
+    };
+    let now = Timestamp::now();
     let done = if args.dry_run {
-        let runs = expired_runs(&**store, retention, now).await.map_err(Failure::backend)?.len() as u64;
-        let found = find_garbage(&**references, &**blobs, before).await.map_err(Failure::backend)?;
-        Done::new(runs, Upkeep::default(), Evicted::default(), found)
+        let Stores { store, blobs, references, .. } = &keep.stores;
+        let runs = expired_runs(&**store, policy.runs, now).await.map_err(Failure::backend)?.len() as u64;
+        let before = policy.before(now);
+        let collected = find_garbage(&**references, &**blobs, before).await.map_err(Failure::backend)?;
+        Done::new(&Tidied { runs, collected, ..Tidied::default() })
     } else {
-        let runs = apply_retention(&**store, retention, now).await.map_err(Failure::backend)?;
-        let retention =
-            LogRetention { max_age: args.logs_older_than, max_bytes: args.log_quota, max_runs: args.keep_logs };
-        let logs = upkeep(&**logs, retention, now).await.map_err(Failure::backend)?;
-        let evicted = caches.evict_caches(quota).await.map_err(Failure::backend)?;
-        let collected = collect_garbage(&**references, &**blobs, before).await.map_err(Failure::backend)?;
-        Done::new(runs, logs, evicted, collected)
+        let tidied = tidy(&keep.stores, &policy, now).await.map_err(Failure::Backend)?;
+        for DamagedLogs { run, message } in &tidied.logs.damaged {
+            let line = format!("buildit: the logs of run {run} stay, for not all can be read: {message}");
+            Out::stderr().line(&clean(&line));
+        }
+        Done::new(&tidied)
     };
     let mut out = Out::stdout();
     match args.output {
@@ -74,6 +71,8 @@ struct Done {
     runs: u64,
     /// Of how many runs the logs alone went.
     logs: u64,
+    /// Of how many runs the logs were to go and are damaged.
+    damaged_logs: u64,
     /// How many logs were moved to the blobs, and how many can be searched now that could not before.
     archived_logs: u64,
     indexed_logs: u64,
@@ -85,11 +84,12 @@ struct Done {
 }
 
 impl Done {
-    fn new(runs: u64, logs: Upkeep, evicted: Evicted, collected: Collected) -> Self {
-        let Collected { kept, removed } = collected;
+    fn new(tidied: &Tidied) -> Self {
+        let Tidied { runs, logs, evicted, collected: Collected { kept, removed } } = tidied;
         Self {
-            runs,
+            runs: *runs,
             logs: logs.removed,
+            damaged_logs: logs.damaged.len() as u64,
             archived_logs: logs.archived,
             indexed_logs: logs.indexed,
             caches: evicted.caches,

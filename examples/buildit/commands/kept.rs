@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use buildit::event::EventBody;
 use buildit::id::{JobId, RunId, StageName};
-use buildit::store::{Store, StoreError, each_event};
+use buildit::store::{RunFilter, Store, StoreError, each_event};
 
 use crate::exit::Failure;
 
@@ -17,7 +17,7 @@ pub(super) async fn find(store: &dyn Store, text: &str) -> Result<RunId, Failure
         let place: usize = place.parse().ok().filter(|place| *place > 0).ok_or_else(|| {
             Failure::usage(format!("`{text}` names no run: `@1` is the latest, `@2` the one before it"))
         })?;
-        let runs = store.runs(None, place).await.map_err(Failure::backend)?;
+        let runs = store.runs(&RunFilter::default(), place).await.map_err(Failure::backend)?;
         let run = runs.get(place - 1).map(|run| run.id);
         return run.ok_or_else(|| Failure::usage(format!("there are only {} runs in this store", runs.len())));
     }
@@ -28,7 +28,7 @@ pub(super) async fn find(store: &dyn Store, text: &str) -> Result<RunId, Failure
             Err(error) => Err(Failure::backend(error)),
         };
     }
-    let runs = store.runs(None, MOST).await.map_err(Failure::backend)?;
+    let runs = store.runs(&RunFilter::default(), MOST).await.map_err(Failure::backend)?;
     let mut found = runs.iter().map(|run| run.id).filter(|id| !text.is_empty() && id.to_string().starts_with(text));
     match (found.next(), found.next()) {
         (Some(id), None) => Ok(id),
@@ -73,8 +73,6 @@ fn none(text: &str) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use buildit::event::{Event, TakenResult};
     use buildit::id::Digest;
     use buildit::memory::MemoryStore;
@@ -87,18 +85,7 @@ mod tests {
     #[tokio::test]
     async fn the_log_of_attempt_0_counts_once_its_result_is_taken() {
         let (store, run, time) = (MemoryStore::new(), RunId::new(), Timestamp::UNIX_EPOCH);
-        let new = NewRun {
-            id: run,
-            plan: Arc::new(PipelineBuilder::new("shop").build()),
-            context: Arc::new(RunContext::manual()),
-            source: None,
-            created_at: time,
-            group: None,
-            executor: None,
-            max_parallel: None,
-            rerun_of: None,
-            carried: Arc::default(),
-        };
+        let new = NewRun { id: run, ..NewRun::new(PipelineBuilder::new("shop").build(), RunContext::manual(), time) };
         store.create_run(new).await.unwrap();
         let lease = Lease { worker: "one".into(), until: Timestamp::MAX };
         let token = store.lease_run(run, lease, time).await.unwrap();

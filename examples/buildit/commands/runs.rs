@@ -2,7 +2,7 @@
 
 use buildit::event::RunStatus;
 use buildit::id::RunId;
-use buildit::store::RunSummary;
+use buildit::store::{RunFilter, RunSummary};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -19,7 +19,8 @@ const NAME: usize = 40;
 
 pub(crate) async fn runs(args: RunsArgs, look: Look) -> Outcome {
     let keep = Keep::store(&args.store).await?;
-    let runs = keep.stores.store.runs(args.pipeline.as_deref(), args.limit).await.map_err(Failure::backend)?;
+    let filter = RunFilter { pipeline: args.pipeline, ..RunFilter::default() };
+    let runs = keep.stores.store.runs(&filter, args.limit).await.map_err(Failure::backend)?;
     let mut out = Out::stdout();
     match args.output {
         DataOutput::Json => {

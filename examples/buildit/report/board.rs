@@ -97,6 +97,11 @@ impl Shown {
         })
     }
 
+    /// Whether its result is one of an earlier run, for which this one has made no attempt.
+    pub(crate) fn is_cached(&self) -> bool {
+        self.result().is_some_and(|result| result.cached)
+    }
+
     /// How long it has been running, or ran.
     pub(crate) fn elapsed(&self, now: Timestamp) -> Duration {
         match (&self.state, self.started) {

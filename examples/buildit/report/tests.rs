@@ -226,6 +226,22 @@ fn a_long_list_counts_what_went_well() {
 }
 
 #[test]
+fn a_stage_that_was_taken_from_an_earlier_run_has_no_time() {
+    let mut story = story(&plan(), Vec::new());
+    story.event(EventBody::RunStarted);
+    let result = StageResult { cached: true, ..StageResult::succeeded() };
+    story.event(EventBody::StageFinished { stage: "fmt".into(), result });
+    let (board, now) = (&story.board, story.now);
+    let fmt = board.stages.get("fmt").unwrap();
+    assert_eq!(summary::row("fmt", fmt, now, Theme(Palette::Plain)), "✓ fmt succeeded: taken from an earlier run");
+    let table = summary::table(board, 80, Theme(Palette::Plain));
+    assert!(table.contains(&"  ✓ fmt                      -  taken from an earlier run".to_owned()), "{table:#?}");
+    let frame = draw(board, now, 40, 120);
+    let row = frame.lines().find(|line| line.contains("fmt")).unwrap();
+    assert!(row.contains("taken from an earlier run") && row.ends_with(" -"), "{row}");
+}
+
+#[test]
 fn an_infrastructure_failure_is_told_from_a_stage_that_failed() {
     let broken = StageResult {
         exit_code: None,

@@ -13,6 +13,7 @@ use buildit_executors::docker::{DockerBackend, DockerOptions};
 use buildit_executors::local::LocalBackend;
 
 use super::held::{Held, Hold};
+use super::place::Place;
 use super::scene::{Scene, Scenes, Witnessed};
 use crate::args::RunArgs;
 
@@ -45,16 +46,16 @@ impl std::fmt::Display for Remains {
 }
 
 impl Executors {
-    /// Executors that keep what they need in this state folder, for runs of this source.
-    pub(crate) fn new(args: &RunArgs, state: &Path, source: &Path) -> Self {
+    /// Executors that keep what they need in this state folder, for runs whose jobs work in this place.
+    pub(crate) fn new(args: &RunArgs, state: &Path, place: &Place) -> Self {
         let hold = match (args.keep, args.shell_on_failure) {
             (true, _) => Hold::All,
             (false, true) => Hold::Failed,
             (false, false) => Hold::Nothing,
         };
         let mut local = LocalBackend::new(state);
-        if args.in_place {
-            local = local.with_in_place(source);
+        if let Place::InPlace(folder) = place {
+            local = local.with_in_place(folder);
         } else if hold != Hold::Nothing {
             local = local.with_kept_workspaces();
         }

@@ -52,6 +52,16 @@ pub(crate) struct Keep {
     pub(crate) stores: Stores,
     /// What of them lies on this machine, which is no part of a source.
     pub(crate) places: Vec<PathBuf>,
+    /// The store in a file, which whoever uses it looks after.
+    pub(crate) local: Option<Local>,
+}
+
+/// A store in a file of this machine.
+#[derive(Debug)]
+pub(crate) struct Local {
+    pub(crate) store: Arc<SqliteStore>,
+    /// Its time is that of the last upkeep.
+    pub(crate) mark: PathBuf,
 }
 
 impl Keep {
@@ -62,7 +72,7 @@ impl Keep {
             other => Failure::backend(other),
         })?;
         let store = Arc::new(store);
-        Ok(Self { stores: Stores::new(store.clone(), store), places: vec![folder.to_owned()] })
+        Ok(Self { stores: Stores::new(store.clone(), store), places: vec![folder.to_owned()], local: None })
     }
 
     /// The store that is asked for, or else that of the state folder.
@@ -102,8 +112,11 @@ impl Keep {
         };
         let blobs = open_blobs(blobs, || Ok(beside(".blobs")))?;
         let store = Arc::new(store.with_blobs(blobs.clone()));
-        let places = ["", "-wal", "-shm", ".sessions", ".blobs"].map(beside).to_vec();
-        Ok(Self { stores: Stores::new(store, blobs), places })
+        let mark = beside(".upkeep");
+        let mut places = ["", "-wal", "-shm", ".sessions", ".blobs"].map(beside).to_vec();
+        places.push(mark.clone());
+        let local = Some(Local { store: store.clone(), mark });
+        Ok(Self { stores: Stores::new(store, blobs), places, local })
     }
 
     #[cfg(feature = "postgres")]
@@ -116,7 +129,7 @@ impl Keep {
         let state = || Ok(super::state::folder()?.join("blobs"));
         let blobs = open_blobs(blobs, state)?;
         let store = Arc::new(store.with_blobs(blobs.clone()));
-        Ok(Self { stores: Stores::new(store, blobs), places: Vec::new() })
+        Ok(Self { stores: Stores::new(store, blobs), places: Vec::new(), local: None })
     }
 
     #[cfg(not(feature = "postgres"))]

@@ -95,6 +95,12 @@ impl Project {
         Done::of(self.command(args).output().unwrap())
     }
 
+    /// The same with a store of its own, beside what is in the state folder.
+    pub fn in_store(&self, args: &[&str]) -> Done {
+        let store = format!("sqlite:{}", self.state().join("runs.db").display());
+        self.buildit(&[args, &["--store", &store]].concat())
+    }
+
     /// Runs the pipeline and reads the objects.
     pub fn json(&self, args: &[&str]) -> Done {
         let all: Vec<&str> = ["run", "--output", "json"].iter().chain(args).copied().collect();
@@ -135,6 +141,11 @@ impl Done {
     pub fn exits(self, code: i32) -> Self {
         assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         self
+    }
+
+    /// The lines on standard output.
+    pub fn lines(&self) -> Vec<&str> {
+        self.stdout.lines().collect()
     }
 
     /// The objects on standard output.

@@ -37,7 +37,7 @@ impl Results {
             products: products.map(|products| Box::new(products.clone())),
             log: log::keep(&host.core, &job.id).await?,
         };
-        self.store.keep_result(&host.bus.plan.spec().name, &result, &made_of.kept()).await?;
+        self.store.keep_result(&host.bus.scope, &result, &made_of.kept()).await?;
         Ok(())
     }
 }

@@ -12,8 +12,8 @@ use crate::executor::{Adoption, Executor, ExecutorError, JobContext, LogCursor, 
 use crate::id::{FencingToken, JobId, RunId, TenantId};
 use crate::job::{JobSpec, Stream};
 use crate::store::{
-    Claim, Enqueue, EventPage, Lease, LogAppend, LogPage, LogStore, NewRun, QueueStore, QueuedJob, RunRecord,
-    RunSummary, Share, Standing,
+    Claim, Enqueue, EventPage, Lease, LogAppend, LogPage, LogStore, NewRun, QueueStore, QueuedJob, RunFilter,
+    RunRecord, RunSummary, Share, Standing,
 };
 
 /// A store in memory that takes no events, or no log, while it is full. Clones are the same store.
@@ -55,8 +55,12 @@ impl RunStore for FullStore {
         self.inner.run(run).await
     }
 
-    async fn runs(&self, pipeline: Option<&str>, limit: usize) -> Result<Vec<RunSummary>, StoreError> {
-        self.inner.runs(pipeline, limit).await
+    async fn runs(&self, filter: &RunFilter, limit: usize) -> Result<Vec<RunSummary>, StoreError> {
+        self.inner.runs(filter, limit).await
+    }
+
+    async fn run_by_number(&self, tenant: TenantId, pipeline: &str, number: u64) -> Result<RunSummary, StoreError> {
+        self.inner.run_by_number(tenant, pipeline, number).await
     }
 
     async fn open_runs(&self) -> Result<Vec<RunId>, StoreError> {

@@ -104,8 +104,8 @@ async fn two_engines_keep_the_limit_of_a_tenant_and_leave_no_slot_idle() {
     let mut runs = [Vec::new(), Vec::new()];
     for _ in 0..12 {
         for (tenant, runs) in [limited, free].into_iter().zip(&mut runs) {
-            let queue = QueueOptions { tenant, ..QueueOptions::default() };
-            runs.push(engines[0].enqueue(&pipeline, options(), queue).await.unwrap().run.id);
+            let started = engines[0].enqueue(&pipeline, options().tenant(tenant), QueueOptions::default()).await;
+            runs.push(started.unwrap().run.id);
         }
     }
     let _work = engines.each_ref().map(|engine| at_work(engine, 4));

@@ -1,6 +1,7 @@
 //! Ended runs run again.
 
 use super::*;
+use crate::store::RunFilter;
 
 /// A pipeline whose second stage reads what the first one left.
 fn with_version() -> PipelineSpec {
@@ -67,7 +68,7 @@ async fn what_cannot_be_run_again_is_refused() {
     assert!(matches!(Rerun::from_failed(&store, fine.id()).await, Err(RerunError::NothingFailed(_))));
     let unknown = RunId::new();
     assert!(matches!(Rerun::all(&store, unknown).await, Err(RerunError::Store(_))));
-    assert_eq!(store.runs(None, 10).await.unwrap().len(), 2, "nothing was kept of what was refused");
+    assert_eq!(store.runs(&RunFilter::default(), 10).await.unwrap().len(), 2, "nothing was kept of what was refused");
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,7 @@
 use super::*;
 use crate::clock::Clock;
 use crate::id::RunId;
-use crate::store::{Claim, QueueStore};
+use crate::store::{Claim, QueueStore, RunFilter};
 
 /// An engine with this store, by this name.
 fn engine(store: &Arc<MemoryStore>, clock: &Arc<SimulatedClock>, name: &str, executor: &ScriptedExecutor) -> Engine {
@@ -76,7 +76,13 @@ async fn no_more_runs_are_taken_than_are_to_be_driven() {
     }
     let _work = at_work(&engine, 2);
     tokio::time::sleep(Duration::from_secs(60)).await;
-    let running = store.runs(None, 10).await.unwrap().iter().filter(|run| run.status == RunStatus::Running).count();
+    let running = store
+        .runs(&RunFilter::default(), 10)
+        .await
+        .unwrap()
+        .iter()
+        .filter(|run| run.status == RunStatus::Running)
+        .count();
     assert_eq!(running, 2);
 }
 

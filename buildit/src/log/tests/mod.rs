@@ -179,18 +179,7 @@ impl LogObserver for Seen {
 async fn store_with_job() -> (Arc<MemoryStore>, JobId) {
     let store = Arc::new(MemoryStore::new());
     let run = RunId::new();
-    let new = NewRun {
-        id: run,
-        plan: Arc::new(PipelineSpec::default()),
-        context: Arc::new(RunContext::manual()),
-        source: None,
-        created_at: Timestamp::UNIX_EPOCH,
-        group: None,
-        executor: None,
-        max_parallel: None,
-        rerun_of: None,
-        carried: Arc::default(),
-    };
+    let new = NewRun { id: run, ..NewRun::new(PipelineSpec::default(), RunContext::manual(), Timestamp::UNIX_EPOCH) };
     store.create_run(new).await.unwrap();
     (store, JobId { run, stage: "a".into(), attempt: 1 })
 }

@@ -8,18 +8,7 @@ use crate::store::{LogRetention, StoreError};
 /// A run whose job has printed ten bytes, and that ended in this second if it has ended.
 async fn printed(store: &MemoryStore, ended: Option<i64>) -> JobId {
     let run = RunId::new();
-    let new = NewRun {
-        id: run,
-        plan: Arc::new(PipelineSpec::default()),
-        context: Arc::new(RunContext::manual()),
-        source: None,
-        created_at: Timestamp::UNIX_EPOCH,
-        group: None,
-        executor: None,
-        max_parallel: None,
-        rerun_of: None,
-        carried: Arc::default(),
-    };
+    let new = NewRun { id: run, ..NewRun::new(PipelineSpec::default(), RunContext::manual(), Timestamp::UNIX_EPOCH) };
     store.create_run(new).await.unwrap();
     let job = JobId { run, stage: "a".into(), attempt: 1 };
     let (token, cursor) = (FencingToken(1), LogCursor { stdout: 10, stderr: 0, line: 1 });
@@ -60,6 +49,31 @@ async fn what_the_policy_does_not_keep_is_removed_and_open_runs_are_not_touched(
     }
     assert_eq!(store.read_log(&open, 0, 99).await.unwrap().last_line, 1);
     assert_eq!(upkeep(&store, retention, now).await.unwrap(), Upkeep::default(), "once");
+}
+
+#[tokio::test]
+async fn a_damaged_log_of_a_journal_is_told_and_holds_up_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = MemoryStore::journaled(folder.path()).unwrap();
+    let (first, damaged, last) =
+        (printed(&store, Some(1)).await, printed(&store, Some(2)).await, printed(&store, Some(3)).await);
+    drop(store);
+    let logs = folder.path().join("logs").join(damaged.run.to_string());
+    let path = std::fs::read_dir(&logs).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[20] ^= 0x20;
+    std::fs::write(&path, &bytes).unwrap();
+    let store = MemoryStore::journaled(folder.path()).unwrap();
+    let retention = LogRetention { max_runs: Some(0), ..LogRetention::default() };
+    for removed in [2, 0] {
+        let done = upkeep(&store, retention, Timestamp::UNIX_EPOCH).await.unwrap();
+        assert_eq!((done.removed, done.damaged.len(), done.damaged[0].run), (removed, 1, damaged.run), "{done:?}");
+        assert!(done.damaged[0].message.contains(path.to_str().unwrap()), "{done:?}");
+    }
+    for job in [first, last] {
+        assert!(matches!(store.read_log(&job, 0, 99).await, Err(StoreError::LogRemoved(_))));
+    }
+    assert_eq!(std::fs::read(&path).unwrap(), bytes, "nothing of it is changed");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! A file of changes that are applied one after another: the queue's and the caches'.
+//! A file of changes that are applied one after another: the queue's, the caches', the secrets', the accounts'.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -11,8 +11,8 @@ use crate::kept;
 use crate::store::StoreError;
 
 /// The newest format that is known here. 2 added tenants' shares, runs that are asked to end, and logs that were removed;
-/// what was written in format 1 reads as it is.
-const FORMAT: u32 = 2;
+/// 3 added tenants' runs and pipelines that are kept. What was written in an earlier one reads as it is.
+const FORMAT: u32 = 3;
 
 /// How long the lock is waited for. A process that was killed while it started another one leaves it to that one until
 /// its `exec`, which takes a while on a busy machine; whoever restarts it at once must not be told that it still runs.
@@ -156,7 +156,7 @@ fn check_format(root: &Path) -> Result<(), StoreError> {
             match number {
                 Some(FORMAT) => Ok(()),
                 // From here on a version that knows only the older one would take new entries for damage.
-                Some(1) => write_whole(&path, format!("{TITLE}{FORMAT}\n").as_bytes()),
+                Some(1 | 2) => write_whole(&path, format!("{TITLE}{FORMAT}\n").as_bytes()),
                 Some(found) => Err(StoreError::Newer { found, supported: FORMAT }),
                 None => Err(corrupt(&path, 0, "this is no journal")),
             }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::error::{At, NAME};
 use super::file::{FrameReader, GrowingFile};
 use super::folder::{Folder, private_file};
-use crate::id::{FencingToken, RunId};
+use crate::id::{FencingToken, PipelineId, RunId};
 use crate::store::{RunSummary, StoreError};
 
 /// A run in the index.
@@ -16,6 +16,8 @@ use crate::store::{RunSummary, StoreError};
 pub(in super::super) struct IndexEntry {
     /// Its place in the order of creation.
     pub(in super::super) place: u64,
+    pub(in super::super) pipeline: PipelineId,
+    /// With the name that the pipeline had when the run was created.
     pub(in super::super) summary: RunSummary,
     pub(in super::super) token: FencingToken,
     pub(in super::super) is_closed: bool,

@@ -11,6 +11,8 @@
 //! | `queue` | what changed the queue | before a write returns |
 //! | `caches` | the keys of caches | no: they may be lost |
 //! | `secrets` | sealed secrets | before a write returns |
+//! | `accounts` | users, organizations, tenants, and what lets in by its hash | before a write returns |
+//! | `audit` | the audit log | before a write returns |
 //! | `index` | for each run what a list shows, so that finished runs need not be read | no: it follows from `runs/` |
 //! | `tmp/` | blobs that are being written; emptied on opening | - |
 //!
@@ -27,6 +29,8 @@ mod frame;
 mod index;
 mod log_file;
 mod log_frame;
+#[cfg(test)]
+mod pipeline_tests;
 mod run_file;
 mod run_logs;
 mod sync;

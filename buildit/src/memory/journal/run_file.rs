@@ -10,7 +10,7 @@ use super::error::{At, NAME};
 use super::file::{FrameReader, GrowingFile};
 use super::folder::sync_folder;
 use crate::event::Event;
-use crate::id::FencingToken;
+use crate::id::{FencingToken, PipelineId};
 use crate::store::{EventPage, Lease, NewRun, RunProgress, StoreError};
 
 /// How far apart the places lie that are remembered, in bytes: a reader reads so much at most to find its event. Whoever
@@ -21,10 +21,24 @@ const STRIDE: u64 = 4 * 1024;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Entry<R, E> {
-    Created { run: R, number: u64 },
-    Events { token: FencingToken, events: E },
-    Leased { token: FencingToken, lease: Option<Lease> },
-    CancelRequested { reason: String },
+    Created {
+        run: R,
+        number: u64,
+        /// Format 2 did not write it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pipeline: Option<PipelineId>,
+    },
+    Events {
+        token: FencingToken,
+        events: E,
+    },
+    Leased {
+        token: FencingToken,
+        lease: Option<Lease>,
+    },
+    CancelRequested {
+        reason: String,
+    },
     Closed,
 }
 
@@ -43,6 +57,7 @@ pub(in super::super) struct RunFile {
 pub(in super::super) struct StoredRun {
     pub(in super::super) run: NewRun,
     pub(in super::super) number: u64,
+    pub(in super::super) pipeline: Option<PipelineId>,
     pub(in super::super) token: FencingToken,
     pub(in super::super) progress: RunProgress,
     pub(in super::super) last_seq: u64,
@@ -53,12 +68,18 @@ pub(in super::super) struct StoredRun {
 
 impl RunFile {
     /// Makes the file of a new run; it is durable when this returns, and is not there when it fails.
-    pub(in super::super) fn create(path: PathBuf, run: &NewRun, number: u64) -> Result<Self, StoreError> {
+    pub(in super::super) fn create(
+        path: PathBuf,
+        run: &NewRun,
+        number: u64,
+        pipeline: PipelineId,
+    ) -> Result<Self, StoreError> {
         let mut file = Self { file: GrowingFile::create(path.clone())?, places: Vec::new(), leased: FencingToken(0) };
-        let written = file.write(&Entry::<_, ()>::Created { run, number }).and_then(|(_, handle)| {
-            handle.sync_data().at("sync", &path)?;
-            path.parent().map_or(Ok(()), sync_folder)
-        });
+        let written =
+            file.write(&Entry::<_, ()>::Created { run, number, pipeline: Some(pipeline) }).and_then(|(_, handle)| {
+                handle.sync_data().at("sync", &path)?;
+                path.parent().map_or(Ok(()), sync_folder)
+            });
         if let Err(error) = written {
             // Nobody was told of the run; a file that stays has no whole frame or a run that never begins.
             let _ = std::fs::remove_file(&path);
@@ -71,12 +92,13 @@ impl RunFile {
     pub(in super::super) fn load(path: &Path) -> Result<Option<(Self, StoredRun)>, StoreError> {
         let mut reader = FrameReader::open(path, 0, None)?;
         let Some(first) = reader.next()? else { return Ok(None) };
-        let Entry::Created { run, number } = parse(&reader, &first)? else {
+        let Entry::Created { run, number, pipeline } = parse(&reader, &first)? else {
             return Err(reader.damage("the file does not begin with its run"));
         };
         let mut stored = StoredRun {
             run,
             number,
+            pipeline,
             token: FencingToken(0),
             progress: RunProgress::default(),
             last_seq: 0,

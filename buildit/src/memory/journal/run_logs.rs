@@ -118,11 +118,19 @@ impl FileLogs {
         Ok(bytes)
     }
 
-    /// Removes all lines. What stands in their place is there first.
+    /// Removes all lines. What stands in their place is there first. A log that is damaged stays and is told of in the
+    /// end.
     pub(in super::super) fn remove(&mut self) -> Result<(), StoreError> {
         let logs = self.logs()?;
+        let mut damage = None;
         for (ordinal, ((stage, attempt), log)) in logs.iter_mut().enumerate() {
-            log.load()?;
+            match log.load() {
+                Err(error @ StoreError::Corrupt(_)) => {
+                    damage.get_or_insert(error);
+                    continue;
+                }
+                loaded => loaded?,
+            }
             let Log::Open(open) = log else { continue };
             let title = LogTitle { stage: stage.clone(), attempt: *attempt, ordinal: ordinal as u64 };
             let (path, cursor) = (open.path().to_owned(), open.cursor());
@@ -132,7 +140,7 @@ impl FileLogs {
             std::fs::remove_file(&path).at("remove", &path)?;
             *log = Log::Removed(cursor);
         }
-        Ok(())
+        damage.map_or(Ok(()), Err)
     }
 
     fn log(&mut self, job: &JobId) -> Result<Option<&mut Log>, StoreError> {

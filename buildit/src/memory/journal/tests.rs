@@ -3,7 +3,6 @@
 use std::fs;
 use std::num::NonZeroU32;
 use std::path::Path;
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use tempfile::TempDir;
@@ -16,22 +15,15 @@ use crate::id::{Digest, FencingToken, JobId, RunId, TenantId};
 use crate::job::Stream;
 use crate::pipeline::{PipelineSpec, RunContext};
 use crate::store::{
-    Claim, Enqueue, Lease, LogAppend, LogChunk, LogStore, NewRun, QueueStore, RunStore, Share, StoreError,
+    Claim, Enqueue, Lease, LogAppend, LogChunk, LogStore, NewRun, QueueStore, RunFilter, RunStore, Share, StoreError,
 };
 
 fn new_run(pipeline: &str) -> NewRun {
-    NewRun {
-        id: RunId::new(),
-        plan: Arc::new(PipelineSpec { name: pipeline.into(), ..PipelineSpec::default() }),
-        context: Arc::new(RunContext::manual()),
-        source: None,
-        created_at: Timestamp::UNIX_EPOCH,
-        group: None,
-        executor: None,
-        max_parallel: None,
-        rerun_of: None,
-        carried: Arc::default(),
-    }
+    NewRun::new(
+        PipelineSpec { name: pipeline.into(), ..PipelineSpec::default() },
+        RunContext::manual(),
+        Timestamp::UNIX_EPOCH,
+    )
 }
 
 fn event(seq: u64) -> Event {
@@ -96,11 +88,11 @@ async fn everything_is_there_after_the_folder_is_opened_again() {
         max_attempts: 2,
     };
     store.enqueue(waiting).await.unwrap();
-    let lists = (store.runs(None, 10).await.unwrap(), store.open_runs().await.unwrap());
+    let lists = (store.runs(&RunFilter::default(), 10).await.unwrap(), store.open_runs().await.unwrap());
     drop(store);
 
     let store = open(&folder);
-    assert_eq!((store.runs(None, 10).await.unwrap(), store.open_runs().await.unwrap()), lists);
+    assert_eq!((store.runs(&RunFilter::default(), 10).await.unwrap(), store.open_runs().await.unwrap()), lists);
     assert_eq!(store.run(first.id).await.unwrap().run, first);
     assert_eq!(store.events(first.id, 1, 1).await.unwrap().events, [event(2)]);
     assert_eq!(store.log_cursor(&job).await.unwrap(), LogCursor { stdout: 14, stderr: 7, line: 3 });
@@ -249,7 +241,7 @@ async fn an_index_that_is_lost_or_damaged_is_made_again() {
     for _ in 0..3 {
         store.create_run(new_run("p")).await.unwrap();
     }
-    let runs = store.runs(None, 10).await.unwrap();
+    let runs = store.runs(&RunFilter::default(), 10).await.unwrap();
     drop(store);
     let index = folder.path().join("index");
     let whole = fs::read(&index).unwrap();
@@ -260,7 +252,7 @@ async fn an_index_that_is_lost_or_damaged_is_made_again() {
     for damage in damages {
         damage();
         let store = open(&folder);
-        assert_eq!(store.runs(None, 10).await.unwrap(), runs);
+        assert_eq!(store.runs(&RunFilter::default(), 10).await.unwrap(), runs);
         assert_eq!(store.open_runs().await.unwrap().len(), 3);
     }
 }
@@ -272,13 +264,15 @@ async fn a_folder_in_use_a_newer_format_and_another_folder_are_refused() {
     let error = MemoryStore::journaled(folder.path()).unwrap_err();
     assert!(error.to_string().ends_with(&format!("is in use by process {}", std::process::id())), "{error}");
     drop(store);
-    fs::write(folder.path().join("FORMAT"), "buildit-journal 3\n").unwrap();
+    fs::write(folder.path().join("FORMAT"), "buildit-journal 4\n").unwrap();
     let error = MemoryStore::journaled(folder.path()).unwrap_err();
-    assert!(matches!(error, StoreError::Newer { found: 3, supported: 2 }), "{error}");
-    // One of the format before is taken further.
-    fs::write(folder.path().join("FORMAT"), "buildit-journal 1\n").unwrap();
-    drop(open(&folder));
-    assert_eq!(fs::read_to_string(folder.path().join("FORMAT")).unwrap(), "buildit-journal 2\n");
+    assert!(matches!(error, StoreError::Newer { found: 4, supported: 3 }), "{error}");
+    // One of a format before is taken further.
+    for format in ["buildit-journal 1\n", "buildit-journal 2\n"] {
+        fs::write(folder.path().join("FORMAT"), format).unwrap();
+        drop(open(&folder));
+        assert_eq!(fs::read_to_string(folder.path().join("FORMAT")).unwrap(), "buildit-journal 3\n");
+    }
     fs::write(folder.path().join("FORMAT"), "something else").unwrap();
     assert!(matches!(MemoryStore::journaled(folder.path()), Err(StoreError::Corrupt(_))));
     fs::remove_file(folder.path().join("FORMAT")).unwrap();
@@ -355,7 +349,7 @@ async fn closed_runs_are_not_read_until_they_are_asked_for() {
         fs::write(copied.path().join("runs").join(run.id.to_string()), "not read").unwrap();
     }
     let store = open(&copied);
-    assert_eq!(store.runs(Some("p"), 100).await.unwrap().len(), 40);
+    assert_eq!(store.runs(&RunFilter::of_pipeline("p"), 100).await.unwrap().len(), 40);
     assert_eq!(store.create_run(new_run("p")).await.unwrap().number, 41);
     assert!(store.run(runs[0].id).await.is_err());
 }

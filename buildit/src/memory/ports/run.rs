@@ -10,8 +10,8 @@ use super::super::queue::QueueChange;
 use super::super::run::Page;
 use super::super::store::MemoryStore;
 use crate::event::Event;
-use crate::id::{FencingToken, RunId};
-use crate::store::{EventPage, Lease, NewRun, RunRecord, RunStore, RunSummary, Standing, StoreError};
+use crate::id::{FencingToken, RunId, TenantId};
+use crate::store::{EventPage, Lease, NewRun, RunFilter, RunRecord, RunStore, RunSummary, Standing, StoreError};
 
 #[async_trait]
 impl RunStore for MemoryStore {
@@ -25,13 +25,20 @@ impl RunStore for MemoryStore {
         self.looked_at(run)?.with_state(|state| Ok(state.record()))
     }
 
-    async fn runs(&self, pipeline: Option<&str>, limit: usize) -> Result<Vec<RunSummary>, StoreError> {
-        let wanted: Vec<_> = {
-            let runs = self.runs_locked();
-            let of_pipeline = runs.newest_first().filter(|run| pipeline.is_none_or(|name| run.pipeline == name));
-            of_pipeline.take(limit).cloned().collect()
-        };
-        Ok(wanted.into_iter().map(|run| run.summary()).collect())
+    async fn runs(&self, filter: &RunFilter, limit: usize) -> Result<Vec<RunSummary>, StoreError> {
+        let looked_at = if filter.asks_of_the_run() { usize::MAX } else { limit };
+        let candidates = self.runs_locked().candidates(filter, looked_at)?;
+        let runs = candidates.into_iter().map(|(run, pipeline)| run.summary(pipeline));
+        Ok(runs.filter(|run| filter.lets_through(run)).take(limit).collect())
+    }
+
+    async fn run_by_number(&self, tenant: TenantId, pipeline: &str, number: u64) -> Result<RunSummary, StoreError> {
+        let runs = self.runs_locked();
+        let known = runs.pipelines.find(tenant, pipeline).and_then(|id| runs.pipelines.get(id));
+        let run = known.and_then(|known| known.numbered(number)).cloned();
+        drop(runs);
+        let run = run.ok_or_else(|| StoreError::NoSuchNumber { pipeline: pipeline.to_owned(), number })?;
+        Ok(run.summary(pipeline.to_owned()))
     }
 
     async fn open_runs(&self) -> Result<Vec<RunId>, StoreError> {

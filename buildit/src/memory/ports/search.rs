@@ -29,7 +29,7 @@ impl LogSearch for MemoryStore {
         limit: usize,
     ) -> Result<LogHits, StoreError> {
         let limit = limit.max(1);
-        let before = before.unwrap_or(SearchPlace { block: u64::MAX, line: 0 });
+        let before = before.unwrap_or(SearchPlace::START);
         let last_run = before.block >> LOG_BITS;
         let closed = self.runs_locked().closed_before(last_run.saturating_add(1));
         let mut page = LogHits::default();
@@ -41,9 +41,9 @@ impl LogSearch for MemoryStore {
                 if block > before.block {
                     continue;
                 }
-                let last = if block == before.block { before.line } else { u64::MAX };
+                let place = before.within(block);
                 if looked >= MOST {
-                    page.next = Some(SearchPlace { block, line: last });
+                    page.next = Some(place);
                     return Ok(page);
                 }
                 let room = limit - page.hits.len();
@@ -60,16 +60,12 @@ impl LogSearch for MemoryStore {
                     after = end.last_line();
                     for chunk in &read.chunks {
                         looked += chunk.text.len();
-                        hits.extend(query.matches(job, chunk).into_iter().filter(|hit| hit.line.line < last));
+                        hits.extend(query.matches(job, chunk).into_iter().filter(|hit| hit.line.line < place.line));
                         let extra = hits.len().saturating_sub(room + 1);
                         hits.drain(..extra);
                     }
                 }
-                let is_full = hits.len() > room;
-                page.hits.extend(hits.into_iter().rev().take(room));
-                if is_full {
-                    let line = page.hits.last().filter(|_| room > 0).map_or(last, |hit| hit.line.line);
-                    page.next = Some(SearchPlace { block, line });
+                if page.fill(place, hits.into(), limit) {
                     return Ok(page);
                 }
             }

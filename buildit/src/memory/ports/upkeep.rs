@@ -15,12 +15,14 @@ impl LogUpkeep for MemoryStore {
 
     async fn kept_logs(&self, before: u64, limit: usize) -> Result<Vec<KeptLogs>, StoreError> {
         let closed = self.runs_locked().closed_before(before);
-        let logs = closed.iter().filter_map(|run| match run.log_bytes() {
-            Ok(bytes) => {
-                let finished_at = run.summary().finished_at.unwrap_or_default();
-                Some(Ok(KeptLogs { run: run.id, place: run.place, finished_at, bytes: bytes? }))
-            }
-            Err(error) => Some(Err(error)),
+        let logs = closed.iter().filter_map(|run| {
+            let bytes = match run.log_bytes().transpose()? {
+                // How much it is cannot be told. Whoever removes it is told why.
+                Err(StoreError::Corrupt(_)) => Ok(0),
+                bytes => bytes,
+            };
+            let finished_at = run.finished_at().unwrap_or_default();
+            Some(bytes.map(|bytes| KeptLogs { run: run.id, place: run.place, finished_at, bytes }))
         });
         logs.take(limit).collect()
     }

@@ -90,8 +90,7 @@ fn a_run_that_has_not_begun_says_who_holds_its_turn() {
     let driven = queued(PipelineBuilder::new("shop").stage(StageBuilder::run("a", "true")), RunContext::manual());
     assert_eq!(said(&driven, None), ["a [pending] waits for an engine that takes the run up"]);
     let holder = Holder { run: RunId::from(uuid::Uuid::nil()), number: 7 };
-    let turn =
-        "a [pending] waits for its turn: run 7 (00000000-0000-0000-0000-000000000000) holds the concurrency group";
+    let turn = "a [pending] waits for its turn: run #7 holds the concurrency group";
     assert_eq!(said(&driven, Some(holder)), [turn]);
 }
 

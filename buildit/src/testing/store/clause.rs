@@ -86,10 +86,14 @@ macro_rules! ensure {
 
 /// Requires two values to be equal.
 macro_rules! ensure_eq {
-    ($left:expr, $right:expr, $what:expr) => {{
-        let (left, right) = (&$left, &$right);
-        $crate::testing::store::clause::ensure!(left == right, "{}: {left:?} instead of {right:?}", $what);
-    }};
+    ($left:expr, $right:expr, $what:expr) => {
+        // A `match`, so that what the two borrow lives long enough.
+        match (&$left, &$right) {
+            (left, right) => {
+                $crate::testing::store::clause::ensure!(left == right, "{}: {left:?} instead of {right:?}", $what);
+            }
+        }
+    };
 }
 
 /// Requires a result to be an error of this form.

@@ -8,7 +8,7 @@ use crate::event::EventBody;
 use crate::executor::LogCursor;
 use crate::id::TenantId;
 use crate::job::Stream;
-use crate::store::{LogAppend, LogChunk, NewRun, Share, Store, StoreError};
+use crate::store::{LogAppend, LogChunk, NewRun, RunFilter, Share, Store, StoreError};
 
 /// The name of the clause.
 pub(super) const CLAUSE: &str = "what_was_confirmed_is_there_when_the_store_is_opened_again";
@@ -40,11 +40,11 @@ async fn try_out(open: impl AsyncFn() -> Arc<dyn Store>) -> Result<(), Broken> {
     let (asked, newer) = super::groups::two_of_a_group(&store).await?;
     let standings = store.standings(&[asked, newer]).await?;
     store.set_share(TenantId::new(), Share::default()).await?;
-    let lists = (store.runs(None, 9).await?, store.open_runs().await?);
+    let lists = (store.runs(&RunFilter::default(), 9).await?, store.open_runs().await?);
     drop(store);
 
     let store = open().await;
-    ensure_eq!((store.runs(None, 9).await?, store.open_runs().await?), lists, "the lists of runs");
+    ensure_eq!((store.runs(&RunFilter::default(), 9).await?, store.open_runs().await?), lists, "the lists of runs");
     ensure_eq!(store.standings(&[asked, newer]).await?, standings, "how runs of a group stand");
     ensure_eq!(store.events(ended, 0, 99).await?.events, life(), "the events of the run that ended");
     let record = store.run(running.id).await?;

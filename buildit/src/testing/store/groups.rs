@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::Clause;
 use super::clause::{Broken, clauses, ensure, ensure_eq};
-use super::samples::{FIRST, at, claim, event, waiting};
+use super::samples::{FIRST, at, claim, event, tenant, waiting};
 use crate::event::{EventBody, RunStatus};
-use crate::id::RunId;
+use crate::id::{RunId, TenantId};
 use crate::pipeline::{ConcurrencySpec, RunContext};
 use crate::store::{NewRun, Standing, Store};
 
@@ -23,13 +23,24 @@ pub(super) fn clauses() -> Vec<Clause<dyn Store>> {
 
 /// What a new run does to the earlier ones of its group.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Newest {
+pub(super) enum Newest {
     Waits,
     Cancels,
 }
 
 async fn member(store: &Arc<dyn Store>, pipeline: &str, group: &str, newest: Newest) -> Result<RunId, Broken> {
+    member_of(tenant(), store, pipeline, group, newest).await
+}
+
+pub(super) async fn member_of(
+    tenant: TenantId,
+    store: &Arc<dyn Store>,
+    pipeline: &str,
+    group: &str,
+    newest: Newest,
+) -> Result<RunId, Broken> {
     let mut run = NewRun {
+        tenant,
         group: Some(group.into()),
         context: Arc::new(RunContext::manual()),
         ..super::samples::new_run(pipeline, at(0))
@@ -54,7 +65,7 @@ async fn end(store: &Arc<dyn Store>, run: RunId) -> Result<(), Broken> {
     Ok(())
 }
 
-async fn standing(store: &Arc<dyn Store>, run: RunId) -> Result<Standing, Broken> {
+pub(super) async fn standing(store: &Arc<dyn Store>, run: RunId) -> Result<Standing, Broken> {
     let standings = store.standings(&[run]).await?;
     standings.into_iter().next().ok_or_else(|| Broken(format!("nothing is said of {run}")))
 }

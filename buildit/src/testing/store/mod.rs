@@ -12,14 +12,17 @@
 //! store::assert_blobs(async || MemoryStore::new()).await;
 //! store::assert_keep(async || MemoryStore::new()).await;
 //! store::assert_results(async || MemoryStore::new()).await;
+//! store::assert_accounts(async || MemoryStore::new()).await;
 //! # }
 //! ```
 //!
 //! A store that outlives its process also passes [`assert_durable`], which opens it anew between writing and reading.
-//! What a store can do beyond that has clauses of its own ([`eviction_clauses`], [`reference_clauses`],
-//! [`removal_clauses`], [`secret_clauses`]), for [`assert_clauses`].
+//! [`assert_durable_accounts`] does so with accounts. What a store can do beyond that has clauses of its own
+//! ([`eviction_clauses`], [`pipeline_clauses`], [`reference_clauses`], [`removal_clauses`], [`secret_clauses`],
+//! [`tenant_clauses`]), for [`assert_clauses`].
 //! Whoever wants the violations themselves calls [`check_store`] and its like.
 
+mod accounts;
 mod artifact;
 mod clause;
 mod durable;
@@ -27,12 +30,14 @@ mod garbage;
 mod groups;
 mod keep;
 mod log;
+mod pipeline;
 mod queue;
 mod result;
 mod run;
 mod samples;
 mod secret;
 mod shares;
+mod tenants;
 #[cfg(test)]
 mod tests;
 
@@ -43,17 +48,34 @@ pub use keep::KeepStore;
 
 use crate::artifact::{BlobStore, CacheStore, EvictCaches, RemoveBlobs};
 use crate::cached::ResultStore;
-use crate::store::{ReferenceStore, SecretStore, Store};
+use crate::store::{AccountStore, AuditStore, IdentityStore, PipelineStore, ReferenceStore, SecretStore, Store};
 
 /// A store that refers to blobs, and says to which.
 pub trait Referring: Store + CacheStore + ReferenceStore {}
 
 impl<T: Store + CacheStore + ReferenceStore + ?Sized> Referring for T {}
 
+/// Where tenants are, and where their runs are: in one store, as far as anybody can tell.
+#[derive(Clone, Debug)]
+pub struct TenantStores {
+    /// Where tenants are.
+    pub tenants: Arc<dyn IdentityStore>,
+    /// Where their runs are.
+    pub runs: Arc<dyn Store>,
+}
+
+impl TenantStores {
+    /// One store for both.
+    pub fn of<S: IdentityStore + Store + Clone>(store: S) -> Self {
+        Self { tenants: Arc::new(store.clone()), runs: Arc::new(store) }
+    }
+}
+
 /// The clauses about runs, logs and the queue.
 #[must_use]
 pub fn store_clauses() -> Vec<Clause<dyn Store>> {
-    [run::clauses(), log::clauses(), queue::clauses(), shares::clauses(), groups::clauses()].concat()
+    [run::clauses(), tenants::clauses(), log::clauses(), queue::clauses(), shares::clauses(), groups::clauses()]
+        .concat()
 }
 
 /// The clauses about blobs.
@@ -90,6 +112,37 @@ pub fn removal_clauses() -> Vec<Clause<dyn RemoveBlobs>> {
 #[must_use]
 pub fn secret_clauses() -> Vec<Clause<dyn SecretStore>> {
     secret::clauses()
+}
+
+/// The clauses about pipelines that are kept.
+#[must_use]
+pub fn pipeline_clauses() -> Vec<Clause<dyn PipelineStore>> {
+    pipeline::clauses()
+}
+
+/// The clauses about users, organizations, tenants and invitations.
+#[must_use]
+pub fn identity_clauses() -> Vec<Clause<dyn IdentityStore>> {
+    use accounts::{identity, invitation, member, tenant};
+    [identity::clauses(), member::clauses(), tenant::clauses(), invitation::clauses()].concat()
+}
+
+/// The clauses about tenants that have runs.
+#[must_use]
+pub fn tenant_clauses() -> Vec<Clause<TenantStores>> {
+    accounts::tenant::holding_clauses()
+}
+
+/// The clauses about keys, sessions and tokens.
+#[must_use]
+pub fn credential_clauses() -> Vec<Clause<dyn AccountStore>> {
+    accounts::credential::clauses()
+}
+
+/// The clauses about the audit log.
+#[must_use]
+pub fn audit_clauses() -> Vec<Clause<dyn AuditStore>> {
+    accounts::audit::clauses()
 }
 
 /// The clauses about the logs of closed runs.
@@ -161,6 +214,20 @@ pub async fn check_results<S: ResultStore>(make: impl AsyncFn() -> S) -> Vec<Vio
     violations
 }
 
+/// Everything that the stores which `make` makes do wrong with accounts.
+pub async fn check_accounts<S: AccountStore>(make: impl AsyncFn() -> S) -> Vec<Violation> {
+    let mut violations = check_clauses(identity_clauses(), async || Arc::new(make().await) as _).await;
+    violations.extend(check_clauses(credential_clauses(), async || Arc::new(make().await) as _).await);
+    violations.extend(check_clauses(audit_clauses(), async || Arc::new(make().await) as _).await);
+    violations
+}
+
+/// Everything that a store loses or changes of accounts when it is opened again. `open` opens the same store each time;
+/// the one before is dropped first.
+pub async fn check_durable_accounts<S: AccountStore>(open: impl AsyncFn() -> S) -> Vec<Violation> {
+    accounts::durable::check(async || Arc::new(open().await) as _).await.err().into_iter().collect()
+}
+
 /// Everything that a store loses or changes when it is opened again. `open` opens the same store each time; the one
 /// before is dropped first.
 pub async fn check_durable<S: Store>(open: impl AsyncFn() -> S) -> Vec<Violation> {
@@ -201,6 +268,24 @@ pub async fn assert_keep<S: KeepStore>(make: impl AsyncFn() -> S) {
 /// With all violations, when there are some.
 pub async fn assert_results<S: ResultStore>(make: impl AsyncFn() -> S) {
     report(&check_results(make).await);
+}
+
+/// Requires [`check_accounts`] to find nothing.
+///
+/// # Panics
+///
+/// With all violations, when there are some.
+pub async fn assert_accounts<S: AccountStore>(make: impl AsyncFn() -> S) {
+    report(&check_accounts(make).await);
+}
+
+/// Requires [`check_durable_accounts`] to find nothing.
+///
+/// # Panics
+///
+/// With all violations, when there are some.
+pub async fn assert_durable_accounts<S: AccountStore>(open: impl AsyncFn() -> S) {
+    report(&check_durable_accounts(open).await);
 }
 
 /// Requires [`check_durable`] to find nothing.

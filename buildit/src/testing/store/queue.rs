@@ -10,7 +10,7 @@ use super::Clause;
 use super::clause::{Broken, clauses, ensure, ensure_eq, ensure_refused};
 use super::samples::{FIRST, at, claim, kept_run, life, new_run, waiting};
 use crate::id::RunId;
-use crate::store::{Claim, Enqueue, NewRun, QueuedJob, Store, StoreError};
+use crate::store::{Claim, Enqueue, NewRun, QueuedJob, RunFilter, Store, StoreError};
 
 pub(super) fn clauses() -> Vec<Clause<dyn Store>> {
     clauses![
@@ -288,6 +288,6 @@ async fn a_run_is_kept_and_queued_in_one_step(store: Arc<dyn Store>) -> Result<(
         StoreError::NoRun(_),
         "a run with the job of another"
     );
-    ensure_eq!(store.runs(None, 9).await?.len(), 1, "how many runs there are");
+    ensure_eq!(store.runs(&RunFilter::default(), 9).await?.len(), 1, "how many runs there are");
     takes_nothing(&store, 2, "after what was refused").await
 }

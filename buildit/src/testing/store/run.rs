@@ -11,7 +11,7 @@ use crate::event::{EventBody, RunStatus};
 use crate::executor::LogCursor;
 use crate::id::{FencingToken, RunId};
 use crate::job::Stream;
-use crate::store::{LogAppend, LogChunk, Store, StoreError, TakenRun};
+use crate::store::{LogAppend, LogChunk, RunFilter, Store, StoreError, TakenRun};
 
 pub(super) fn clauses() -> Vec<Clause<dyn Store>> {
     clauses![
@@ -261,10 +261,10 @@ async fn the_status_follows_the_events(store: Arc<dyn Store>) -> Result<(), Brok
             store.append(run, seq as u64 - 1, FIRST, all[seq - 1..seq].into()).await?;
         }
         ensure_eq!(store.run(run).await?.status, status, format!("the status after event {seq}"));
-        let listed = store.runs(None, 1).await?;
+        let listed = store.runs(&RunFilter::default(), 1).await?;
         ensure_eq!(listed.first().map(|run| run.status), Some(status), format!("the listed status after event {seq}"));
     }
-    let listed = store.runs(None, 1).await?;
+    let listed = store.runs(&RunFilter::default(), 1).await?;
     let times = listed.first().map(|run| (run.created_at, run.started_at, run.finished_at));
     ensure_eq!(times, Some((at(0), Some(at(1)), Some(at(10)))), "created, started and finished");
     Ok(())
@@ -274,8 +274,9 @@ async fn runs_are_listed_newest_first(store: Arc<dyn Store>) -> Result<(), Broke
     for (pipeline, created) in [("a", 20), ("b", 10), ("a", 30), ("a", 5), ("a", 20)] {
         store.create_run(new_run(pipeline, at(created))).await?;
     }
-    let listed = async |pipeline, limit| {
-        let runs = store.runs(pipeline, limit).await?;
+    let listed = async |pipeline: Option<&str>, limit| {
+        let filter = RunFilter { pipeline: pipeline.map(str::to_owned), ..RunFilter::default() };
+        let runs = store.runs(&filter, limit).await?;
         Ok::<_, Broken>(runs.into_iter().map(|run| (run.pipeline, run.number)).collect::<Vec<_>>())
     };
     let named =
@@ -330,7 +331,7 @@ async fn a_deleted_run_is_gone_and_its_number_is_not_given_again(store: Arc<dyn 
             || matches!(store.read_log(&log, 0, 99).await, Err(StoreError::NoRun(_))),
         "its log is still there"
     );
-    let listed: Vec<_> = store.runs(None, 9).await?.into_iter().map(|run| run.id).collect();
+    let listed: Vec<_> = store.runs(&RunFilter::default(), 9).await?.into_iter().map(|run| run.id).collect();
     ensure_eq!(listed, [first], "the runs that are left");
     ensure_eq!(store.events(first, 0, 99).await?.events, life(), "the events of the other run");
     ensure_eq!(store.create_run(new_run("sample", at(1))).await?.number, 3, "the next number");

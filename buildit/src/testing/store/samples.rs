@@ -11,7 +11,7 @@ use crate::id::{Digest, FencingToken, JobId, RunId, TenantId};
 use crate::job::{Artifact, JobOutcome, JobProducts};
 use crate::pipeline::{PipelineBuilder, RunContext, StageBuilder};
 use crate::run::CarriedStage;
-use crate::store::{Claim, Enqueue, Lease, NewRun, Store};
+use crate::store::{Claim, Enqueue, Lease, NewRun, Store, WorkFolder};
 
 /// The token of a writer that never took a lease.
 pub(super) const FIRST: FencingToken = FencingToken(1);
@@ -30,9 +30,11 @@ pub(super) fn new_run(pipeline: &str, created_at: Timestamp) -> NewRun {
     context.params.insert("quoted".into(), "it's \"ünïcode\"\n\u{0} and $more".into());
     NewRun {
         id: RunId::new(),
+        tenant: tenant(),
         plan: Arc::new(PipelineBuilder::new(pipeline).stage(stage).build()),
         context: Arc::new(context),
         source: Some(Digest::of(b"source")),
+        in_place: Some(WorkFolder { path: "/home/ann/it's".into(), identity: "12".into() }),
         created_at,
         group: Some("deploy-main".into()),
         executor: Some("local".into()),

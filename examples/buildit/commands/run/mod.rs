@@ -1,5 +1,6 @@
 //! `buildit run`, `buildit resume` and `buildit rerun`: whatever drives runs.
 
+mod afterwards;
 mod rerun;
 mod resume;
 mod session;
@@ -23,7 +24,9 @@ pub(crate) async fn run(args: RunArgs, look: Look) -> Outcome {
     let Some(journal) = &session.args.journal else {
         // In a store there are many runs, and `resume` takes up those that were broken off.
         let keep = Keep::store(&session.args.store).await?;
-        return session.start(&keep, &mut signals).await;
+        let exit = session.start(&keep, &mut signals).await?;
+        session.afterwards(&session.args.store, &keep, &mut signals).await;
+        return Ok(exit);
     };
     // A journal is of one run after the other.
     let keep = Keep::journal(journal)?;

@@ -6,32 +6,47 @@ use std::sync::Arc;
 use buildit::config::Sources;
 use buildit::engine::{Engine, Rerun, RerunError};
 use buildit::id::RunId;
+use buildit::store::NewRun;
 
 use super::super::kept::find;
 use super::session::{Session, may_run};
 use crate::args::RerunArgs;
 use crate::exit::{Failure, Outcome};
 use crate::look::Look;
-use crate::session::{Executors, Keep, Signals, Stores, unless_signalled};
+use crate::session::{Executors, Keep, Place, Signals, Stores, unless_signalled};
+use crate::text::clean;
 
 /// `buildit rerun`.
 pub(crate) async fn rerun(args: RerunArgs, look: Look) -> Outcome {
     let mut signals = Signals::open().map_err(Failure::backend)?;
     let keep = Keep::store(&args.store).await?;
     let run = find(&*keep.stores.store, &args.run).await?;
-    if keep.stores.store.run(run).await.map_err(Failure::backend)?.run.source.is_none() {
-        let message = "that run was in place, and its source is not kept: `buildit run --in-place` runs it again";
-        return Err(Failure::usage(message));
+    let kept = keep.stores.store.run(run).await.map_err(Failure::backend)?.run;
+    if kept.source.is_none() {
+        return Err(Failure::usage(in_place(&kept)));
     }
     let session = Session::again(args.given, look)?;
-    let prepared = Arc::clone(&session).prepare_rerun(run, args.from_failed, keep.stores);
+    let prepared = Arc::clone(&session).prepare_rerun(run, args.from_failed, keep.stores.clone());
     let Some(Prepared { rerun, executors, engine }) = unless_signalled(&mut signals, prepared).await? else {
         return Ok(session.broken_off());
     };
     let (plan, context) = (rerun.plan().clone(), Arc::clone(rerun.context()));
     let started = engine.rerun(rerun).await;
     let run = started.map_err(|error| session.refused(error, &Sources::default(), &plan.spec().name))?;
-    session.drive(&run, &context, &executors, &mut signals).await
+    let exit = session.drive(&run, &context, &executors, &mut signals).await?;
+    session.afterwards(&args.store, &keep, &mut signals).await;
+    Ok(exit)
+}
+
+/// Why a run without a source is not run again. A rerun is of what was there then, and nothing of that is kept: the folder
+/// has what the run left there, and what was changed since. Going on from the stages that succeeded would be worse: a
+/// file that they left is taken for what they made, whoever has written it.
+fn in_place(run: &NewRun) -> String {
+    let place = run.in_place.as_ref().map_or_else(String::new, |folder| format!(" in {}", clean(&folder.path)));
+    format!(
+        "that run worked in place{place}, and what it was run on is not kept; `buildit run --in-place` there runs what \
+         is there now"
+    )
 }
 
 /// All that a run needs before it starts again.
@@ -60,8 +75,10 @@ impl Session {
             error => Failure::backend(error),
         })?;
         self.check_answers(&rerun)?;
-        let mut executors = Executors::new(&self.args, &self.state, &self.folder);
-        let engine = self.engine(&stores, &mut executors, &[(rerun.plan(), &*rerun.context().only)]).await?;
+        let place = Place::Workspaces;
+        let mut executors = Executors::new(&self.args, &self.state, &place);
+        let pipelines = [(rerun.plan(), &*rerun.context().only)];
+        let engine = self.engine(&stores, &mut executors, &pipelines, &place).await?;
         Ok(Prepared { rerun, executors, engine })
     }
 

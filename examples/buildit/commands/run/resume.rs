@@ -16,7 +16,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::look::Look;
 use crate::out::Out;
 use crate::pipelines;
-use crate::session::{self, Executors, Keep, Signals, Stores, unless_signalled};
+use crate::session::{self, Executors, Keep, Place, Signals, Stores, unless_signalled};
 use crate::text::clean;
 
 /// `buildit resume`: all runs of a store that nobody drives.
@@ -37,6 +37,8 @@ pub(crate) async fn resume(args: ResumeArgs, look: Look) -> Outcome {
 pub(super) struct Open {
     record: RunRecord,
     plan: Plan,
+    /// Where its jobs work, or why they cannot go on.
+    place: Result<Place, String>,
     /// Whether its file says something else now.
     is_edited: bool,
 }
@@ -47,10 +49,27 @@ impl Open {
         !self.record.status.is_final()
     }
 
+    /// Where it is to go on, or cleared away; none for one that has to be left open.
+    fn goes_on(&self) -> Option<&Place> {
+        match &self.place {
+            Ok(place) => Some(place),
+            // Nothing of it works in that folder any more.
+            Err(_) if !self.is_unfinished() => Some(&Place::Workspaces),
+            Err(_) => None,
+        }
+    }
+
     /// Its name for people: `run #3 of `shop``.
     fn name(&self) -> String {
         format!("run #{} of `{}`", self.record.number, clean(&self.plan.spec().name))
     }
+}
+
+/// What drives the runs of one place.
+pub(super) struct Driver {
+    place: Place,
+    executors: Executors,
+    engine: Engine,
 }
 
 impl Session {
@@ -60,7 +79,12 @@ impl Session {
         for run in store.open_runs().await.map_err(Failure::backend)? {
             let record = store.run(run).await.map_err(Failure::backend)?;
             let plan = Plan::restore(Arc::clone(&record.run.plan)).map_err(Failure::backend)?;
-            open.push(Open { record, plan, is_edited: false });
+            let place = match Place::of(&record.run) {
+                // One of before this was kept, whose folder is named once more.
+                Err(_) if record.run.in_place.is_none() && self.args.in_place => Ok(self.place()),
+                place => place,
+            };
+            open.push(Open { record, plan, place, is_edited: false });
         }
         Ok(open)
     }
@@ -75,20 +99,18 @@ impl Session {
         signals: &mut Signals,
     ) -> Result<Option<Exit>, Failure> {
         let prepared = Arc::clone(self).prepare_again(open, for_file, keep.stores.clone());
-        let Some((open, executors, engine)) = unless_signalled(signals, prepared).await? else {
+        let Some((open, drivers)) = unless_signalled(signals, prepared).await? else {
             return Ok(Some(self.broken_off()));
         };
         let mut exit = Exit::Succeeded;
         let mut ended = 0;
         for open in &open {
             let started = &open.record.run;
-            if !for_file && started.source.is_none() && open.is_unfinished() {
-                let name = open.name();
-                Out::stderr()
-                    .line(&format!("buildit: {name} ran in place, in a folder that is not kept with it; left open"));
+            let driver = open.goes_on().and_then(|place| drivers.iter().find(|driver| driver.place == *place));
+            let Some(Driver { place, executors, engine }) = driver else {
                 ended += 1;
                 continue;
-            }
+            };
             let resumed = match engine.resume_run(started.id).await {
                 // In a store there are runs of other processes, too.
                 Err(ResumeError::Elsewhere(_)) if !for_file => {
@@ -102,7 +124,12 @@ impl Session {
                     if for_file {
                         self.say_resumed(open);
                     }
-                    exit = exit.worst(self.drive(&run, &started.context, &executors, signals).await?);
+                    if let Place::InPlace(folder) = place {
+                        let (name, folder) = (open.name(), folder.display().to_string());
+                        let line = format!("buildit: {name} goes on in place, in {} as it is now", clean(&folder));
+                        Out::stderr().line(&line);
+                    }
+                    exit = exit.worst(self.drive(&run, &started.context, executors, signals).await?);
                     // Whoever asked to end did not ask for the next run.
                     if signals.came() {
                         break;
@@ -164,12 +191,20 @@ impl Session {
         mut open: Vec<Open>,
         for_file: bool,
         stores: Stores,
-    ) -> Result<(Vec<Open>, Executors, Engine), Failure> {
+    ) -> Result<(Vec<Open>, Vec<Driver>), Failure> {
         if for_file {
             self.compare(&mut open)?;
         }
+        for open in open.iter().filter(|open| open.goes_on().is_none()) {
+            let line = format!("{} {}", open.name(), open.place.as_ref().err().map_or("", String::as_str));
+            // A journal is of one run after the other: the next one has to wait for this.
+            if for_file {
+                return Err(Failure::usage(format!("{line}; with another --journal a new run starts")));
+            }
+            Out::stderr().line(&format!("buildit: {line}; left open"));
+        }
         let mut findings = Vec::new();
-        for Open { record, plan, .. } in open.iter().filter(|open| open.is_unfinished()) {
+        for Open { record, plan, .. } in open.iter().filter(|open| open.is_unfinished() && open.goes_on().is_some()) {
             let spec = plan.spec();
             findings.extend(self.answers.unknown(spec));
             if spec.stages.iter().all(|stage| stage.approval.is_none()) {
@@ -186,9 +221,23 @@ impl Session {
             self.teller.tell(&Diagnostics(findings), &Sources::default(), &file);
             return Err(Failure::Told);
         }
-        let mut executors = Executors::new(&self.args, &self.state, &self.folder);
-        let kept: Vec<_> = open.iter().map(|open| (&open.plan, &*open.record.run.context.only)).collect();
-        let engine = self.engine(&stores, &mut executors, &kept).await?;
-        Ok((open, executors, engine))
+        let drivers = self.drivers(&open, &stores).await?;
+        Ok((open, drivers))
+    }
+
+    /// What drives these runs, for each place where some of them work.
+    async fn drivers(&self, open: &[Open], stores: &Stores) -> Result<Vec<Driver>, Failure> {
+        let mut drivers: Vec<Driver> = Vec::new();
+        for place in open.iter().filter_map(Open::goes_on) {
+            if drivers.iter().any(|driver| driver.place == *place) {
+                continue;
+            }
+            let here = open.iter().filter(|open| open.goes_on() == Some(place));
+            let kept: Vec<_> = here.map(|open| (&open.plan, &*open.record.run.context.only)).collect();
+            let mut executors = Executors::new(&self.args, &self.state, place);
+            let engine = self.engine(stores, &mut executors, &kept, place).await?;
+            drivers.push(Driver { place: place.clone(), executors, engine });
+        }
+        Ok(drivers)
     }
 }

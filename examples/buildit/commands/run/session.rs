@@ -19,7 +19,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::look::Look;
 use crate::out::Out;
 use crate::report::{self, Board, Human, Json, Live, Plain, Reporter};
-use crate::session::{self, Answers, Executors, Follower, FoundAgain, Signals, Stores, state};
+use crate::session::{self, Answers, Executors, Follower, FoundAgain, Place, Signals, Stores, state};
 use crate::source;
 
 /// What does not change while runs are driven.
@@ -75,11 +75,18 @@ impl Session {
         Exit::Cancelled
     }
 
+    /// Where a run works that is started with these arguments.
+    pub(super) fn place(&self) -> Place {
+        if self.args.in_place { Place::InPlace(self.folder.clone()) } else { Place::Workspaces }
+    }
+
+    /// An engine for runs of these pipelines, of which these stages were asked for, in this place.
     pub(super) async fn engine(
         &self,
         stores: &Stores,
         executors: &mut Executors,
         pipelines: &[(&Plan, &[String])],
+        place: &Place,
     ) -> Result<Engine, Failure> {
         let given = session::secrets(&self.args.secrets, &self.args.secret_files)?;
         let Stores { store, blobs, caches, results, secrets: sealed, .. } = stores.clone();
@@ -92,12 +99,12 @@ impl Session {
         }
         let mut engine = Engine::builder().secrets(secrets).store(store).blobs(blobs).caches(caches);
         // In place a stage sees every file, whatever it declares: its result says nothing about another run's.
-        if !self.args.in_place {
+        if !place.is_in_place() {
             engine = engine.results(results).source_indexer(ArchiveIndexer);
         }
         engine =
             executors.register(engine, pipelines, self.args.executor.as_deref()).await.map_err(Failure::backend)?;
-        if self.args.in_place {
+        if place.is_in_place() {
             engine = engine.max_jobs(1);
         }
         engine.build().map_err(Failure::refused)

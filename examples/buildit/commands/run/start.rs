@@ -42,10 +42,14 @@ impl Session {
         let source = Source::open(&self.folder, &excluded).await.map_err(Failure::refused)?;
         let context = session::context(&self.args.context, &source, &compiled.plan).await?;
         self.check_approvals(&compiled, &context)?;
-        let mut executors = Executors::new(&self.args, &self.state, &self.folder);
-        let engine = self.engine(&stores, &mut executors, &[(&compiled.plan, &*context.only)]).await?;
+        let place = self.place();
+        let mut executors = Executors::new(&self.args, &self.state, &place);
+        let engine = self.engine(&stores, &mut executors, &[(&compiled.plan, &*context.only)], &place).await?;
         let mut options = StartOptions::new(context.clone());
-        if !self.args.in_place {
+        if let Some(folder) = place.folder() {
+            options = options.in_place(folder);
+        }
+        if !place.is_in_place() {
             let blobs: Arc<dyn BlobStore> = stores.blobs.clone();
             let (digest, _) = source.store(&blobs, &compiled.plan.spec().checkout).await.map_err(Failure::backend)?;
             options = options.source(digest);

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::super::{Board, Mark, Shown, StageState, Theme, sign};
 use super::select::{Row, rows};
 use super::summary;
-use crate::text::{Keep, duration, fit_end, fit_middle, pad, running, sanitize, since, visible_line, width};
+use crate::text::{Keep, fit_end, fit_middle, pad, running, sanitize, since, visible_line, width};
 
 const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 /// What a duration takes: `59m 59s`.
@@ -92,9 +92,9 @@ impl Line {
                 let Some((_, shown)) = board.stages.get_index(*index) else { return String::new() };
                 let mark = Mark::of(shown);
                 let time = match mark {
-                    Mark::Queued | Mark::Waiting | Mark::Skipped => String::new(),
+                    Mark::Queued | Mark::Waiting => String::new(),
                     Mark::Running => running(shown.elapsed(self.now)),
-                    _ => duration(shown.elapsed(self.now)),
+                    _ => summary::took(shown, self.now),
                 };
                 let indent = if *nested { "  " } else { "" };
                 self.line(indent, mark, &label(board, row).0, &self.detail(board, shown), &time)
@@ -134,7 +134,11 @@ impl Line {
         let mark = worst.into_iter().find(|mark| marks.contains(mark)).unwrap_or(Mark::Queued);
         let done = shown.iter().filter(|shown| shown.result().is_some()).count();
         let time = shown.iter().map(|shown| shown.elapsed(self.now)).max().unwrap_or_default();
-        let time = if mark == Mark::Queued || mark == Mark::Skipped { String::new() } else { running(time) };
+        let time = match mark {
+            Mark::Queued | Mark::Skipped => String::new(),
+            _ if shown.iter().all(|shown| shown.is_cached()) => "-".into(),
+            _ => running(time),
+        };
         self.line("", mark, name, &format!("{done} of {} cells", shown.len()), &time)
     }
 

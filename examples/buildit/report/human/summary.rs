@@ -11,6 +11,16 @@ use crate::text::{clean, duration, fit_end, fit_middle, pad, sanitize, visible_l
 /// Stages that did what they were to do are listed one by one up to this many; more of them are only counted.
 const LISTED: usize = 30;
 
+/// How long a stage took, in a column; nothing for one that was skipped, and a dash for one that took no time because
+/// its result was there.
+pub(crate) fn took(shown: &Shown, now: Timestamp) -> String {
+    match Mark::of(shown) {
+        Mark::Skipped => String::new(),
+        _ if shown.is_cached() => "-".into(),
+        _ => duration(shown.elapsed(now)),
+    }
+}
+
 /// The run in a line: `✕ shop #12  main · 3f2a1c9  failed in 1m 04s`.
 pub(crate) fn title(board: &Board, now: Timestamp, theme: Theme) -> String {
     let mark = Mark::of_run(board.status);
@@ -51,7 +61,7 @@ pub(crate) fn row_within(columns: usize, name: &str, shown: &Shown, now: Timesta
     if !what.is_empty() {
         said.push_str(&format!(": {what}"));
     }
-    if mark != Mark::Skipped {
+    if mark != Mark::Skipped && !shown.is_cached() {
         said.push_str(&format!(" · {}", duration(shown.elapsed(now))));
     }
     let mut lines = vec![format!("{}{name}", theme.shape(mark))];
@@ -65,7 +75,7 @@ pub(crate) fn row(name: &str, shown: &Shown, now: Timestamp, theme: Theme) -> St
     let status = shown.result().map_or("", |result| word(result.status));
     let what = what(shown);
     let what = if what.is_empty() { String::new() } else { format!(": {what}") };
-    let time = if mark == Mark::Skipped {
+    let time = if mark == Mark::Skipped || shown.is_cached() {
         String::new()
     } else {
         theme.faint(&format!(" · {}", duration(shown.elapsed(now))))
@@ -161,7 +171,7 @@ pub(crate) fn table(board: &Board, columns: usize, theme: Theme) -> Vec<String> 
     lines.push(String::new());
     for (name, shown) in listed {
         let mark = Mark::of(shown);
-        let time = if mark == Mark::Skipped { String::new() } else { duration(shown.elapsed(now)) };
+        let time = took(shown, now);
         let name = pad(&fit_middle(name, name_columns), name_columns);
         let status = shown.result().map(|result| result.status);
         let mut what = what(shown);

@@ -9,14 +9,17 @@ use jiff::Timestamp;
 use super::broken::Broken;
 use super::faults::Fault;
 use crate::event::Event;
-use crate::id::{FencingToken, RunId};
+use crate::id::{FencingToken, RunId, TenantId};
 use crate::store::{
-    EventPage, Lease, NewRun, QueueStore, RunRecord, RunStore, RunSummary, Standing, StoreError, TakenRun,
+    EventPage, Lease, NewRun, QueueStore, RunFilter, RunRecord, RunStore, RunSummary, Standing, StoreError, TakenRun,
 };
 
 #[async_trait]
 impl RunStore for Broken {
-    async fn create_run(&self, run: NewRun) -> Result<RunRecord, StoreError> {
+    async fn create_run(&self, mut run: NewRun) -> Result<RunRecord, StoreError> {
+        if self.has(Fault::OneTenantOfRuns) {
+            run.tenant = TenantId::NONE;
+        }
         let id = run.id;
         if self.has(Fault::TakesIdsTwice)
             && let Ok(record) = self.inner.run(id).await
@@ -24,7 +27,7 @@ impl RunStore for Broken {
             return Ok(record);
         }
         if self.has(Fault::CountsTwice) {
-            let number = self.inner.runs(None, usize::MAX).await?.len() as u64 + 1;
+            let number = self.inner.runs(&RunFilter::default(), usize::MAX).await?.len() as u64 + 1;
             tokio::task::yield_now().await;
             self.numbers.lock().unwrap().insert(id, number);
         }
@@ -40,18 +43,51 @@ impl RunStore for Broken {
         self.inner.run(run).await.map(|record| self.spoil(record))
     }
 
-    async fn runs(&self, pipeline: Option<&str>, limit: usize) -> Result<Vec<RunSummary>, StoreError> {
-        let mut runs = self.inner.runs(pipeline, limit).await?;
+    async fn runs(&self, filter: &RunFilter, limit: usize) -> Result<Vec<RunSummary>, StoreError> {
+        let mut filter = filter.clone();
+        match self.fault {
+            Fault::NarrowsByName => {
+                let RunFilter { tenant, pipeline, before, .. } = filter;
+                filter = RunFilter { tenant, pipeline, before, ..RunFilter::default() };
+            }
+            Fault::AlwaysFirstPage => filter.before = None,
+            _ => {}
+        }
+        let mut runs = self.inner.runs(&filter, limit).await?;
+        if self.has(Fault::HidesCommits) {
+            runs.iter_mut().for_each(|run| run.commit.clear());
+        }
+        if let (Fault::LosesRenamed, Some(name)) = (self.fault, &filter.pipeline) {
+            let mut of_name = Vec::new();
+            for run in runs {
+                let is_of_name = self.inner.run(run.id).await?.run.plan.name == *name;
+                of_name.extend(is_of_name.then_some(run));
+            }
+            runs = of_name;
+        }
         if self.has(Fault::OldestFirst) {
             runs.reverse();
         }
         Ok(runs)
     }
 
+    async fn run_by_number(&self, tenant: TenantId, pipeline: &str, number: u64) -> Result<RunSummary, StoreError> {
+        if self.has(Fault::FindsLatest) {
+            let latest = self.inner.runs(&RunFilter::of_pipeline(pipeline), 1).await?.into_iter().next();
+            return latest.ok_or_else(|| StoreError::NoSuchNumber { pipeline: pipeline.to_owned(), number });
+        }
+        self.inner.run_by_number(tenant, pipeline, number).await
+    }
+
     async fn open_runs(&self) -> Result<Vec<RunId>, StoreError> {
         let mut open = self.inner.open_runs().await?;
         if self.has(Fault::ClosesAtTheEnd) {
-            let ended = self.inner.runs(None, usize::MAX).await?.into_iter().filter(|run| run.status.is_final());
+            let ended = self
+                .inner
+                .runs(&RunFilter::default(), usize::MAX)
+                .await?
+                .into_iter()
+                .filter(|run| run.status.is_final());
             let ended: BTreeSet<RunId> = ended.map(|run| run.id).collect();
             open.retain(|run| !ended.contains(run));
         }

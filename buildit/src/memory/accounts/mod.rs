@@ -1,0 +1,9 @@
+//! Users, organizations, tenants, credentials and the audit log.
+
+mod change;
+mod find;
+mod journaled;
+mod state;
+
+pub(super) use change::{AccountChange, SentToken};
+pub(super) use journaled::{JournaledAccounts, JournaledAudit};

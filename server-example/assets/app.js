@@ -1,0 +1,240 @@
+// What pages do beyond what the server has drawn. Everything here is a comfort: each page works without it, but for what
+// happens while one looks on.
+
+const $ = (selector, within = document) => within.querySelector(selector);
+const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+
+// Times in the reader's zone, and how long things take while they do.
+
+function span(millis) {
+  const seconds = Math.floor(millis / 1000);
+  if (millis < 1000) return `${Math.max(0, Math.round(millis))} ms`;
+  if (seconds < 60) return `${seconds}.${Math.floor((millis % 1000) / 100)} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} m ${String(seconds % 60).padStart(2, "0")} s`;
+  return `${Math.floor(seconds / 3600)} h ${String(Math.floor(seconds / 60) % 60).padStart(2, "0")} m`;
+}
+
+function ago(time) {
+  const seconds = (Date.now() - time) / 1000;
+  if (seconds < 45) return "just now";
+  if (seconds < 3600) return `${Math.min(59, Math.ceil(seconds / 60))} m ago`;
+  if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ago`;
+  if (seconds < 2592000) return `${Math.floor(seconds / 86400)} d ago`;
+  return new Date(time).toISOString().slice(0, 10);
+}
+
+const inFull = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+
+function tellTimes() {
+  for (const element of all("time[datetime]")) {
+    const time = Date.parse(element.dateTime);
+    element.title = inFull.format(time);
+    element.textContent = element.classList.contains("full") ? inFull.format(time) : ago(time);
+  }
+  for (const element of all("[data-since]")) element.textContent = span(Date.now() - Date.parse(element.dataset.since));
+}
+
+// The sign of a state.
+function mark(within, state) {
+  $("use", within)?.setAttribute("href", `#m-${state}`);
+  const picture = $("svg.mark[role]", within);
+  if (!picture) return;
+  picture.setAttribute("aria-label", state);
+  $("title", picture).textContent = state;
+}
+
+// The page of a run: its events and the chosen log come over one socket, which goes on where it was when it was cut.
+
+class RunPage {
+  constructor(root) {
+    this.root = root;
+    this.seq = Number(root.dataset.seq);
+    this.isOver = root.dataset.over === "true";
+    this.log = $("#log");
+    this.line = Number(this.log?.dataset.last ?? 0);
+    this.follows = true;
+    this.pause = 250;
+    this.rows = new Map(all(".jobs [data-stage]").map((element) => [element.dataset.stage, element]));
+    this.nodes = new Map();
+    for (const node of all("[data-stages]")) for (const name of JSON.parse(node.dataset.stages)) this.nodes.set(name, node);
+    if (this.log) this.watchScroll();
+    if (!this.isOver || this.log?.dataset.open === "true") this.connect();
+  }
+
+  connect() {
+    const address = new URL(this.root.dataset.live, location.href);
+    address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+    address.searchParams.set("after", this.seq);
+    const socket = new WebSocket(address);
+    socket.onopen = () => {
+      this.pause = 250;
+      $("#stale").hidden = true;
+      if (this.log?.dataset.stage) {
+        const { stage, attempt } = this.log.dataset;
+        socket.send(JSON.stringify({ log: { stage, attempt: Number(attempt), after: this.line } }));
+      }
+    };
+    socket.onmessage = ({ data }) => this.hear(JSON.parse(data));
+    socket.onclose = () => {
+      if (this.isOver && this.log?.dataset.open !== "true") return;
+      $("#stale").hidden = false;
+      setTimeout(() => this.connect(), this.pause);
+      this.pause = Math.min(this.pause * 2, 10000);
+    };
+    this.socket = socket;
+  }
+
+  hear(said) {
+    if (said.type === "event") this.heed(said.event);
+    else if (said.type === "log") this.print(said);
+    else if (said.type === "log_end") this.endLog();
+  }
+
+  endLog() {
+    this.log.dataset.open = "false";
+    if (this.isOver) this.socket.close();
+  }
+
+  heed(event) {
+    this.seq = event.seq;
+    const row = event.stage === undefined ? undefined : this.rows.get(event.stage);
+    if (event.type === "run_started") {
+      this.setRun("running");
+      $("#took").dataset.since = event.time;
+    }
+    if (event.type === "attempt_started") {
+      this.setStage(row, "running", { since: event.time });
+      const log = this.log;
+      // The page was opened before the stage began.
+      if (log && log.dataset.stage === event.stage && log.dataset.open === "true" && this.line === 0 && event.attempt > 1) location.reload();
+    }
+    if (event.type === "approval_requested") { this.setStage(row, "waiting"); this.refresh(); }
+    if (event.type === "approval_given") { this.setStage(row, "queued"); this.refresh(); }
+    if (event.type === "retry_scheduled") this.setStage(row, "queued");
+    if (event.type === "stage_finished") this.setStage(row, event.result.status, { until: event.time });
+    if (event.type === "run_finished") {
+      this.isOver = true;
+      this.setRun(event.status);
+      this.refresh();
+      if (this.log?.dataset.open !== "true") this.socket.close();
+    }
+  }
+
+  setRun(state) {
+    const now = $("#now");
+    now.dataset.state = state;
+    $(".state", now).textContent = state;
+    mark(now, state);
+    document.title = document.title.replace(/^\S+/, { succeeded: "✓", failed: "✕", cancelled: "■", waiting: "⏸" }[state] ?? "●");
+    if (["succeeded", "failed", "cancelled"].includes(state)) {
+      const took = $("#took");
+      if (took?.dataset.since) { took.textContent = span(Date.now() - Date.parse(took.dataset.since)); took.removeAttribute("data-since"); }
+    }
+  }
+
+  setStage(row, state, times = {}) {
+    if (!row) return;
+    row.dataset.state = state;
+    mark(row, state);
+    const took = $(".took", row);
+    if (times.since) { took.dataset.since = times.since; took.textContent = span(0); }
+    if (times.until && took.dataset.since) {
+      took.textContent = span(Date.parse(times.until) - Date.parse(took.dataset.since));
+      took.removeAttribute("data-since");
+    }
+    const node = this.nodes.get(row.dataset.stage);
+    if (!node) return;
+    const names = JSON.parse(node.dataset.stages);
+    const states = names.map((name) => this.rows.get(name)?.dataset.state);
+    const worst = ["failed", "timed_out", "lost", "running", "waiting", "cancelled", "queued", "succeeded", "skipped"].find((word) => states.includes(word));
+    node.dataset.state = worst ?? "queued";
+    mark(node, worst ?? "queued");
+    const sub = $(".sub", node);
+    if (sub && names.length > 1) sub.textContent = `${states.filter((word) => ["succeeded", "skipped"].includes(word)).length}/${names.length}`;
+  }
+
+  // What only the server knows how to draw: questions, actions, tabs.
+  async refresh() {
+    const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+    if (!answer.ok) return;
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    for (const id of ["attention", "actions"]) {
+      const [old, next] = [document.getElementById(id), fresh.getElementById(id)];
+      if (old && next && !old.contains(document.activeElement)) old.replaceWith(document.adoptNode(next));
+    }
+    tellTimes();
+  }
+
+  print({ stage, attempt, stream, first_line, lines }) {
+    const log = this.log;
+    if (stage !== log.dataset.stage || attempt !== Number(log.dataset.attempt)) return;
+    $("#no-lines")?.remove();
+    const template = document.createElement("template");
+    const base = log.dataset.base;
+    template.innerHTML = lines.map((html, place) => {
+      const line = first_line + place;
+      return line <= this.line ? "" : `<div class="l ${stream}" id="L${line}"><a class="n" href="${base}#L${line}">${line}</a><span class="x">${html}</span></div>`;
+    }).join("");
+    this.line = Math.max(this.line, first_line + lines.length - 1);
+    log.append(template.content);
+    // What a page can hold; the rest is in the whole log.
+    while (log.childElementCount > 20000) log.firstElementChild.remove();
+    if (this.follows) scrollTo({ top: document.body.scrollHeight });
+    else this.tellNew(lines.length);
+  }
+
+  watchScroll() {
+    const isAtEnd = () => innerHeight + scrollY >= document.body.scrollHeight - 40;
+    this.follows = !location.hash;
+    addEventListener("scroll", () => {
+      this.follows = isAtEnd();
+      if (this.follows) this.tellNew(null);
+    }, { passive: true });
+    $("#new-lines")?.addEventListener("click", () => { this.follows = true; scrollTo({ top: document.body.scrollHeight }); this.tellNew(null); });
+  }
+
+  tellNew(count) {
+    const button = $("#new-lines");
+    if (!button) return;
+    this.unseen = count === null ? 0 : (this.unseen ?? 0) + count;
+    button.hidden = this.unseen === 0;
+    button.textContent = `${this.unseen} new ↓`;
+  }
+}
+
+// Lines that an address names: #L9-L20.
+function light() {
+  all(".l.lit").forEach((line) => line.classList.remove("lit"));
+  const [, from, to] = /^#L(\d+)(?:-L(\d+))?$/.exec(location.hash) ?? [];
+  if (!from) return;
+  for (let line = Number(from); line <= Number(to ?? from) && line < Number(from) + 10000; line++) document.getElementById(`L${line}`)?.classList.add("lit");
+  document.getElementById(`L${from}`)?.scrollIntoView({ block: "center" });
+}
+
+// Keys: j and k walk a list, / searches, e goes to the next error, ? tells.
+function keys(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select, dialog")) return;
+  const items = all(".list a.line, .jobs .job, .templates a");
+  const at = items.indexOf(document.activeElement);
+  const go = (to) => { items[Math.max(0, Math.min(items.length - 1, to))]?.focus(); event.preventDefault(); };
+  if (event.key === "j") go(at + 1);
+  else if (event.key === "k") go(at < 0 ? 0 : at - 1);
+  else if (event.key === "/") { const search = $("input[type=search]"); if (search) { search.focus(); event.preventDefault(); } }
+  else if (event.key === "e") all('.jobs .job[data-state="failed"], .jobs .job[data-state="timed_out"], .jobs .job[data-state="lost"]')[0]?.click();
+  else if (event.key === "?") $("#keys")?.showModal();
+}
+
+addEventListener("keydown", keys);
+addEventListener("hashchange", light);
+$("#keys-open")?.addEventListener("click", () => $("#keys").showModal());
+for (const button of all("[data-copy]")) {
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(button.dataset.copy);
+    button.textContent = "Copied";
+  });
+}
+tellTimes();
+light();
+setInterval(tellTimes, 1000);
+const run = $("[data-live]");
+if (run) new RunPage(run);

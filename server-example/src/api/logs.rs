@@ -1,0 +1,160 @@
+//! Logs and artifacts of a run.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use buildit::account::Role;
+use buildit::id::{JobId, RunId, StageName};
+use buildit::job::Stream;
+use buildit::store::StoreError;
+use futures_util::stream::{self, StreamExt};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::Id;
+use crate::access::Actor;
+use crate::app::runs;
+use crate::list::Asked;
+use crate::live::socket::lines;
+use crate::problem::Problem;
+use crate::state::ServerState;
+use crate::view::ansi::Painter;
+
+/// How much text one answer has at most.
+const MOST: usize = 1024 * 1024;
+
+/// How much is read at once where all of it is sent.
+const PIECE: usize = 256 * 1024;
+
+/// Which part of a log.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Part {
+    /// The number of the line before the first one; 0 without.
+    after: Option<u64>,
+    /// About how many bytes of text at most: 64 KiB without, 1 MiB at most.
+    bytes: Option<usize>,
+    /// `html` for lines with colours as elements; plain text without.
+    format: Option<String>,
+}
+
+/// Lines of a log.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LogPart {
+    chunks: Vec<Chunk>,
+    /// The number of the last line that is stored, which may be beyond this part.
+    last_line: u64,
+}
+
+/// Consecutive lines of one stream that were read at one time.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Chunk {
+    /// The number of the first line, from 1.
+    first_line: u64,
+    time: Timestamp,
+    /// `stdout`, `stderr` or `command`.
+    stream: &'static str,
+    lines: Vec<String>,
+}
+
+fn word(stream: Stream) -> &'static str {
+    match stream {
+        Stream::Stdout => "stdout",
+        Stream::Stderr => "stderr",
+        Stream::Command => "command",
+    }
+}
+
+/// A part of the log of an attempt of a stage.
+#[utoipa::path(get, path = "/api/v1/runs/{id}/stages/{stage}/attempts/{attempt}/log", tag = "logs",
+    params(("id" = Uuid, Path), ("stage" = String, Path), ("attempt" = u32, Path, description = "from 1; 0 for what an earlier result brought"), Part),
+    responses((status = OK, body = LogPart), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn show(
+    State(state): State<ServerState>,
+    actor: Actor,
+    Id((id, stage, attempt)): Id<(RunId, StageName, u32)>,
+    Asked(part): Asked<Part>,
+) -> Result<Json<LogPart>, Problem> {
+    runs::find(&state, actor, id, Role::Viewer).await?;
+    let job = JobId { run: id, stage, attempt };
+    let bytes = part.bytes.unwrap_or(64 * 1024).clamp(1, MOST);
+    let page = state.store().read_log(&job, part.after.unwrap_or(0), bytes).await?;
+    let mut painter = Painter::default();
+    let chunks = page.chunks.iter().map(|chunk| Chunk {
+        first_line: chunk.first_line,
+        time: chunk.time,
+        stream: word(chunk.stream),
+        lines: match part.format.as_deref() {
+            Some("html") => lines(&mut painter, chunk),
+            _ => chunk.iter().map(|line| line.text).collect(),
+        },
+    });
+    Ok(Json(LogPart { chunks: chunks.collect(), last_line: page.last_line }))
+}
+
+/// The whole log of an attempt, as it was printed.
+#[utoipa::path(get, path = "/api/v1/runs/{id}/stages/{stage}/attempts/{attempt}/log/raw", tag = "logs",
+    params(("id" = Uuid, Path), ("stage" = String, Path), ("attempt" = u32, Path)),
+    responses((status = OK, body = String, content_type = "text/plain"), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn raw(
+    State(state): State<ServerState>,
+    actor: Actor,
+    Id((id, stage, attempt)): Id<(RunId, StageName, u32)>,
+) -> Result<Response, Problem> {
+    let (_, record) = runs::find(&state, actor, id, Role::Viewer).await?;
+    let job = JobId { run: id, stage: stage.clone(), attempt };
+    // What was removed is told as a problem, not by an answer that breaks off.
+    state.store().read_log(&job, 0, 1).await?;
+    let text = stream::try_unfold((state, job, 0), |(state, job, after)| async move {
+        let page = state.store().read_log(&job, after, PIECE).await?;
+        let Some(last) = page.chunks.last() else { return Ok::<_, StoreError>(None) };
+        let after = last.last_line();
+        let text: Vec<_> = page.chunks.iter().map(|chunk| Ok::<_, StoreError>(chunk.text.clone())).collect();
+        Ok(Some((stream::iter(text), (state, job, after))))
+    });
+    let text = text.map(|piece| match piece {
+        Ok(piece) => piece.left_stream(),
+        Err(error) => stream::iter([Err(error)]).right_stream(),
+    });
+    let name = format!("{}-{}-{stage}-{attempt}.log", record.run.plan.name, record.number);
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.extend(attached(&name));
+    Ok((headers, Body::from_stream(text.flatten())).into_response())
+}
+
+/// An artifact of a stage, as an archive (tar).
+#[utoipa::path(get, path = "/api/v1/runs/{id}/stages/{stage}/artifacts/{name}", tag = "logs",
+    params(("id" = Uuid, Path), ("stage" = String, Path), ("name" = String, Path)),
+    responses((status = OK, body = Vec<u8>, content_type = "application/x-tar"), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn artifact(
+    State(state): State<ServerState>,
+    actor: Actor,
+    Id((id, stage, name)): Id<(RunId, String, String)>,
+) -> Result<Response, Problem> {
+    let (_, record) = runs::find(&state, actor, id, Role::Viewer).await?;
+    let view = runs::view(&state, &record).await?;
+    let products = view.stage(&stage).and_then(|stage| stage.products.as_deref());
+    let found = products.and_then(|products| products.artifacts.iter().find(|artifact| artifact.name == name));
+    let artifact = found.ok_or_else(Problem::not_found)?;
+    let content = state.blobs().open(&artifact.digest).await.map_err(|error| {
+        tracing::error!(%error, run = %id, name, "an artifact cannot be read");
+        Problem::internal()
+    })?;
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-tar"));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(artifact.bytes));
+    headers.extend(attached(&format!("{name}.tar")));
+    Ok((headers, Body::from_stream(content)).into_response())
+}
+
+/// To be saved under this name, whatever a browser would do with its content.
+fn attached(name: &str) -> Option<(header::HeaderName, HeaderValue)> {
+    let is_plain = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
+    let name: String = name.chars().map(|character| if is_plain(character) { character } else { '_' }).collect();
+    let value = HeaderValue::try_from(format!("attachment; filename=\"{name}\"")).ok()?;
+    Some((header::CONTENT_DISPOSITION, value))
+}

@@ -1,0 +1,86 @@
+//! The REST API, `/api/v1`, with its own description at `/api/openapi.json`.
+
+#![expect(unused_qualifications, reason = "what utoipa makes of the parameters of a path")]
+
+mod accounts;
+mod keys;
+mod live;
+mod logs;
+mod pipelines;
+mod runs;
+mod tags;
+
+use axum::Router;
+use axum::routing::get;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::problem::Problem;
+use crate::state::ServerState;
+
+pub(crate) use accounts::{change_role, slug, take_out};
+pub(crate) use keys::make as make_key;
+pub(crate) use runs::status as run_status;
+pub(crate) use tags::{Body, Id, IfMatch, Tagged};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "BuildIt",
+        description = "Pipelines and their runs. Authenticate with `Authorization: Bearer KEY`; while the server has no \
+            owner, requests from the machine itself need nothing."
+    ),
+    components(schemas(Problem)),
+    modifiers(&Bearer),
+    security(("key" = []))
+)]
+struct Description;
+
+/// How an API key is given.
+struct Bearer;
+
+impl utoipa::Modify for Bearer {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+        let components = api.components.get_or_insert_default();
+        components.add_security_scheme("key", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    }
+}
+
+/// The routes, described.
+fn described() -> OpenApiRouter<ServerState> {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(accounts::me))
+        .routes(routes!(accounts::organizations))
+        .routes(routes!(accounts::members))
+        .routes(routes!(accounts::set_member, accounts::remove_member))
+        .routes(routes!(accounts::tenants, accounts::create_tenant))
+        .routes(routes!(accounts::audit))
+        .routes(routes!(keys::list, keys::create))
+        .routes(routes!(keys::delete))
+        .routes(routes!(pipelines::list, pipelines::create))
+        .routes(routes!(pipelines::show, pipelines::update, pipelines::delete))
+        .routes(routes!(pipelines::validate))
+        .routes(routes!(runs::list, runs::trigger))
+        .routes(routes!(runs::show))
+        .routes(routes!(runs::stages))
+        .routes(routes!(runs::explain))
+        .routes(routes!(runs::cancel))
+        .routes(routes!(runs::approve))
+        .routes(routes!(runs::reject))
+        .routes(routes!(runs::rerun))
+        .routes(routes!(runs::rerun_from_failed))
+        .routes(routes!(logs::show))
+        .routes(routes!(logs::raw))
+        .routes(routes!(logs::artifact))
+        .routes(routes!(live::events))
+        .routes(routes!(live::socket))
+}
+
+/// The API, its description, and a page that shows it.
+pub(crate) fn router() -> Router<ServerState> {
+    let (routes, api) = described().split_for_parts();
+    let docs = utoipa_swagger_ui::SwaggerUi::new("/api/docs").url("/api/openapi.json", api);
+    routes.merge(docs).route("/api/{*path}", get(async || Problem::not_found()).fallback(async || Problem::not_found()))
+}

@@ -1,0 +1,437 @@
+//! `/api/v1/runs`, and `/api/v1/pipelines/{id}/runs`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use buildit::account::Role;
+use buildit::event::RunStatus;
+use buildit::id::{PipelineId, RunId};
+use buildit::store::{RunFilter, RunRecord, RunSummary};
+use indexmap::IndexMap;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::{Body, Id};
+use crate::access::Actor;
+use crate::app::runs::Which;
+use crate::app::{pipelines, runs};
+use crate::list::{Asked, List, Page};
+use crate::problem::Problem;
+use crate::state::ServerState;
+use crate::view::run::{AttemptView, RunView, StageView};
+
+/// A run in a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RunLine {
+    id: Uuid,
+    /// Its number within the pipeline, from 1.
+    number: u64,
+    /// The pipeline's name when the run was made.
+    pipeline: String,
+    /// `queued`, `running`, `waiting`, `succeeded`, `failed` or `cancelled`.
+    status: &'static str,
+    /// What started it: `push`, `pull_request`, `tag`, `schedule`, `webhook`, `manual`.
+    event: String,
+    branch: String,
+    commit: String,
+    /// The first line of the commit's message.
+    message: String,
+    author: String,
+    pull_request: Option<u64>,
+    created_at: Timestamp,
+    started_at: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
+    /// From the start of the first stage to the end of the last one, when it has ended.
+    duration_ms: Option<u64>,
+}
+
+impl From<RunSummary> for RunLine {
+    fn from(run: RunSummary) -> Self {
+        Self {
+            id: run.id.as_uuid(),
+            number: run.number,
+            pipeline: run.pipeline,
+            status: run.status.as_str(),
+            event: run.event,
+            branch: run.branch,
+            commit: run.commit,
+            message: run.message,
+            author: run.author,
+            pull_request: run.pull_request,
+            created_at: run.created_at,
+            started_at: run.started_at,
+            finished_at: run.finished_at,
+            duration_ms: run.duration.map(|duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)),
+        }
+    }
+}
+
+impl From<&RunRecord> for RunLine {
+    fn from(record: &RunRecord) -> Self {
+        RunSummary { status: record.status, ..RunSummary::of_new(&record.run, record.number) }.into()
+    }
+}
+
+/// A run with its stages.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Run {
+    #[serde(flatten)]
+    line: RunLine,
+    /// The run that it is a rerun of.
+    rerun_of: Option<Uuid>,
+    /// Why it was cancelled.
+    cancel_reason: Option<String>,
+    params: IndexMap<String, String>,
+    /// The number of the last event that is in this answer: go on with the events after it.
+    seq: u64,
+    stages: Vec<Stage>,
+}
+
+/// A stage of a run.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Stage {
+    name: String,
+    needs: Vec<String>,
+    /// `queued`, `running`, `waiting`, `succeeded`, `failed`, `timed_out`, `cancelled`, `lost` or `skipped`.
+    status: &'static str,
+    /// Why it ended like this, where the word alone does not say.
+    reason: Option<String>,
+    exit_code: Option<i32>,
+    /// Whether it failed and that does not count.
+    allowed: bool,
+    /// Whether an earlier result was taken and no attempt made.
+    cached: bool,
+    started_at: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
+    attempts: Vec<Attempt>,
+    /// What a person is asked, while it waits for one.
+    approval: Option<Question>,
+    outputs: IndexMap<String, String>,
+    artifacts: Vec<Artifact>,
+}
+
+/// An attempt of a stage.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Attempt {
+    number: u32,
+    executor: String,
+    status: Option<&'static str>,
+    exit_code: Option<i32>,
+    cause: Option<&'static str>,
+    message: Option<String>,
+    started_at: Timestamp,
+    finished_at: Option<Timestamp>,
+}
+
+/// What a person is asked.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Question {
+    message: String,
+    fields: Vec<Field>,
+    /// When the answer comes too late.
+    deadline: Option<Timestamp>,
+}
+
+/// What is to be filled in.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Field {
+    name: String,
+    required: bool,
+    /// What may be chosen; anything, when empty.
+    choices: Vec<String>,
+    default: Option<String>,
+    description: Option<String>,
+}
+
+/// Files that a stage left, as one archive.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Artifact {
+    name: String,
+    bytes: u64,
+    paths: Vec<String>,
+}
+
+impl From<&AttemptView> for Attempt {
+    fn from(of: &AttemptView) -> Self {
+        Self {
+            number: of.number,
+            executor: of.executor.clone(),
+            status: of.status.map(|status| status.as_str()),
+            exit_code: of.exit_code,
+            cause: of.cause.map(|cause| cause.as_str()),
+            message: of.message.as_deref().map(str::to_owned),
+            started_at: of.started_at,
+            finished_at: of.finished_at,
+        }
+    }
+}
+
+impl From<&StageView> for Stage {
+    fn from(of: &StageView) -> Self {
+        let question = of.question.as_ref().map(|asked| Question {
+            message: asked.message.to_string(),
+            fields: asked.fields.iter().cloned().map(Field::from).collect(),
+            deadline: asked.deadline,
+        });
+        let products = of.products.as_deref();
+        let artifacts = products.into_iter().flat_map(|products| &products.artifacts);
+        Self {
+            name: of.name.to_string(),
+            needs: of.needs.iter().map(ToString::to_string).collect(),
+            status: of.state.as_str(),
+            reason: of.reason.as_ref().map(ToString::to_string),
+            exit_code: of.exit_code,
+            allowed: of.allowed,
+            cached: of.cached,
+            started_at: of.started_at(),
+            finished_at: of.finished_at,
+            attempts: of.attempts.iter().map(Attempt::from).collect(),
+            approval: question,
+            outputs: products.map(|products| products.outputs.clone()).unwrap_or_default(),
+            artifacts: artifacts
+                .map(|left| Artifact { name: left.name.clone(), bytes: left.bytes, paths: left.paths.clone() })
+                .collect(),
+        }
+    }
+}
+
+impl From<buildit::pipeline::ApprovalField> for Field {
+    fn from(field: buildit::pipeline::ApprovalField) -> Self {
+        let buildit::pipeline::ApprovalField { name, required, choices, default, description, .. } = field;
+        Self { name, required, choices, default, description }
+    }
+}
+
+impl Run {
+    fn new(record: &RunRecord, view: &RunView) -> Self {
+        let times = |line: RunLine| RunLine {
+            status: view.status().as_str(),
+            started_at: view.started_at,
+            finished_at: view.finished_at,
+            duration_ms: view.duration().map(|duration| u64::try_from(duration.as_millis()).unwrap_or(0)),
+            ..line
+        };
+        Self {
+            line: times(RunLine::from(record)),
+            rerun_of: view.rerun_of.map(|run| run.as_uuid()),
+            cancel_reason: view.cancel_reason.as_deref().map(str::to_owned),
+            params: view.context.params.clone(),
+            seq: view.seq,
+            stages: view.stages.iter().map(Stage::from).collect(),
+        }
+    }
+}
+
+/// Which runs.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Filter {
+    /// `queued`, `running`, `waiting`, `succeeded`, `failed` or `cancelled`.
+    status: Option<String>,
+    branch: Option<String>,
+    author: Option<String>,
+    pull_request: Option<u64>,
+    event: Option<String>,
+}
+
+/// What a run is started with.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Trigger {
+    branch: Option<String>,
+    commit: Option<String>,
+    /// Values of the pipeline's parameters.
+    params: IndexMap<String, String>,
+}
+
+/// An answer to a stage that waits for a person.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Answer {
+    stage: String,
+    /// What is filled in.
+    #[serde(default)]
+    fields: IndexMap<String, String>,
+}
+
+/// Why a stage did what it did.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Explained {
+    stage: String,
+    /// For people.
+    message: String,
+    /// For programs: the clause with its place, the input that differs, the lock's holder.
+    #[schema(value_type = Object)]
+    why: Value,
+}
+
+/// The word of a status, as a query has it.
+pub(crate) fn status(word: &str) -> Result<RunStatus, Problem> {
+    serde_json::from_value(word.into()).map_err(|_| Problem::invalid(format!("`{word}` is no status of a run")))
+}
+
+/// Runs of a pipeline, the newest first.
+#[utoipa::path(get, path = "/api/v1/pipelines/{id}/runs", tag = "runs", params(("id" = Uuid, Path), Filter, Page),
+    responses((status = OK, body = List<RunLine>), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn list(
+    State(state): State<ServerState>,
+    actor: Actor,
+    Id(id): Id<PipelineId>,
+    Asked(which): Asked<Filter>,
+    Asked(page): Asked<Page>,
+) -> Result<Json<List<RunLine>>, Problem> {
+    let (access, pipeline) = pipelines::find(&state, actor, id, Role::Viewer).await?;
+    let filter = RunFilter {
+        tenant: Some(access.tenant.id),
+        status: which.status.as_deref().map(status).transpose()?,
+        branch: which.branch,
+        author: which.author,
+        pull_request: which.pull_request,
+        event: which.event,
+        before: page.after()?,
+        ..RunFilter::of_pipeline(pipeline.name)
+    };
+    let found = state.store().runs(&filter, page.limit() + 1).await?;
+    Ok(Json(List::cut(found, page.limit(), |run| run.id.to_string()).map(RunLine::from)))
+}
+
+/// Puts a run of the pipeline into the queue.
+#[utoipa::path(post, path = "/api/v1/pipelines/{id}/runs", tag = "runs", request_body = Trigger, params(("id" = Uuid, Path)),
+    responses((status = CREATED, body = RunLine), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn trigger(
+    State(state): State<ServerState>,
+    actor: Actor,
+    Id(id): Id<PipelineId>,
+    Body(trigger): Body<Trigger>,
+) -> Result<Response, Problem> {
+    let (access, pipeline) = pipelines::find(&state, actor, id, Role::Member).await?;
+    let start = pipelines::Start {
+        branch: trigger.branch.unwrap_or_default(),
+        commit: trigger.commit.unwrap_or_default(),
+        params: trigger.params,
+    };
+    let record = pipelines::trigger(&state, &access, &pipeline, start).await?;
+    Ok(created(&record))
+}
+
+fn created(record: &RunRecord) -> Response {
+    let place = HeaderValue::try_from(format!("/api/v1/runs/{}", record.run.id));
+    let mut response = (StatusCode::CREATED, Json(RunLine::from(record))).into_response();
+    response.headers_mut().extend(place.ok().map(|place| (header::LOCATION, place)));
+    response
+}
+
+/// One run with its stages.
+#[utoipa::path(get, path = "/api/v1/runs/{id}", tag = "runs", params(("id" = Uuid, Path)),
+    responses((status = OK, body = Run), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn show(
+    State(state): State<ServerState>,
+    actor: Actor,
+    Id(id): Id<RunId>,
+) -> Result<Json<Run>, Problem> {
+    let (_, record) = runs::find(&state, actor, id, Role::Viewer).await?;
+    let view = runs::view(&state, &record).await?;
+    Ok(Json(Run::new(&record, &view)))
+}
+
+/// The stages of a run.
+#[utoipa::path(get, path = "/api/v1/runs/{id}/stages", tag = "runs", params(("id" = Uuid, Path)),
+    responses((status = OK, body = List<Stage>), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn stages(
+    State(state): State<ServerState>,
+    actor: Actor,
+    Id(id): Id<RunId>,
+) -> Result<Json<List<Stage>>, Problem> {
+    let (_, record) = runs::find(&state, actor, id, Role::Viewer).await?;
+    let view = runs::view(&state, &record).await?;
+    Ok(Json(List { items: view.stages.iter().map(Stage::from).collect(), next: None }))
+}
+
+/// Why each stage ran, was skipped, was spared or waits.
+#[utoipa::path(get, path = "/api/v1/runs/{id}/explain", tag = "runs", params(("id" = Uuid, Path)),
+    responses((status = OK, body = List<Explained>), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn explain(
+    State(state): State<ServerState>,
+    actor: Actor,
+    Id(id): Id<RunId>,
+) -> Result<Json<List<Explained>>, Problem> {
+    let (_, record) = runs::find(&state, actor, id, Role::Viewer).await?;
+    let explained = runs::explain(&state, &record).await?.into_iter().map(|one| {
+        let why = serde_json::to_value(&one.why).unwrap_or_default();
+        Explained { stage: one.stage.to_string(), message: one.why.to_string(), why }
+    });
+    Ok(Json(List { items: explained.collect(), next: None }))
+}
+
+/// Asks a run to end in good order.
+#[utoipa::path(post, path = "/api/v1/runs/{id}/cancel", tag = "runs", params(("id" = Uuid, Path)),
+    responses((status = ACCEPTED), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn cancel(
+    State(state): State<ServerState>,
+    actor: Actor,
+    Id(id): Id<RunId>,
+) -> Result<StatusCode, Problem> {
+    let (access, record) = runs::find(&state, actor, id, Role::Member).await?;
+    runs::cancel(&state, &access, &record).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// Lets a stage go on that waits for a person.
+#[utoipa::path(post, path = "/api/v1/runs/{id}/approve", tag = "runs", request_body = Answer, params(("id" = Uuid, Path)),
+    responses((status = NO_CONTENT), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn approve(
+    State(state): State<ServerState>,
+    actor: Actor,
+    Id(id): Id<RunId>,
+    Body(answer): Body<Answer>,
+) -> Result<StatusCode, Problem> {
+    let (access, record) = runs::find(&state, actor, id, Role::Member).await?;
+    runs::answer(&state, &access, &record, &answer.stage, true, answer.fields).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Refuses a stage that waits for a person.
+#[utoipa::path(post, path = "/api/v1/runs/{id}/reject", tag = "runs", request_body = Answer, params(("id" = Uuid, Path)),
+    responses((status = NO_CONTENT), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn reject(
+    State(state): State<ServerState>,
+    actor: Actor,
+    Id(id): Id<RunId>,
+    Body(answer): Body<Answer>,
+) -> Result<StatusCode, Problem> {
+    let (access, record) = runs::find(&state, actor, id, Role::Member).await?;
+    runs::answer(&state, &access, &record, &answer.stage, false, answer.fields).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Runs an ended run again.
+#[utoipa::path(post, path = "/api/v1/runs/{id}/rerun", tag = "runs", params(("id" = Uuid, Path)),
+    responses((status = CREATED, body = RunLine), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn rerun(
+    State(state): State<ServerState>,
+    actor: Actor,
+    Id(id): Id<RunId>,
+) -> Result<Response, Problem> {
+    again(state, actor, id, Which::All).await
+}
+
+/// Runs what failed in a run again, and what follows it; the rest counts as it ended.
+#[utoipa::path(post, path = "/api/v1/runs/{id}/rerun-from-failed", tag = "runs", params(("id" = Uuid, Path)),
+    responses((status = CREATED, body = RunLine), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn rerun_from_failed(
+    State(state): State<ServerState>,
+    actor: Actor,
+    Id(id): Id<RunId>,
+) -> Result<Response, Problem> {
+    again(state, actor, id, Which::Failed).await
+}
+
+async fn again(state: ServerState, actor: Actor, id: RunId, which: Which) -> Result<Response, Problem> {
+    let (access, record) = runs::find(&state, actor, id, Role::Member).await?;
+    let handle = runs::rerun(&state, &access, &record, which).await?;
+    Ok(created(&state.store().run(handle.id()).await?))
+}

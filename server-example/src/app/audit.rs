@@ -1,0 +1,40 @@
+//! Who did what.
+
+use buildit::account::AuditEntry;
+use buildit::id::OrganizationId;
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use crate::access::{Access, Actor};
+use crate::problem::Problem;
+use crate::state::ServerState;
+
+/// Notes that something of a tenant was changed.
+pub(crate) async fn of_tenant(
+    state: &ServerState,
+    access: &Access,
+    action: &str,
+    subject: impl Into<String>,
+    details: &[(&str, Value)],
+) -> Result<(), Problem> {
+    let (organization, tenant) = (Some(access.tenant.organization), Some(access.tenant.id));
+    let details = details.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    let (actor, action, subject) = (access.actor.name(), action.to_owned(), subject.into());
+    let entry = AuditEntry { time: Timestamp::now(), organization, tenant, actor, action, subject, details };
+    Ok(state.store().audit(entry).await?)
+}
+
+/// Notes that something of an organization was changed.
+pub(crate) async fn of_organization(
+    state: &ServerState,
+    actor: &Actor,
+    organization: OrganizationId,
+    action: &str,
+    subject: impl Into<String>,
+) -> Result<(), Problem> {
+    let (organization, tenant) = (Some(organization), None);
+    let (actor, action, subject) = (actor.name(), action.to_owned(), subject.into());
+    let entry =
+        AuditEntry { time: Timestamp::now(), organization, tenant, actor, action, subject, details: Map::new() };
+    Ok(state.store().audit(entry).await?)
+}

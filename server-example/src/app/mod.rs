@@ -1,0 +1,5 @@
+//! What can be done, whoever asks: the API and the pages are thin on these.
+
+pub(crate) mod audit;
+pub(crate) mod pipelines;
+pub(crate) mod runs;

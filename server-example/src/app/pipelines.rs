@@ -1,0 +1,159 @@
+//! Pipelines: kept, changed and started.
+
+use buildit::account::Role;
+use buildit::config;
+use buildit::diagnostic::Diagnostic;
+use buildit::engine::{QueueOptions, StartOptions};
+use buildit::id::PipelineId;
+use buildit::pipeline::{ExpandLimits, PipelineSpec, RunContext};
+use buildit::plan::Plan;
+use buildit::store::{NewPipeline, PipelineChange, PipelineSource, RunRecord, StoredPipeline};
+use indexmap::IndexMap;
+use jiff::Timestamp;
+use serde_json::Map;
+
+use super::audit;
+use crate::access::{Access, Actor};
+use crate::problem::Problem;
+use crate::state::ServerState;
+
+/// The file that a text which is kept here is said to be.
+pub(crate) const FILE: &str = ".buildit.kdl";
+
+/// How long the name of a pipeline may be.
+const LONGEST_NAME: usize = 100;
+
+/// What a run is started with.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Start {
+    pub(crate) branch: String,
+    pub(crate) commit: String,
+    pub(crate) params: IndexMap<String, String>,
+}
+
+/// What is wrong with a text, and what is odd about it.
+pub(crate) fn check(kdl: &str) -> Vec<Diagnostic> {
+    match compile(kdl) {
+        Ok((_, warnings)) => warnings,
+        Err(found) => found,
+    }
+}
+
+/// A text as a pipeline, and what is odd about it.
+pub(crate) fn compile(kdl: &str) -> Result<(PipelineSpec, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let read = config::parse(FILE, kdl, &config::Options::default()).map_err(|found| found.diagnostics.0)?;
+    let spec = PipelineSpec::clone(read.spec());
+    Plan::compile(&spec, ExpandLimits::default()).map_err(|found| found.0)?;
+    Ok((spec, read.warnings().0.clone()))
+}
+
+fn checked(kdl: &str) -> Result<PipelineSpec, Problem> {
+    compile(kdl).map(|(spec, _)| spec).map_err(|found| Problem::refused(&found))
+}
+
+/// Whether a pipeline can be called that.
+fn named(name: &str) -> Result<String, Problem> {
+    let name = name.trim();
+    let is_odd = |character: char| character.is_control() || "/\\?#%".contains(character);
+    if name.is_empty() || name.chars().count() > LONGEST_NAME || name.contains(is_odd) || name.starts_with('.') {
+        let rule = format!(
+            "the name of a pipeline has 1 to {LONGEST_NAME} characters, none of them `/`, `\\`, `?`, `#` or `%`"
+        );
+        return Err(Problem::invalid(rule));
+    }
+    Ok(name.to_owned())
+}
+
+/// Keeps a pipeline; named as its text says, if nothing else is said.
+pub(crate) async fn create(
+    state: &ServerState,
+    access: &Access,
+    name: Option<&str>,
+    kdl: String,
+) -> Result<StoredPipeline, Problem> {
+    let spec = checked(&kdl)?;
+    let new = NewPipeline {
+        tenant: access.tenant.id,
+        name: named(name.unwrap_or(&spec.name))?,
+        source: PipelineSource::Text { kdl },
+        settings: Map::new(),
+        created_at: Timestamp::now(),
+    };
+    let made = state.store().create_pipeline(new).await?;
+    audit::of_tenant(state, access, "pipeline.create", &made.name, &[]).await?;
+    Ok(made)
+}
+
+/// The pipeline, and leave to act on it.
+pub(crate) async fn find(
+    state: &ServerState,
+    actor: Actor,
+    id: PipelineId,
+    least: Role,
+) -> Result<(Access, StoredPipeline), Problem> {
+    // Who is nobody is told so first, whether it is there or not.
+    let actor = actor.known()?;
+    let pipeline = state.store().pipeline(id).await?;
+    Ok((Access::to(state, actor, pipeline.tenant, least).await?, pipeline))
+}
+
+/// Changes a pipeline of this version.
+pub(crate) async fn update(
+    state: &ServerState,
+    access: &Access,
+    pipeline: &StoredPipeline,
+    version: u64,
+    name: Option<&str>,
+    kdl: Option<String>,
+) -> Result<StoredPipeline, Problem> {
+    if let Some(kdl) = &kdl {
+        checked(kdl)?;
+    }
+    let change = PipelineChange {
+        name: name.map(named).transpose()?,
+        source: kdl.map(|kdl| PipelineSource::Text { kdl }),
+        settings: None,
+    };
+    let changed = state.store().update_pipeline(pipeline.id, version, change, Timestamp::now()).await?;
+    audit::of_tenant(state, access, "pipeline.update", &changed.name, &[]).await?;
+    Ok(changed)
+}
+
+pub(crate) async fn delete(state: &ServerState, access: &Access, pipeline: &StoredPipeline) -> Result<(), Problem> {
+    state.store().delete_pipeline(pipeline.id).await?;
+    audit::of_tenant(state, access, "pipeline.delete", &pipeline.name, &[]).await
+}
+
+/// What a pipeline is now: its text, under the name that it has here.
+pub(crate) fn spec(pipeline: &StoredPipeline) -> Result<PipelineSpec, Problem> {
+    match &pipeline.source {
+        PipelineSource::Text { kdl } => {
+            let mut spec = checked(kdl)?;
+            spec.name.clone_from(&pipeline.name);
+            Ok(spec)
+        }
+        _ => Err(Problem::conflict("this server cannot read where the pipeline comes from")),
+    }
+}
+
+/// Puts a run of it into the queue. It is kept when this returns.
+pub(crate) async fn trigger(
+    state: &ServerState,
+    access: &Access,
+    pipeline: &StoredPipeline,
+    start: Start,
+) -> Result<RunRecord, Problem> {
+    let spec = spec(pipeline)?;
+    let mut context = RunContext::manual();
+    context.git.reference =
+        if start.branch.is_empty() { String::new() } else { format!("refs/heads/{}", start.branch) };
+    (context.git.branch, context.git.sha) = (start.branch, start.commit);
+    context.params = start.params;
+    context.pipeline_id = pipeline.id.to_string();
+    context.custom.insert("triggered_by".into(), access.actor.name());
+    let options = StartOptions { tenant: access.tenant.id, ..StartOptions::new(context) };
+    let run = state.engine().enqueue(&spec, options, QueueOptions::default()).await?;
+    let details = [("run", run.run.id.to_string().into()), ("number", run.number.into())];
+    audit::of_tenant(state, access, "run.trigger", &pipeline.name, &details).await?;
+    Ok(run)
+}

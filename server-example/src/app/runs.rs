@@ -1,0 +1,129 @@
+//! Runs: looked at, answered, cancelled and run again.
+
+use buildit::account::Role;
+use buildit::engine::{Rerun, ResumeError, RunHandle};
+use buildit::event::{Approval, Event};
+use buildit::id::RunId;
+use buildit::plan::Plan;
+use buildit::run::{Explanation, Holder, Run, RunInfo};
+use buildit::store::{RunRecord, StoreError, each_event};
+use indexmap::IndexMap;
+
+use super::audit;
+use crate::access::{Access, Actor};
+use crate::problem::Problem;
+use crate::state::ServerState;
+use crate::view::run::RunView;
+
+/// The run, and leave to act on it.
+pub(crate) async fn find(
+    state: &ServerState,
+    actor: Actor,
+    id: RunId,
+    least: Role,
+) -> Result<(Access, RunRecord), Problem> {
+    let actor = actor.known()?;
+    let record = state.store().run(id).await?;
+    Ok((Access::to(state, actor, record.run.tenant, least).await?, record))
+}
+
+/// The run as it is now.
+pub(crate) async fn view(state: &ServerState, record: &RunRecord) -> Result<RunView, Problem> {
+    let mut view = RunView::new(record);
+    let read = each_event(&**state.store(), record.run.id, 0, |event| {
+        view.apply(event);
+        Ok::<_, StoreError>(())
+    });
+    read.await?;
+    Ok(view)
+}
+
+/// Why each of its stages did what it did.
+pub(crate) async fn explain(state: &ServerState, record: &RunRecord) -> Result<Vec<Explanation>, Problem> {
+    let store = &**state.store();
+    let mut events: Vec<Event> = Vec::new();
+    let read = each_event(store, record.run.id, 0, |event| {
+        events.push(event);
+        Ok::<_, StoreError>(())
+    });
+    read.await?;
+    let plan = Plan::restore(record.run.plan.clone()).map_err(|found| Problem::refused(&found.0))?;
+    let info = RunInfo { id: record.run.id, number: record.number };
+    let (spec, graph, context) = (plan.spec().clone(), plan.graph().clone(), record.run.context.clone());
+    let run = Run::replay(spec, graph, context, info, &events).map_err(|error| {
+        tracing::error!(%error, run = %record.run.id, "a run cannot be replayed");
+        Problem::internal()
+    })?;
+    let waits_for = store.standings(&[record.run.id]).await?.into_iter().find_map(|standing| standing.waits_for);
+    let holder = match waits_for {
+        Some(run) => Some(Holder { run, number: store.run(run).await?.number }),
+        None => None,
+    };
+    Ok(run.explain(&events, holder))
+}
+
+/// The way to whoever drives the run: this server, which takes it up when nobody does.
+async fn driven(state: &ServerState, record: &RunRecord) -> Result<RunHandle, Problem> {
+    let (engine, run) = (state.engine(), record.run.id);
+    if record.status.is_final() {
+        return Err(Problem::conflict("the run has ended"));
+    }
+    if let Some(handle) = engine.run(run) {
+        return Ok(handle);
+    }
+    match engine.resume_run(run).await {
+        Ok(Some(handle)) => Ok(handle),
+        Ok(None) => Err(Problem::conflict("the run has ended")),
+        Err(ResumeError::Elsewhere(_)) => Err(Problem::conflict("another server drives this run: ask that one")),
+        Err(ResumeError::Store(error)) => Err(error.into()),
+        Err(error) => Err(Problem::conflict(error.to_string())),
+    }
+}
+
+pub(crate) async fn cancel(state: &ServerState, access: &Access, record: &RunRecord) -> Result<(), Problem> {
+    driven(state, record).await?.cancel(format!("cancelled by {}", access.actor.name()));
+    noted(state, access, "run.cancel", record).await
+}
+
+/// Answers a stage that waits for a person.
+pub(crate) async fn answer(
+    state: &ServerState,
+    access: &Access,
+    record: &RunRecord,
+    stage: &str,
+    is_yes: bool,
+    fields: IndexMap<String, String>,
+) -> Result<(), Problem> {
+    let approval = Approval { by: access.actor.name(), approved: is_yes, fields };
+    driven(state, record).await?.approve(stage, approval).await?;
+    noted(state, access, if is_yes { "run.approve" } else { "run.reject" }, record).await
+}
+
+/// Which stages run again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Which {
+    All,
+    Failed,
+}
+
+/// Runs an ended run again, as a new one.
+pub(crate) async fn rerun(
+    state: &ServerState,
+    access: &Access,
+    record: &RunRecord,
+    which: Which,
+) -> Result<RunHandle, Problem> {
+    let store = &**state.store();
+    let rerun = match which {
+        Which::All => Rerun::all(store, record.run.id).await?,
+        Which::Failed => Rerun::from_failed(store, record.run.id).await?,
+    };
+    let handle = state.engine().rerun(rerun).await?;
+    noted(state, access, "run.rerun", record).await?;
+    Ok(handle)
+}
+
+async fn noted(state: &ServerState, access: &Access, action: &str, record: &RunRecord) -> Result<(), Problem> {
+    let details = [("run", record.run.id.to_string().into()), ("number", record.number.into())];
+    audit::of_tenant(state, access, action, &record.run.plan.name, &details).await
+}

@@ -1,0 +1,146 @@
+//! Events and logs as streams that go on until their end.
+//!
+//! Of a run that this server drives the engine tells what is new. Of any other the store is looked at, often enough for a
+//! person; when the run comes here meanwhile, the engine takes over.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use buildit::engine::StageLog;
+use buildit::event::{Event, EventBody};
+use buildit::id::{JobId, RunId};
+use buildit::store::{LogChunk, StoreError};
+use futures_util::stream::{self, BoxStream, StreamExt};
+
+use crate::state::ServerState;
+
+/// How often the store is looked at for what another server does.
+const LOOK: Duration = Duration::from_millis(300);
+
+/// How much is read at once.
+const EVENTS: usize = 512;
+const LOG_BYTES: usize = 256 * 1024;
+
+/// Events of a run after number `after`, until the run's last one.
+pub(crate) fn events(state: ServerState, run: RunId, after: u64) -> BoxStream<'static, Result<Event, StoreError>> {
+    let reader = Events { state, run, after, engine: None, read: VecDeque::new(), is_over: false };
+    stream::try_unfold(reader, |mut reader| async move { Ok(reader.next().await?.map(|event| (event, reader))) })
+        .boxed()
+}
+
+struct Events {
+    state: ServerState,
+    run: RunId,
+    after: u64,
+    engine: Option<BoxStream<'static, Result<Event, StoreError>>>,
+    read: VecDeque<Event>,
+    is_over: bool,
+}
+
+impl Events {
+    async fn next(&mut self) -> Result<Option<Event>, StoreError> {
+        loop {
+            if self.is_over {
+                return Ok(None);
+            }
+            if let Some(engine) = &mut self.engine {
+                match engine.next().await.transpose()? {
+                    Some(event) => return Ok(Some(self.seen(event))),
+                    // Another server has it now, or it has ended.
+                    None => self.engine = None,
+                }
+            }
+            if let Some(event) = self.read.pop_front() {
+                return Ok(Some(self.seen(event)));
+            }
+            self.read.extend(self.state.store().events(self.run, self.after, EVENTS).await?.events);
+            if !self.read.is_empty() {
+                continue;
+            }
+            self.engine = self.state.engine().run(self.run).map(|handle| handle.events_after(self.after));
+            if self.engine.is_none() {
+                tokio::time::sleep(LOOK).await;
+            }
+        }
+    }
+
+    fn seen(&mut self, event: Event) -> Event {
+        self.after = event.seq;
+        self.is_over = matches!(event.body, EventBody::RunFinished { .. });
+        event
+    }
+}
+
+/// The log of an attempt after this line, until its end.
+pub(crate) fn log(state: ServerState, job: JobId, after: u64) -> BoxStream<'static, Result<LogChunk, StoreError>> {
+    let reader = Log { state, job, after, engine: None, read: VecDeque::new(), seen: 0, is_over: false };
+    stream::try_unfold(reader, |mut reader| async move { Ok(reader.next().await?.map(|chunk| (chunk, reader))) })
+        .boxed()
+}
+
+struct Log {
+    state: ServerState,
+    job: JobId,
+    after: u64,
+    engine: Option<BoxStream<'static, Result<StageLog, StoreError>>>,
+    read: VecDeque<LogChunk>,
+    /// The last event that was looked at for the end of the attempt, and whether that was among them.
+    seen: u64,
+    is_over: bool,
+}
+
+impl Log {
+    async fn next(&mut self) -> Result<Option<LogChunk>, StoreError> {
+        loop {
+            if let Some(engine) = &mut self.engine {
+                match engine.next().await.transpose()? {
+                    Some(log) => return Ok(Some(self.passed(log.chunk))),
+                    None => self.engine = None,
+                }
+            }
+            if let Some(chunk) = self.read.pop_front() {
+                return Ok(Some(self.passed(chunk)));
+            }
+            // Looked at before the log is: all of it is stored before its end is.
+            self.look().await?;
+            self.read.extend(self.state.store().read_log(&self.job, self.after, LOG_BYTES).await?.chunks);
+            if !self.read.is_empty() {
+                continue;
+            }
+            if self.is_over {
+                return Ok(None);
+            }
+            let handle = self.state.engine().run(self.job.run);
+            self.engine = handle.map(|handle| handle.log_after(self.job.stage.clone(), self.job.attempt, self.after));
+            if self.engine.is_none() {
+                tokio::time::sleep(LOOK).await;
+            }
+        }
+    }
+
+    fn passed(&mut self, chunk: LogChunk) -> LogChunk {
+        self.after = chunk.last_line();
+        chunk
+    }
+
+    /// Looks whether the attempt has ended, or the run.
+    async fn look(&mut self) -> Result<(), StoreError> {
+        while !self.is_over {
+            let page = self.state.store().events(self.job.run, self.seen, EVENTS).await?;
+            let Some(last) = page.events.last() else { break };
+            self.seen = last.seq;
+            self.is_over = page.events.iter().any(|event| ends(&event.body, &self.job));
+        }
+        Ok(())
+    }
+}
+
+/// Whether nothing more comes of this job after this event.
+fn ends(event: &EventBody, job: &JobId) -> bool {
+    match event {
+        EventBody::RunFinished { .. } => true,
+        EventBody::StageFinished { stage, .. } => *stage == job.stage,
+        EventBody::AttemptFinished { stage, attempt, .. } => *stage == job.stage && *attempt == job.attempt,
+        _ => false,
+    }
+}

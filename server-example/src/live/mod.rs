@@ -1,0 +1,7 @@
+//! What happens, as it happens: events and logs of runs, whichever server drives them.
+
+mod follow;
+pub(crate) mod socket;
+pub(crate) mod sse;
+
+pub(crate) use follow::{events, log};

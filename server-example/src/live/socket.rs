@@ -1,0 +1,137 @@
+//! The WebSocket of a run: its events, and the log that the reader asks for.
+//!
+//! The server sends JSON texts: `{"type": "event", "event"}`, `{"type": "log", "stage",
+//! "attempt", "stream", "first_line", "lines"}` with lines as HTML, `{"type": "log_end", "stage", "attempt"}`, and `{"type":
+//! "beat"}` when nothing else was to be said for a while. The reader sends `{"log": {"stage", "attempt", "after"}}`, and
+//! `{"log": null}` to hear of none. A reader that comes again says the number of the last event that it saw (`after`) and
+//! of the last line, and misses nothing.
+//!
+//! Each reader reads from the store at its own pace: one that is slow, or stands still, holds up nobody.
+
+use std::time::Duration;
+
+use axum::extract::ws::{Message, WebSocket};
+use buildit::event::Event;
+use buildit::id::{JobId, RunId, StageName};
+use buildit::job::Stream;
+use buildit::store::{LogChunk, StoreError};
+use futures_util::stream::{BoxStream, StreamExt};
+use serde::{Deserialize, Serialize};
+
+use crate::state::ServerState;
+use crate::view::ansi::Painter;
+
+/// How long nothing is said at most.
+const BEAT: Duration = Duration::from_secs(15);
+
+/// How long a reader may take nothing before it is given up.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a reader says.
+#[derive(Debug, Deserialize)]
+struct Wish {
+    log: Option<WishedLog>,
+}
+
+#[derive(Debug, Deserialize)]
+struct WishedLog {
+    stage: StageName,
+    attempt: u32,
+    #[serde(default)]
+    after: u64,
+}
+
+/// What the server says.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Said<'a> {
+    Event { event: &'a Event },
+    Log { stage: &'a StageName, attempt: u32, stream: Stream, first_line: u64, lines: Vec<String> },
+    LogEnd { stage: &'a StageName, attempt: u32 },
+    Beat,
+}
+
+/// The log that is being read.
+struct Reading {
+    job: JobId,
+    chunks: BoxStream<'static, Result<LogChunk, StoreError>>,
+    painter: Painter,
+}
+
+/// Why the conversation is over.
+#[derive(Debug, thiserror::Error)]
+enum Over {
+    #[error("the reader is gone")]
+    Gone,
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+    #[error("what is to be said cannot be")]
+    Json(#[from] serde_json::Error),
+}
+
+/// Tells a reader of a run, until one of them goes.
+pub(crate) async fn serve(state: ServerState, run: RunId, after: u64, mut socket: WebSocket) {
+    match talk(&state, run, after, &mut socket).await {
+        Err(Over::Gone) => {}
+        Ok(()) => drop(socket.send(Message::Close(None)).await),
+        Err(error) => tracing::warn!(%run, error = &error as &dyn std::error::Error, "a live page is cut off"),
+    }
+}
+
+async fn talk(state: &ServerState, run: RunId, after: u64, socket: &mut WebSocket) -> Result<(), Over> {
+    let mut events = Some(super::events(state.clone(), run, after));
+    let mut log: Option<Reading> = None;
+    loop {
+        tokio::select! {
+            event = next(events.as_mut()) => match event.transpose()? {
+                Some(event) => say(socket, &Said::Event { event: &event }).await?,
+                None => events = None,
+            },
+            chunk = next(log.as_mut().map(|reading| &mut reading.chunks)) => match chunk.transpose()? {
+                Some(chunk) => if let Some(reading) = &mut log {
+                    let lines = lines(&mut reading.painter, &chunk);
+                    let (JobId { stage, attempt, .. }, LogChunk { stream, first_line, .. }) = (&reading.job, &chunk);
+                    let (attempt, stream, first_line) = (*attempt, *stream, *first_line);
+                    say(socket, &Said::Log { stage, attempt, stream, first_line, lines }).await?;
+                },
+                None => if let Some(Reading { job: JobId { stage, attempt, .. }, .. }) = log.take() {
+                    say(socket, &Said::LogEnd { stage: &stage, attempt }).await?;
+                },
+            },
+            message = socket.recv() => match message {
+                Some(Ok(Message::Text(text))) => {
+                    let Ok(wish) = serde_json::from_str::<Wish>(&text) else { return Err(Over::Gone) };
+                    log = wish.log.map(|WishedLog { stage, attempt, after }| {
+                        let job = JobId { run, stage, attempt };
+                        Reading { chunks: super::log(state.clone(), job.clone(), after), job, painter: Painter::default() }
+                    });
+                }
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(Over::Gone),
+                Some(Ok(_)) => {}
+            },
+            () = tokio::time::sleep(BEAT) => say(socket, &Said::Beat).await?,
+        }
+    }
+}
+
+/// What comes next; never, without a stream.
+async fn next<T>(stream: Option<&mut BoxStream<'static, T>>) -> Option<T> {
+    match stream {
+        Some(stream) => stream.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Lines as HTML.
+pub(crate) fn lines(painter: &mut Painter, chunk: &LogChunk) -> Vec<String> {
+    let text = chunk.text.strip_suffix(b"\n").unwrap_or(&chunk.text);
+    text.split(|&byte| byte == b'\n').map(|line| painter.paint(line)).collect()
+}
+
+async fn say(socket: &mut WebSocket, said: &Said<'_>) -> Result<(), Over> {
+    let text = serde_json::to_string(said)?;
+    match tokio::time::timeout(PATIENCE, socket.send(Message::Text(text.into()))).await {
+        Ok(Ok(())) => Ok(()),
+        _ => Err(Over::Gone),
+    }
+}

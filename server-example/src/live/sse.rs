@@ -1,0 +1,34 @@
+//! The events of a run as server-sent events, for readers that cannot do more: each has its number as its id, so that a
+//! reader which comes again with `Last-Event-ID` misses nothing.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::response::sse::{Event, KeepAlive, Sse};
+use buildit::id::RunId;
+use futures_util::stream::{Stream, StreamExt};
+
+use crate::state::ServerState;
+
+/// How often something is said when there is nothing to say.
+const BEAT: Duration = Duration::from_secs(15);
+
+/// Events after number `after`, until the run's last one.
+pub(crate) fn serve(
+    state: ServerState,
+    run: RunId,
+    after: u64,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>> + Send> {
+    let events = super::events(state, run, after).map(move |event| match event {
+        Ok(event) => {
+            let said = Event::default().id(event.seq.to_string()).event("run").json_data(&event);
+            said.inspect_err(|error| tracing::error!(%run, %error, "an event cannot be told")).ok()
+        }
+        Err(error) => {
+            tracing::warn!(%run, error = &error as &dyn std::error::Error, "a live reader is cut off");
+            None
+        }
+    });
+    let events = events.take_while(|event| std::future::ready(event.is_some())).filter_map(std::future::ready);
+    Sse::new(events.map(Ok)).keep_alive(KeepAlive::new().interval(BEAT))
+}

@@ -1,0 +1,189 @@
+//! A server with everything that it stands on.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use buildit::artifact::BlobStore;
+use buildit::durable::Durable;
+use buildit::engine::{BuildError, Engine, WorkOptions};
+use buildit::store::StoreError;
+use buildit_executors::local::LocalBackend;
+use buildit_storage::ObjectBlobs;
+use buildit_storage::sqlite::SqliteStore;
+use jiff::Timestamp;
+use tokio::net::TcpListener;
+
+use crate::router::{LEAVE, router};
+use crate::settings::Settings;
+use crate::state::{ServerState, ServerStore};
+
+/// How often what has ended is swept away.
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// A server that is open: its stores and its engine.
+#[derive(Debug)]
+pub struct Server {
+    state: ServerState,
+}
+
+/// A server cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The data folder cannot be used.
+    #[error("the data folder cannot be used")]
+    Data(#[source] io::Error),
+    /// The store cannot be opened.
+    #[error("the store cannot be opened")]
+    Store(#[from] StoreError),
+    /// The blob store cannot be opened.
+    #[error("the blob store cannot be opened")]
+    Blobs(#[source] buildit::artifact::BlobError),
+    /// The URL names no store that this server was built with.
+    #[error("`{0}` is no store of this server: sqlite:PATH or, where it was built with it, postgres://…")]
+    UnknownStore(String),
+    /// The engine's parts do not fit.
+    #[error("the engine cannot be made")]
+    Engine(#[from] BuildError),
+    /// The system has no randomness.
+    #[error("the system has no randomness")]
+    Randomness(#[from] getrandom::Error),
+}
+
+impl Server {
+    /// Opens the stores and makes the engine.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] when something of it cannot be opened; nothing is served then.
+    pub async fn open(settings: Settings) -> Result<Self, OpenError> {
+        std::fs::create_dir_all(&settings.data).map_err(OpenError::Data)?;
+        // Jobs run elsewhere, and names of files in their environments must mean the same there.
+        let data = settings.data.canonicalize().map_err(OpenError::Data)?;
+        let blobs: Arc<dyn BlobStore> = Arc::new(ObjectBlobs::open(&data.join("blobs")).map_err(OpenError::Blobs)?);
+        let url = settings.store.clone().unwrap_or_else(|| format!("sqlite:{}", data.join("buildit.db").display()));
+        let builder = Engine::builder()
+            .executor(Durable::new(Arc::new(LocalBackend::new(data.join("local")))))
+            .max_jobs(settings.jobs)
+            .blobs(Arc::clone(&blobs));
+        let builder = with_docker(builder, &settings).await;
+        let (builder, store): (_, Arc<dyn ServerStore>) = match url.split_once(':') {
+            Some(("sqlite", path)) => {
+                let store = SqliteStore::open(Path::new(path)).await?.with_blobs(Arc::clone(&blobs));
+                let store = Arc::new(store);
+                (builder.store(store.clone()).caches(store.clone()).results(store.clone()), store)
+            }
+            #[cfg(feature = "postgres")]
+            Some(("postgres" | "postgresql", _)) => {
+                let store = buildit_storage::postgres::PostgresStore::connect(&url).await?;
+                let store = Arc::new(store.with_blobs(Arc::clone(&blobs)));
+                (builder.store(store.clone()).caches(store.clone()).results(store.clone()), store)
+            }
+            // Without what stands behind the scheme, which may be a password.
+            _ => return Err(OpenError::UnknownStore(url.split(':').next().unwrap_or_default().to_owned())),
+        };
+        let state = ServerState::new(settings, builder.build()?, store, blobs)?;
+        Ok(Self { state })
+    }
+
+    /// What it stands on, for [`router`](crate::router()).
+    #[must_use]
+    pub fn state(&self) -> &ServerState {
+        &self.state
+    }
+
+    /// Serves at this listener and drives runs, until `stop` is over. Then requests under way are answered, and the runs are
+    /// left, with their jobs, to whoever takes them up.
+    ///
+    /// # Errors
+    ///
+    /// [`io::Error`] when the listener fails.
+    pub async fn serve(
+        &self,
+        listener: TcpListener,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<()> {
+        let stopped = tokio_util::sync::CancellationToken::new();
+        let working = tokio::spawn(work(self.state.clone()));
+        let app = router(self.state.clone()).into_make_service_with_connect_info::<SocketAddr>();
+        let told = stopped.clone();
+        let serving = axum::serve(listener, app).with_graceful_shutdown(async move {
+            stop.await;
+            told.cancel();
+        });
+        // Live pages never end by themselves.
+        let served = tokio::select! {
+            served = async { serving.await } => served,
+            () = async { stopped.cancelled().await; tokio::time::sleep(LEAVE).await } => Ok(()),
+        };
+        self.shutdown().await;
+        // It ends with the engine.
+        drop(working.await);
+        served
+    }
+
+    /// Drives runs, and sweeps away what has ended, until [`shutdown`](Self::shutdown): for whoever serves the router
+    /// themselves.
+    pub async fn work(&self) {
+        work(self.state.clone()).await;
+    }
+
+    /// Lets go of all runs without touching their jobs: another server, or this one when it starts again, goes on with them.
+    pub async fn shutdown(&self) {
+        self.state.engine().shutdown().await;
+    }
+}
+
+async fn work(state: ServerState) {
+    let sweeping = tokio::spawn(sweep(state.clone()));
+    drive(state).await;
+    sweeping.abort();
+}
+
+/// Takes runs from the queue, those first that an earlier server left.
+async fn drive(state: ServerState) {
+    let runs = state.settings().runs;
+    if runs == 0 {
+        return;
+    }
+    if let Err(error) = state.engine().resume().await {
+        tracing::error!(error = &error as &dyn std::error::Error, "open runs cannot be looked for");
+    }
+    state.engine().work(WorkOptions { runs, ..WorkOptions::default() }).await;
+}
+
+/// Removes logins that have ended, and forgets who has not asked for a while.
+async fn sweep(state: ServerState) {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        state.limits().sweep();
+        if let Err(error) = state.credentials().sweep_credentials(Timestamp::now()).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "what has ended cannot be swept away");
+        }
+    }
+}
+
+/// The engine with Docker, where there is one.
+#[cfg(feature = "docker")]
+async fn with_docker(builder: buildit::engine::EngineBuilder, settings: &Settings) -> buildit::engine::EngineBuilder {
+    use buildit_executors::docker::{DockerBackend, DockerOptions};
+    if !settings.docker {
+        return builder;
+    }
+    match DockerBackend::connect(DockerOptions::new()).await {
+        Ok(docker) => builder.executor(Durable::new(Arc::new(docker))),
+        Err(error) => {
+            tracing::info!(%error, "jobs run without Docker");
+            builder
+        }
+    }
+}
+
+#[cfg(not(feature = "docker"))]
+async fn with_docker(builder: buildit::engine::EngineBuilder, _: &Settings) -> buildit::engine::EngineBuilder {
+    builder
+}

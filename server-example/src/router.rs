@@ -1,0 +1,85 @@
+//! The router, with what holds for every request.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{HeaderValue, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::csrf::CsrfLayer;
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
+use tower_http::trace::TraceLayer;
+use tower_sessions::cookie::SameSite;
+use tower_sessions::{Expiry, SessionManagerLayer};
+
+use crate::access::Sessions;
+use crate::problem::Problem;
+use crate::state::ServerState;
+use crate::{api, health, web};
+
+/// How large a body may be: a pipeline's text, a form.
+const BODY: usize = 4 * 1024 * 1024;
+
+/// What a page may do: nothing but what comes from this server.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; \
+    connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// The page of the API's description brings styles in its elements.
+const DOCS_POLICY: &str = "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; \
+    img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// The server's routes. Whoever serves them tells the peers' addresses
+/// ([`into_make_service_with_connect_info`](Router::into_make_service_with_connect_info)): rate limits, and the way to the
+/// first owner, go by them.
+pub fn router(state: ServerState) -> Router {
+    let is_https = state.settings().url().starts_with("https://");
+    let days = time::Duration::days(i64::from(state.settings().session_days));
+    let sessions = SessionManagerLayer::new(Sessions::new(state.store().clone()))
+        .with_name("buildit")
+        .with_secure(is_https)
+        .with_http_only(true)
+        .with_same_site(SameSite::Lax)
+        .with_expiry(Expiry::OnInactivity(days));
+    let csrf = CsrfLayer::new();
+    let csrf = match csrf.clone().add_trusted_origin(state.settings().url()) {
+        Ok(trusting) => trusting,
+        Err(error) => {
+            tracing::warn!(%error, url = state.settings().url(), "the external URL is no origin");
+            csrf
+        }
+    };
+    let pages = web::router().merge(api::router()).layer(sessions).layer(csrf);
+    pages
+        .merge(health::router())
+        .layer(from_fn(guard))
+        .layer(CompressionLayer::new())
+        .layer(DefaultBodyLimit::max(BODY))
+        .layer(CatchPanicLayer::custom(|_| Problem::internal().into_response()))
+        .layer(TraceLayer::new_for_http())
+        .layer(PropagateRequestIdLayer::x_request_id())
+        .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
+        .with_state(state)
+}
+
+/// Tells browsers what a page of this server may do.
+async fn guard(request: Request, next: Next) -> Response {
+    let is_docs = request.uri().path().starts_with("/api/docs");
+    let is_asset = request.uri().path().starts_with("/assets/");
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    let policy = if is_docs { DOCS_POLICY } else { POLICY };
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    if !is_asset {
+        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    }
+    response
+}
+
+/// How long requests that are under way have when the server stops.
+pub(crate) const LEAVE: Duration = Duration::from_secs(10);

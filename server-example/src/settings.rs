@@ -1,0 +1,142 @@
+//! What the server is told: defaults, a TOML file, `BUILDIT_*` variables; what comes later wins.
+
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+
+use config::{Config, ConfigError, Environment, File, FileFormat};
+use serde::Deserialize;
+
+/// Settings of a server. Each is a key of the TOML file and, in capitals behind `BUILDIT_`, an environment variable.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Settings {
+    /// The folder of everything that is kept: `./buildit-data`.
+    pub data: PathBuf,
+    /// Where to listen: `127.0.0.1:30080`.
+    pub listen: SocketAddr,
+    /// How people reach it: `https://ci.example.com`. Links, cookies (`Secure` behind `https`) and origins go by it;
+    /// without, `http://localhost` and the port.
+    pub external_url: Option<String>,
+    /// The proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// `sqlite:PATH` or `postgres://…`; without, `buildit.db` in the data folder.
+    pub store: Option<String>,
+    /// Requests that one key, user or unknown address may make each second.
+    pub requests_per_second: NonZeroU32,
+    /// How many runs this server drives at once; none for one that serves pages only.
+    pub runs: usize,
+    /// How many jobs this server runs at once.
+    pub jobs: usize,
+    /// After how many days without a visit a login ends.
+    pub session_days: u32,
+    /// Whether jobs may run in Docker, where the server was built with it and finds it.
+    pub docker: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            data: "buildit-data".into(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 30080)),
+            external_url: None,
+            trusted_proxies: Vec::new(),
+            store: None,
+            requests_per_second: NonZeroU32::new(100).unwrap_or(NonZeroU32::MAX),
+            runs: 64,
+            jobs: std::thread::available_parallelism().map_or(4, |cores| 2 * cores.get()),
+            session_days: 30,
+            docker: true,
+        }
+    }
+}
+
+impl Settings {
+    /// Reads them from this file, if one is given, and the environment.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for a file that is not there, for keys that nobody knows and for values that cannot be meant.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        Self::load_with(file, Environment::default())
+    }
+
+    fn load_with(file: Option<&Path>, environment: Environment) -> Result<Self, ConfigError> {
+        let environment = environment.prefix("BUILDIT").prefix_separator("_").try_parsing(true);
+        let environment = environment.list_separator(",").with_list_parse_key("trusted_proxies");
+        let mut builder = Config::builder();
+        if let Some(file) = file {
+            builder = builder.add_source(File::from(file).format(FileFormat::Toml));
+        }
+        // Variables of other parts of BuildIt begin like that too, so one that is not known is none of ours.
+        let known = Config::builder().add_source(environment).build()?;
+        for key in KEYS {
+            builder = builder.set_override_option(key, known.get::<config::Value>(key).ok())?;
+        }
+        builder.build()?.try_deserialize()
+    }
+
+    /// How people reach it, without a slash at the end.
+    #[must_use]
+    pub fn url(&self) -> String {
+        match &self.external_url {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => format!("http://localhost:{}", self.listen.port()),
+        }
+    }
+}
+
+/// What the environment may set.
+const KEYS: [&str; 10] = [
+    "data",
+    "listen",
+    "external_url",
+    "trusted_proxies",
+    "store",
+    "requests_per_second",
+    "runs",
+    "jobs",
+    "session_days",
+    "docker",
+];
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn load(file: &str, variables: &[(&str, &str)]) -> Result<Settings, ConfigError> {
+        let mut written = tempfile::NamedTempFile::new().unwrap();
+        written.write_all(file.as_bytes()).unwrap();
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Settings::load_with(Some(written.path()), Environment::default().source(Some(variables)))
+    }
+
+    #[test]
+    fn nothing_need_be_said() {
+        let settings = load("", &[]).unwrap();
+        assert_eq!(settings, Settings::default());
+        assert_eq!(settings.url(), "http://localhost:30080");
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file() {
+        let file = "listen = \"0.0.0.0:80\"\nexternal_url = \"https://ci.example.com/\"\nruns = 3\n";
+        let variables =
+            [("BUILDIT_RUNS", "5"), ("BUILDIT_TRUSTED_PROXIES", "10.0.0.1,10.0.0.2"), ("BUILDIT_SECRET_KEY", "x")];
+        let settings = load(file, &variables).unwrap();
+        assert_eq!((settings.listen.port(), settings.runs, settings.trusted_proxies.len()), (80, 5, 2));
+        assert_eq!(settings.url(), "https://ci.example.com");
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_told() {
+        for file in ["lisen = 1", "listen = \"nowhere\"", "requests_per_second = 0", "runs = -1", "= 5"] {
+            assert!(load(file, &[]).is_err(), "{file}");
+        }
+        assert!(load("", &[("BUILDIT_LISTEN", "nowhere")]).is_err());
+        assert!(Settings::load(Some(Path::new("/nowhere.toml"))).is_err());
+    }
+}

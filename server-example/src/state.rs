@@ -1,0 +1,180 @@
+//! What the server stands on.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::request::Parts;
+use buildit::account::Tenant;
+use buildit::artifact::BlobStore;
+use buildit::engine::Engine;
+use buildit::id::{OrganizationId, TenantId};
+use buildit::store::{AuditStore, CredentialStore, IdentityStore, PipelineStore, SecretStore, Store, StoreError};
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::access::{Limits, Passwords, SetupToken};
+use crate::settings::Settings;
+
+/// Everything that a server keeps in one place.
+pub trait ServerStore: Store + PipelineStore + IdentityStore + CredentialStore + AuditStore + SecretStore {}
+
+impl<T: Store + PipelineStore + IdentityStore + CredentialStore + AuditStore + SecretStore> ServerStore for T {}
+
+/// The server's parts. Clones are the same server.
+#[derive(Clone, Debug)]
+pub struct ServerState(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    settings: Settings,
+    engine: Engine,
+    store: Arc<dyn ServerStore>,
+    blobs: Arc<dyn BlobStore>,
+    limits: Limits,
+    passwords: Passwords,
+    setup: SetupToken,
+    /// Whether there is known to be one: there is from then on.
+    has_owner: AtomicBool,
+}
+
+impl ServerState {
+    /// A server whose runs this engine drives, on the store that the engine has.
+    ///
+    /// # Errors
+    ///
+    /// [`getrandom::Error`] when the system has no randomness.
+    pub fn new(
+        settings: Settings,
+        engine: Engine,
+        store: Arc<dyn ServerStore>,
+        blobs: Arc<dyn BlobStore>,
+    ) -> Result<Self, getrandom::Error> {
+        Ok(Self(Arc::new(Inner {
+            limits: Limits::new(settings.requests_per_second),
+            settings,
+            engine,
+            store,
+            blobs,
+            passwords: Passwords::new(),
+            setup: SetupToken::new()?,
+            has_owner: AtomicBool::new(false),
+        })))
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    pub(crate) fn store(&self) -> &Arc<dyn ServerStore> {
+        &self.0.store
+    }
+
+    pub(crate) fn identity(&self) -> &dyn IdentityStore {
+        &*self.0.store
+    }
+
+    pub(crate) fn credentials(&self) -> &dyn CredentialStore {
+        &*self.0.store
+    }
+
+    pub(crate) fn blobs(&self) -> &Arc<dyn BlobStore> {
+        &self.0.blobs
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    pub(crate) fn passwords(&self) -> &Passwords {
+        &self.0.passwords
+    }
+
+    /// What somebody who is not at this machine needs to become the owner.
+    pub(crate) fn setup(&self) -> &SetupToken {
+        &self.0.setup
+    }
+
+    /// The address at which the owner is made, with the token; `None` when there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot tell.
+    pub async fn setup_url(&self) -> Result<Option<String>, StoreError> {
+        let url = || format!("{}/setup?token={}", self.settings().url(), self.setup().expose());
+        Ok((!self.has_owner().await?).then(url))
+    }
+
+    pub(crate) async fn has_owner(&self) -> Result<bool, StoreError> {
+        if !self.0.has_owner.load(Ordering::Relaxed) && self.identity().has_users().await? {
+            self.0.has_owner.store(true, Ordering::Relaxed);
+        }
+        Ok(self.0.has_owner.load(Ordering::Relaxed))
+    }
+
+    /// The tenant of those who have none: of the time before there is an owner, who gets it.
+    pub(crate) fn default_tenant(&self) -> TenantId {
+        Uuid::nil().into()
+    }
+
+    /// What the owner-to-be acts in.
+    pub(crate) fn founders_tenant(&self) -> Tenant {
+        let (id, organization): (TenantId, OrganizationId) = (self.default_tenant(), Uuid::nil().into());
+        Tenant { id, organization, name: "default".to_owned(), created_at: Timestamp::UNIX_EPOCH }
+    }
+}
+
+/// The address that a request came from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
+impl FromRequestParts<ServerState> for Peer {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ServerState) -> Result<Self, Self::Rejection> {
+        // A program that mounts the router without telling the peers gets nobody who is trusted for it.
+        let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map_or(unknown, |ConnectInfo(peer)| *peer);
+        if !state.settings().trusted_proxies.contains(&peer.ip().to_canonical()) {
+            return Ok(Self(peer));
+        }
+        let passed_on = parts.headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+        let addresses: Vec<&str> = passed_on.flat_map(|value| value.split(',')).map(str::trim).collect();
+        let client = client(&addresses, &state.settings().trusted_proxies);
+        Ok(Self(client.map_or(peer, |address| SocketAddr::new(address, 0))))
+    }
+}
+
+/// The last address in `X-Forwarded-For` that is not one of our own proxies; whatever is before it, anybody may have
+/// written.
+fn client(addresses: &[&str], proxies: &[IpAddr]) -> Option<IpAddr> {
+    let known = addresses.iter().rev().map_while(|address| address.parse::<IpAddr>().ok());
+    let mut last = None;
+    for address in known {
+        last = Some(address);
+        if !proxies.contains(&address.to_canonical()) {
+            break;
+        }
+    }
+    last
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_client_is_whom_our_own_proxies_name() {
+        let proxies: Vec<IpAddr> = ["10.0.0.1", "10.0.0.2"].map(|address| address.parse().unwrap()).into();
+        let found = |addresses: &[&str]| client(addresses, &proxies).map(|address| address.to_string());
+        assert_eq!(found(&["192.0.2.7"]).as_deref(), Some("192.0.2.7"));
+        assert_eq!(found(&["127.0.0.1", "192.0.2.7", "10.0.0.2"]).as_deref(), Some("192.0.2.7"));
+        assert_eq!(found(&["127.0.0.1", "nonsense", "10.0.0.2"]).as_deref(), Some("10.0.0.2"));
+        assert_eq!(found(&[]), None);
+    }
+}

@@ -1,0 +1,383 @@
+//! How one gets in: the owner is made, people log in and accept invitations.
+
+use askama::Template;
+use axum::Form;
+use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Redirect, Response};
+use buildit::account::{Organization, Tenant, User};
+use buildit::id::{OrganizationId, UserId};
+use jiff::Timestamp;
+use secrecy::SecretString;
+use serde::Deserialize;
+use tower_sessions::Session;
+
+use super::assets::VERSION;
+use super::page::{PageError, Shown, Theme, draw};
+use crate::access::{Actor, Token, USER};
+use crate::api::slug;
+use crate::problem::Problem;
+use crate::state::{Peer, ServerState};
+
+/// A page with one form.
+#[derive(Template)]
+#[template(path = "enter.html")]
+struct EnterPage<'a> {
+    theme: &'static str,
+    version: &'static str,
+    title: &'a str,
+    text: &'a str,
+    action: String,
+    button: &'a str,
+    problem: Option<String>,
+    email: String,
+    name: String,
+    organization: Option<String>,
+    is_new: bool,
+    has_email: bool,
+    token: String,
+    next: String,
+}
+
+impl<'a> EnterPage<'a> {
+    fn new(headers: &HeaderMap, title: &'a str, text: &'a str, action: impl Into<String>, button: &'a str) -> Self {
+        Self {
+            theme: Theme::of(headers).word(),
+            version: &VERSION,
+            title,
+            text,
+            action: action.into(),
+            button,
+            problem: None,
+            email: String::new(),
+            name: String::new(),
+            organization: None,
+            is_new: false,
+            has_email: true,
+            token: String::new(),
+            next: String::new(),
+        }
+    }
+
+    fn refuse(mut self, problem: &Problem) -> Result<Response, Problem> {
+        self.problem = Some(problem.detail().unwrap_or(problem.title()).to_owned());
+        let page = draw(&self)?;
+        Ok((problem.status(), page).into_response())
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Asked {
+    #[serde(default)]
+    token: String,
+    #[serde(default)]
+    next: String,
+}
+
+/// What is filled in. A password is never shown, not by `Debug` either.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Filled {
+    #[serde(default)]
+    email: String,
+    password: SecretString,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    organization: String,
+    #[serde(default)]
+    token: String,
+    #[serde(default)]
+    next: String,
+}
+
+/// Where to go after a login: a page of this server.
+fn safe(next: &str) -> &str {
+    let is_own = next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\r', '\n']);
+    if is_own { next } else { "/" }
+}
+
+pub(super) fn address(email: &str) -> Result<String, Problem> {
+    let email = email.trim();
+    let is_one = email.len() <= 254
+        && !email.contains(|character: char| character.is_control() || character.is_whitespace())
+        && email
+            .split_once('@')
+            .is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'));
+    if is_one { Ok(email.to_owned()) } else { Err(Problem::invalid("that is no e-mail address")) }
+}
+
+fn may_found(state: &ServerState, actor: &Actor, token: &str) -> Result<(), Problem> {
+    if matches!(actor, Actor::Founder) || state.setup().is(token) {
+        return Ok(());
+    }
+    Err(Problem::forbidden("open the address that the server printed at its start: it has the setup token"))
+}
+
+const SETUP: (&str, &str) =
+    ("Welcome to BuildIt", "You are the first one here. Make the account that owns this server.");
+
+pub(crate) async fn setup_page(
+    State(state): State<ServerState>,
+    actor: Actor,
+    headers: HeaderMap,
+    shown: Shown,
+    Query(asked): Query<Asked>,
+) -> Result<Response, PageError> {
+    let page = async {
+        if state.has_owner().await? {
+            return Ok(Redirect::to("/login").into_response());
+        }
+        may_found(&state, &actor, &asked.token)?;
+        draw(&EnterPage {
+            organization: Some(String::new()),
+            is_new: true,
+            token: asked.token,
+            ..EnterPage::new(&headers, SETUP.0, SETUP.1, "/setup", "Create the owner")
+        })
+    };
+    page.await.map_err(|problem| shown.problem(problem))
+}
+
+pub(crate) async fn setup(
+    State(state): State<ServerState>,
+    actor: Actor,
+    peer: Peer,
+    session: Session,
+    headers: HeaderMap,
+    shown: Shown,
+    Form(filled): Form<Filled>,
+) -> Result<Response, PageError> {
+    let page = EnterPage {
+        organization: Some(filled.organization.clone()),
+        is_new: true,
+        email: filled.email.clone(),
+        name: filled.name.clone(),
+        token: filled.token.clone(),
+        ..EnterPage::new(&headers, SETUP.0, SETUP.1, "/setup", "Create the owner")
+    };
+    let made = async {
+        state.limits().login(peer.0.ip())?;
+        may_found(&state, &actor, &filled.token)?;
+        found(&state, filled, &session).await
+    };
+    let made = match made.await {
+        Ok(to) => Ok(Redirect::to(&to).into_response()),
+        Err(problem) => page.refuse(&problem),
+    };
+    made.map_err(|problem| shown.problem(problem))
+}
+
+/// Makes the owner with an organization and its first tenant, and logs them in.
+async fn found(state: &ServerState, filled: Filled, session: &Session) -> Result<String, Problem> {
+    let now = Timestamp::now();
+    let organization = slug(filled.organization.trim())?;
+    let owner = User {
+        id: UserId::new(),
+        email: address(&filled.email)?,
+        email_verified: false,
+        name: filled.name.trim().to_owned(),
+        password_hash: Some(state.passwords().digest(filled.password).await?),
+        created_at: now,
+    };
+    let organization = Organization {
+        id: OrganizationId::new(),
+        name: organization,
+        plan: "free".to_owned(),
+        billing_email: None,
+        created_at: now,
+    };
+    // What was made before there was an owner is in it.
+    let tenant =
+        Tenant { id: state.default_tenant(), organization: organization.id, name: "main".to_owned(), created_at: now };
+    let (user, root) = (owner.id, format!("/{}/{}", organization.name, tenant.name));
+    if !state.identity().found(owner, organization, tenant).await? {
+        return Err(Problem::conflict("there is an owner already"));
+    }
+    enter(session, user).await?;
+    Ok(root)
+}
+
+/// From now on this browser is this user. A new session, so that nobody else knows its id.
+async fn enter(session: &Session, user: UserId) -> Result<(), Problem> {
+    let entered = async {
+        session.cycle_id().await?;
+        session.insert(USER, user).await
+    };
+    entered.await.map_err(|error| {
+        tracing::error!(%error, "a session cannot be kept");
+        Problem::internal()
+    })
+}
+
+const LOGIN: (&str, &str) = ("Log in", "");
+
+pub(crate) async fn login_page(
+    State(state): State<ServerState>,
+    actor: Actor,
+    headers: HeaderMap,
+    shown: Shown,
+    Query(asked): Query<Asked>,
+) -> Result<Response, PageError> {
+    let page = async {
+        if !state.has_owner().await? {
+            return Ok(Redirect::to("/setup").into_response());
+        }
+        if matches!(actor, Actor::User(_)) {
+            return Ok(Redirect::to(safe(&asked.next)).into_response());
+        }
+        let next = safe(&asked.next).to_owned();
+        draw(&EnterPage { next, ..EnterPage::new(&headers, LOGIN.0, LOGIN.1, "/login", "Log in") })
+    };
+    page.await.map_err(|problem| shown.problem(problem))
+}
+
+pub(crate) async fn login(
+    State(state): State<ServerState>,
+    peer: Peer,
+    session: Session,
+    headers: HeaderMap,
+    shown: Shown,
+    Form(filled): Form<Filled>,
+) -> Result<Response, PageError> {
+    let page = EnterPage {
+        email: filled.email.clone(),
+        next: safe(&filled.next).to_owned(),
+        ..EnterPage::new(&headers, LOGIN.0, LOGIN.1, "/login", "Log in")
+    };
+    let next = safe(&filled.next).to_owned();
+    let entered = async {
+        state.limits().login(peer.0.ip())?;
+        let user = state.identity().user_by_email(filled.email.trim()).await?;
+        let kept = user.as_ref().and_then(|user| user.password_hash.clone());
+        let is_right = state.passwords().is_of(filled.password, kept).await?;
+        let user = user.filter(|_| is_right).ok_or_else(|| Problem::invalid("the address or the password is wrong"))?;
+        enter(&session, user.id).await
+    };
+    let entered = match entered.await {
+        Ok(()) => Ok(Redirect::to(&next).into_response()),
+        Err(problem) => page.refuse(&problem),
+    };
+    entered.map_err(|problem| shown.problem(problem))
+}
+
+pub(crate) async fn logout(session: Session) -> Redirect {
+    if let Err(error) = session.flush().await {
+        tracing::error!(%error, "a session cannot be ended");
+    }
+    Redirect::to("/login")
+}
+
+pub(crate) async fn invitation_page(
+    State(state): State<ServerState>,
+    Path(token): Path<String>,
+    headers: HeaderMap,
+    shown: Shown,
+) -> Result<Response, PageError> {
+    let page = async {
+        let (text, email, is_new) = invited(&state, &token).await?;
+        draw(&EnterPage {
+            email,
+            is_new,
+            has_email: false,
+            ..EnterPage::new(&headers, "You are invited", &text, format!("/invitations/{token}"), "Accept")
+        })
+    };
+    page.await.map_err(|problem| shown.problem(problem))
+}
+
+/// What an invitation says, whom it is for, and whether they are new here.
+async fn invited(state: &ServerState, token: &str) -> Result<(String, String, bool), Problem> {
+    let found = state.identity().invitation(&Token::given(token).hash(), Timestamp::now()).await?;
+    let invitation = found.ok_or_else(Problem::not_found)?;
+    let organization = state.identity().organization(invitation.organization).await?.ok_or_else(Problem::not_found)?;
+    let user = state.identity().user_by_email(&invitation.email).await?;
+    let text = match user {
+        Some(_) => {
+            format!("Log in as {} to join {} as {}.", invitation.email, organization.name, invitation.role.as_str())
+        }
+        None => format!(
+            "Choose a password for {} to join {} as {}.",
+            invitation.email,
+            organization.name,
+            invitation.role.as_str()
+        ),
+    };
+    Ok((text, invitation.email, user.is_none()))
+}
+
+pub(crate) async fn accept(
+    State(state): State<ServerState>,
+    Path(token): Path<String>,
+    peer: Peer,
+    session: Session,
+    headers: HeaderMap,
+    shown: Shown,
+    Form(filled): Form<Filled>,
+) -> Result<Response, PageError> {
+    let done = async {
+        state.limits().login(peer.0.ip())?;
+        let (text, email, is_new) = invited(&state, &token).await?;
+        let name = filled.name.trim().to_owned();
+        match join(&state, &token, &email, filled).await {
+            Ok(user) => {
+                enter(&session, user).await?;
+                Ok(Redirect::to("/").into_response())
+            }
+            Err(problem) => {
+                let action = format!("/invitations/{token}");
+                let page = EnterPage::new(&headers, "You are invited", &text, action, "Accept");
+                EnterPage { email, name, is_new, has_email: false, ..page }.refuse(&problem)
+            }
+        }
+    };
+    done.await.map_err(|problem: Problem| shown.problem(problem))
+}
+
+/// Makes the user, or sees that it is they, and makes them a member.
+async fn join(state: &ServerState, token: &str, email: &str, filled: Filled) -> Result<UserId, Problem> {
+    let user = match state.identity().user_by_email(email).await? {
+        Some(user) => {
+            if !state.passwords().is_of(filled.password, user.password_hash).await? {
+                return Err(Problem::invalid("the password is wrong"));
+            }
+            user.id
+        }
+        None => {
+            let user = User {
+                id: UserId::new(),
+                email: email.to_owned(),
+                // Whoever has the link has read the mail, or was given it by who may invite.
+                email_verified: false,
+                name: filled.name.trim().to_owned(),
+                password_hash: Some(state.passwords().digest(filled.password).await?),
+                created_at: Timestamp::now(),
+            };
+            let id = user.id;
+            state.identity().create_user(user).await?;
+            id
+        }
+    };
+    let accepted = state.identity().accept_invitation(&Token::given(token).hash(), user, Timestamp::now()).await?;
+    accepted.map(|_| user).ok_or_else(Problem::not_found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_leads_to_no_other_site() {
+        for next in ["//evil.example", "https://evil.example", "", "evil", "/\\evil.example", "/a\r\nb"] {
+            assert_eq!(safe(next), "/", "{next}");
+        }
+        assert_eq!(safe("/acme/main?tab=x"), "/acme/main?tab=x");
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for email in ["", "ada", "@", "ada@", "@host", "a b@host", "a@b@c", "a@b\n"] {
+            assert!(address(email.trim_end_matches(' ')).is_err() || email.ends_with('\n'), "{email:?}");
+        }
+        assert_eq!(address(" ada@example.com ").unwrap(), "ada@example.com");
+    }
+}

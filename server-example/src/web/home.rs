@@ -1,0 +1,91 @@
+//! The way in, and what needs one's attention.
+
+use askama::Template;
+use axum::Form;
+use axum::extract::State;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use buildit::event::RunStatus;
+use buildit::store::{RunFilter, RunSummary};
+use serde::Deserialize;
+
+use super::page::{Crumb, Frame, PageError, Place, Shown, draw, part};
+use super::pipelines::RunRow;
+use crate::access::Actor;
+use crate::problem::Problem;
+use crate::state::ServerState;
+
+/// How many runs of each kind the dashboard shows.
+const SHOWN: usize = 8;
+
+/// `/`: to the tenant of who asks, or to where one gets in.
+pub(crate) async fn entry(State(state): State<ServerState>, actor: Actor, shown: Shown) -> Result<Redirect, PageError> {
+    let to = async {
+        if !state.has_owner().await? {
+            return Ok("/setup".to_owned());
+        }
+        let Actor::User(user) = actor else { return Ok("/login".to_owned()) };
+        for (organization, _) in state.identity().organizations_of(user.id).await? {
+            if let Some(tenant) = state.identity().tenants(organization.id, None, 1).await?.into_iter().next() {
+                return Ok(format!("/{}/{}", part(&organization.name), part(&tenant.name)));
+            }
+        }
+        Err(Problem::forbidden("you are a member of no organization: ask somebody to invite you"))
+    };
+    to.await.map(|to| Redirect::to(&to)).map_err(|problem| shown.problem(problem))
+}
+
+#[derive(Template)]
+#[template(path = "dashboard.html")]
+struct Dashboard {
+    frame: Frame,
+    waiting: Vec<RunRow>,
+    running: Vec<RunRow>,
+    queued: Vec<RunRow>,
+    failed: Vec<RunRow>,
+    is_empty: bool,
+}
+
+pub(crate) async fn dashboard(
+    State(state): State<ServerState>,
+    place: Place,
+    shown: Shown,
+) -> Result<Response, PageError> {
+    let page = async {
+        let root = place.root();
+        let runs = async |status| {
+            let filter = RunFilter { status: Some(status), ..RunFilter::of_tenant(place.access.tenant.id) };
+            let found: Vec<RunSummary> = state.store().runs(&filter, SHOWN).await?;
+            Ok::<_, Problem>(found.into_iter().map(|run| RunRow::new(&root, run)).collect::<Vec<_>>())
+        };
+        let any = state.store().runs(&RunFilter::of_tenant(place.access.tenant.id), 1).await?;
+        draw(&Dashboard {
+            frame: place.frame("dashboard", "Dashboard", vec![Crumb::here("Dashboard")]),
+            waiting: runs(RunStatus::Waiting).await?,
+            running: runs(RunStatus::Running).await?,
+            queued: runs(RunStatus::Queued).await?,
+            failed: runs(RunStatus::Failed).await?,
+            is_empty: any.is_empty(),
+        })
+    };
+    page.await.map_err(|problem| shown.problem(problem))
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Chosen {
+    theme: String,
+}
+
+/// Notes the theme in the browser, and goes back.
+pub(crate) async fn theme(headers: HeaderMap, Form(chosen): Form<Chosen>) -> Response {
+    let theme = match chosen.theme.as_str() {
+        "dark" => "dark",
+        "light" => "light",
+        _ => "",
+    };
+    let referer = headers.get(header::REFERER).and_then(|referer| referer.to_str().ok()).unwrap_or("/");
+    // Its path alone: to this server, wherever that is reached.
+    let path = referer.split_once("://").map_or("/", |(_, rest)| rest.find('/').map_or("/", |at| &rest[at..]));
+    let cookie = format!("theme={theme}; Path=/; Max-Age=31536000; SameSite=Lax");
+    ([(header::SET_COOKIE, cookie)], Redirect::to(if path.starts_with("//") { "/" } else { path })).into_response()
+}

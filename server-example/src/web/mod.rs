@@ -1,0 +1,46 @@
+//! The pages. Each is a template that is drawn from data, whole; what moves on it is `assets/app.js`.
+
+mod assets;
+mod enter;
+mod home;
+mod page;
+mod pipelines;
+mod run;
+mod settings;
+
+use axum::Router;
+use axum::routing::{get, post};
+
+use crate::state::ServerState;
+
+/// The pages and what they are made of.
+pub(crate) fn router() -> Router<ServerState> {
+    Router::new()
+        .route("/", get(home::entry))
+        .route("/assets/{*file}", get(assets::serve))
+        .route("/setup", get(enter::setup_page).post(enter::setup))
+        .route("/login", get(enter::login_page).post(enter::login))
+        .route("/logout", post(enter::logout))
+        .route("/invitations/{token}", get(enter::invitation_page).post(enter::accept))
+        .route("/theme", post(home::theme))
+        .route("/{organization}/{tenant}", get(home::dashboard))
+        .route("/{organization}/{tenant}/pipelines", get(pipelines::list))
+        .route("/{organization}/{tenant}/new", get(pipelines::new_page).post(pipelines::create))
+        .route("/{organization}/{tenant}/validate", post(pipelines::validate))
+        .route("/{organization}/{tenant}/pipelines/{pipeline}", get(pipelines::runs))
+        .route("/{organization}/{tenant}/pipelines/{pipeline}/config", get(pipelines::config).post(pipelines::save))
+        .route("/{organization}/{tenant}/pipelines/{pipeline}/settings", get(pipelines::settings))
+        .route("/{organization}/{tenant}/pipelines/{pipeline}/rename", post(pipelines::rename))
+        .route("/{organization}/{tenant}/pipelines/{pipeline}/delete", post(pipelines::delete))
+        .route("/{organization}/{tenant}/pipelines/{pipeline}/run", get(pipelines::run_page).post(pipelines::run))
+        .route("/{organization}/{tenant}/pipelines/{pipeline}/runs/{number}", get(run::show))
+        .route("/{organization}/{tenant}/pipelines/{pipeline}/runs/{number}/{action}", post(run::act))
+        .route("/{organization}/{tenant}/settings", get(settings::keys))
+        .route("/{organization}/{tenant}/settings/keys", post(settings::create_key))
+        .route("/{organization}/{tenant}/settings/keys/{key}/delete", post(settings::delete_key))
+        .route("/{organization}/{tenant}/settings/team", get(settings::team).post(settings::invite))
+        .route("/{organization}/{tenant}/settings/team/{user}", post(settings::change_member))
+        .route("/{organization}/{tenant}/settings/invitations/{invitation}/revoke", post(settings::revoke))
+        .route("/{organization}/{tenant}/settings/audit", get(settings::audit))
+        .fallback(page::missing)
+}

@@ -1,0 +1,453 @@
+//! The page of a run.
+
+use std::time::Duration;
+
+use askama::Template;
+use axum::Form;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use buildit::account::Role;
+use buildit::id::JobId;
+use buildit::job::Stream;
+use buildit::plan::Plan;
+use buildit::store::RunRecord;
+use indexmap::IndexMap;
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::page::{Crumb, Frame, PageError, Place, Shown, When, draw, part};
+use crate::app::runs::{self, Which};
+use crate::live::socket::lines;
+use crate::problem::Problem;
+use crate::state::ServerState;
+use crate::view::ansi::Painter;
+use crate::view::graph::{Drawing, draw as draw_graph};
+use crate::view::run::{RunView, StageState, StageView};
+use crate::view::words;
+
+/// How much of a log a page begins with.
+const FIRST: usize = 256 * 1024;
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Named {
+    pipeline: String,
+    number: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Acted {
+    pipeline: String,
+    number: u64,
+    action: String,
+}
+
+/// What is looked at.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Look {
+    stage: Option<String>,
+    attempt: Option<u32>,
+    tab: Option<String>,
+    /// The line before the first one of the log.
+    after: u64,
+}
+
+#[derive(Template)]
+#[template(path = "run.html")]
+struct RunPage {
+    frame: Frame,
+    view: RunView,
+    link: String,
+    live: String,
+    mark: &'static str,
+    jobs: Vec<Job>,
+    drawing: Drawing,
+    nodes: Vec<NodeLook>,
+    tab: &'static str,
+    questions: Vec<StageView>,
+    may_act: bool,
+    chosen: Option<Chosen>,
+    bars: Vec<Bar>,
+    artifacts: Vec<Left>,
+    summaries: Vec<(String, String)>,
+    why: Vec<(String, String)>,
+    facts: Vec<(&'static str, String)>,
+}
+
+/// A job in the list.
+struct Job {
+    name: String,
+    state: &'static str,
+    link: String,
+    since: Option<Timestamp>,
+    took: String,
+    attempts: usize,
+    is_chosen: bool,
+}
+
+/// How a box of the graph looks.
+struct NodeLook {
+    state: &'static str,
+    label: String,
+    title: String,
+    names: String,
+    link: String,
+    sub: String,
+    is_chosen: bool,
+}
+
+/// The stage that is looked at, with a part of its log.
+struct Chosen {
+    stage: StageView,
+    attempt: u32,
+    link: String,
+    raw: String,
+    lines: Vec<Line>,
+    /// The line before the first one and the last one that are shown, and whether there is more.
+    after: u64,
+    last: u64,
+    has_more: bool,
+    /// Whether lines may still come.
+    is_open: bool,
+    removed: Option<String>,
+}
+
+struct Line {
+    number: u64,
+    html: String,
+    class: &'static str,
+}
+
+/// A stage in the waterfall, in thousandths of the run's time.
+struct Bar {
+    name: String,
+    state: &'static str,
+    start: u64,
+    width: u64,
+    took: String,
+}
+
+/// An artifact.
+struct Left {
+    stage: String,
+    name: String,
+    size: String,
+    files: usize,
+    link: String,
+}
+
+impl Job {
+    fn short(&self) -> String {
+        words::middle(&self.name, 30)
+    }
+}
+
+impl Bar {
+    fn short(&self) -> String {
+        words::middle(&self.name, 24)
+    }
+}
+
+/// The sign of a state, for the title of the page.
+fn glyph(state: &str) -> &'static str {
+    match state {
+        "succeeded" => "✓",
+        "failed" | "timed_out" => "✕",
+        "lost" => "⚡",
+        "waiting" => "⏸",
+        "skipped" => "⊘",
+        "cancelled" => "■",
+        "running" => "●",
+        _ => "○",
+    }
+}
+
+/// What of several states a reader needs to know first.
+fn worst<'a>(states: impl Iterator<Item = &'a str> + Clone) -> &'static str {
+    const ORDER: [&str; 9] =
+        ["failed", "timed_out", "lost", "running", "waiting", "cancelled", "queued", "succeeded", "skipped"];
+    ORDER.into_iter().find(|word| states.clone().any(|state| state == *word)).unwrap_or("queued")
+}
+
+const TABS: [(&str, &str); 5] =
+    [("log", "Log"), ("waterfall", "Waterfall"), ("artifacts", "Artifacts"), ("summary", "Summary"), ("why", "Why")];
+
+async fn record(state: &ServerState, place: &Place, pipeline: &str, number: u64) -> Result<RunRecord, Problem> {
+    let found = state.store().run_by_number(place.access.tenant.id, pipeline, number).await?;
+    Ok(state.store().run(found.id).await?)
+}
+
+pub(crate) async fn show(
+    State(state): State<ServerState>,
+    place: Place,
+    shown: Shown,
+    Path(named): Path<Named>,
+    Query(look): Query<Look>,
+) -> Result<Response, PageError> {
+    let page = async {
+        let record = record(&state, &place, &named.pipeline, named.number).await?;
+        let view = runs::view(&state, &record).await?;
+        page(&state, &place, &named.pipeline, &record, view, &look).await
+    };
+    page.await.map_err(|problem| shown.problem(problem))
+}
+
+async fn page(
+    state: &ServerState,
+    place: &Place,
+    pipeline: &str,
+    record: &RunRecord,
+    view: RunView,
+    look: &Look,
+) -> Result<Response, Problem> {
+    let above = format!("{}/pipelines/{}", place.root(), part(pipeline));
+    let link = format!("{above}/runs/{}", record.number);
+    let tab = TABS.iter().find(|(tab, _)| Some(*tab) == look.tab.as_deref()).map_or("log", |(tab, _)| tab);
+    let chosen = match look.stage.as_deref() {
+        Some(name) => Some(view.stage(name).ok_or_else(Problem::not_found)?),
+        None => first_to_look_at(&view),
+    };
+    let plan = Plan::restore(view.plan.clone()).map_err(|found| Problem::refused(&found.0))?;
+    let drawing = draw_graph(&plan.graph().layout(plan.spec()));
+    let name = chosen.map(|stage| stage.name.to_string());
+    let nodes = drawing.nodes.iter().map(|node| {
+        let stages = node.stages.iter().map(|&stage| &view.stages[stage]);
+        let state = worst(stages.clone().map(|stage| stage.state.as_str()));
+        let names: Vec<&str> = stages.clone().map(|stage| stage.name.as_str()).collect();
+        let done = stages.clone().filter(|stage| matches!(stage.state.as_str(), "succeeded" | "skipped")).count();
+        let label = node.label();
+        NodeLook {
+            state,
+            label: words::middle(&label, if names.len() > 1 { 15 } else { 18 }),
+            title: format!("{label}: {state}"),
+            link: stage_link(&link, names[0], None),
+            sub: if names.len() > 1 { format!("{done}/{}", names.len()) } else { String::new() },
+            is_chosen: name.as_deref().is_some_and(|chosen| names.contains(&chosen)),
+            names: serde_json::to_string(&names).unwrap_or_default(),
+        }
+    });
+    let nodes = nodes.collect();
+    let jobs = view.stages.iter().map(|stage| job(stage, &link, name.as_deref())).collect();
+    let chosen = match chosen {
+        Some(stage) if tab == "log" => Some(look_at(state, &view, stage, look, &link).await?),
+        _ => None,
+    };
+    let why = match tab {
+        "why" => {
+            let explained = runs::explain(state, record).await?.into_iter();
+            explained.map(|one| (one.stage.to_string(), one.why.to_string())).collect()
+        }
+        _ => Vec::new(),
+    };
+    let crumbs = vec![
+        Crumb::to("Pipelines", format!("{}/pipelines", place.root())),
+        Crumb::to(pipeline, above),
+        Crumb::here(format!("#{}", record.number)),
+    ];
+    let questions = view.stages.iter().filter(|stage| stage.question.is_some()).cloned().collect();
+    let artifacts = view.stages.iter().flat_map(|stage| left(record, stage)).collect();
+    let summaries = view.stages.iter().filter_map(|stage| {
+        let summary = stage.products.as_deref()?.summary.as_deref()?;
+        Some((stage.name.to_string(), summary.to_owned()))
+    });
+    draw(&RunPage {
+        frame: place.frame("pipelines", format!("#{} {pipeline}", record.number), crumbs),
+        live: format!("/api/v1/runs/{}/live", record.run.id),
+        mark: glyph(view.status().as_str()),
+        jobs,
+        drawing,
+        nodes,
+        tab,
+        questions,
+        may_act: place.may(Role::Member),
+        chosen,
+        bars: bars(&view),
+        artifacts,
+        summaries: summaries.collect(),
+        why,
+        facts: facts(&view),
+        link,
+        view,
+    })
+}
+
+fn stage_link(run: &str, stage: &str, attempt: Option<u32>) -> String {
+    let attempt = attempt.map(|attempt| format!("&attempt={attempt}")).unwrap_or_default();
+    format!("{run}?stage={}{attempt}", part(stage))
+}
+
+/// The first stage that failed, else the one that runs, else the first that has a log, else the first.
+fn first_to_look_at(view: &RunView) -> Option<&StageView> {
+    let find = |is: &dyn Fn(&StageView) -> bool| view.stages.iter().find(|stage| is(stage));
+    find(&|stage| stage.state.is_failure())
+        .or_else(|| find(&|stage| stage.state == StageState::Running))
+        .or_else(|| find(&|stage| !stage.attempts.is_empty()))
+        .or_else(|| view.stages.first())
+}
+
+fn job(stage: &StageView, link: &str, chosen: Option<&str>) -> Job {
+    let begun = stage.started_at();
+    Job {
+        name: stage.name.to_string(),
+        state: stage.state.as_str(),
+        link: stage_link(link, stage.name.as_str(), None),
+        since: begun.filter(|_| stage.state == StageState::Running),
+        took: begun.zip(stage.finished_at).map(|(from, to)| words::span(from, to)).unwrap_or_default(),
+        attempts: stage.attempts.len(),
+        is_chosen: chosen == Some(stage.name.as_str()),
+    }
+}
+
+/// The stage with a part of its log, drawn.
+async fn look_at(
+    state: &ServerState,
+    view: &RunView,
+    stage: &StageView,
+    look: &Look,
+    link: &str,
+) -> Result<Chosen, Problem> {
+    let latest = stage.attempts.last().map_or(u32::from(!stage.cached), |attempt| attempt.number);
+    let attempt = look.attempt.unwrap_or(latest);
+    let job = JobId { run: view.id, stage: stage.name.clone(), attempt };
+    let (page, removed) = match state.store().read_log(&job, look.after, FIRST).await {
+        Ok(page) => (page, None),
+        Err(error @ buildit::store::StoreError::LogRemoved(_)) => (Default::default(), Some(error.to_string())),
+        Err(error) => return Err(error.into()),
+    };
+    let mut painter = Painter::default();
+    let drawn = page.chunks.iter().flat_map(|chunk| {
+        let class = match chunk.stream {
+            Stream::Stdout => "",
+            Stream::Stderr => "stderr",
+            Stream::Command => "command",
+        };
+        let numbered = lines(&mut painter, chunk).into_iter().zip(chunk.first_line..);
+        numbered.map(move |(html, number)| Line { number, html, class })
+    });
+    let lines: Vec<Line> = drawn.collect();
+    let last = lines.last().map_or(look.after, |line| line.number);
+    let ended = stage.attempts.iter().find(|of| of.number == attempt).and_then(|of| of.finished_at);
+    let has_more = last < page.last_line;
+    let is_open = !has_more && ended.is_none() && stage.finished_at.is_none() && removed.is_none();
+    Ok(Chosen {
+        raw: format!("/api/v1/runs/{}/stages/{}/attempts/{attempt}/log/raw", view.id, part(&stage.name)),
+        link: stage_link(link, stage.name.as_str(), Some(attempt)),
+        stage: stage.clone(),
+        attempt,
+        after: look.after,
+        last,
+        has_more,
+        is_open,
+        lines,
+        removed,
+    })
+}
+
+fn bars(view: &RunView) -> Vec<Bar> {
+    let now = Timestamp::now();
+    let begun = view.stages.iter().filter_map(StageView::started_at).min().unwrap_or(view.created_at);
+    let ended = view.finished_at.unwrap_or(now);
+    let millis = |from: Timestamp, to: Timestamp| u64::try_from(to.duration_since(from).as_millis()).unwrap_or(0);
+    let whole = millis(begun, ended).max(1);
+    let bar = |stage: &StageView| {
+        let from = stage.started_at()?;
+        let to = stage.finished_at.unwrap_or(now);
+        let (start, width) = (millis(begun, from) * 1000 / whole, millis(from, to) * 1000 / whole);
+        let took = words::span(from, to);
+        let start = start.min(995);
+        Some(Bar {
+            name: stage.name.to_string(),
+            state: stage.state.as_str(),
+            start,
+            width: width.clamp(5, 1000 - start),
+            took,
+        })
+    };
+    view.stages.iter().filter_map(bar).collect()
+}
+
+fn left(record: &RunRecord, stage: &StageView) -> Vec<Left> {
+    let artifacts = stage.products.as_deref().map(|products| &products.artifacts[..]).unwrap_or_default();
+    let each = artifacts.iter().map(|artifact| Left {
+        stage: stage.name.to_string(),
+        name: artifact.name.clone(),
+        size: words::size(artifact.bytes),
+        files: artifact.paths.len(),
+        link: format!("/api/v1/runs/{}/stages/{}/artifacts/{}", record.run.id, part(&stage.name), part(&artifact.name)),
+    });
+    each.collect()
+}
+
+/// What the summary tells, as far as it is known.
+fn facts(view: &RunView) -> Vec<(&'static str, String)> {
+    let git = &view.context.git;
+    let mut facts = vec![("Trigger", view.context.event.clone())];
+    let mut add = |name, text: &str| {
+        if !text.is_empty() {
+            facts.push((name, text.to_owned()));
+        }
+    };
+    add("By", view.context.custom.get("triggered_by").map_or("", String::as_str));
+    add("Branch", &git.branch);
+    add("Commit", git.sha.get(..12).unwrap_or(&git.sha));
+    add("Message", git.message.lines().next().unwrap_or_default());
+    add("Author", &git.author);
+    for (name, value) in &view.context.params {
+        add("Parameter", &format!("{name} = {value}"));
+    }
+    add("Cancelled", view.cancel_reason.as_deref().unwrap_or_default());
+    facts
+}
+
+impl RunPage {
+    fn tabs(&self) -> [(&'static str, &'static str); 5] {
+        TABS
+    }
+
+    fn took(&self) -> String {
+        let took = self.view.duration().unwrap_or(Duration::ZERO);
+        words::duration(u64::try_from(took.as_millis()).unwrap_or(0))
+    }
+
+    fn age(&self) -> When {
+        When(self.view.created_at)
+    }
+
+    fn is_over(&self) -> bool {
+        self.view.status().is_final()
+    }
+}
+
+/// Does something to a run, and goes to where that is seen.
+pub(crate) async fn act(
+    State(state): State<ServerState>,
+    place: Place,
+    shown: Shown,
+    Path(acted): Path<Acted>,
+    Form(given): Form<IndexMap<String, String>>,
+) -> Result<Response, PageError> {
+    let done = async {
+        let access = place.grant(Role::Member)?;
+        let record = record(&state, &place, &acted.pipeline, acted.number).await?;
+        let above = format!("{}/pipelines/{}/runs", place.root(), part(&acted.pipeline));
+        let number = match acted.action.as_str() {
+            "cancel" => {
+                runs::cancel(&state, &access, &record).await?;
+                acted.number
+            }
+            "approve" | "reject" => {
+                let stage = given.get("stage").ok_or_else(|| Problem::invalid("say which stage"))?;
+                let fields = given
+                    .iter()
+                    .filter_map(|(name, value)| Some((name.strip_prefix("field.")?.to_owned(), value.clone())));
+                runs::answer(&state, &access, &record, stage, acted.action == "approve", fields.collect()).await?;
+                acted.number
+            }
+            "rerun" => runs::rerun(&state, &access, &record, Which::All).await?.number(),
+            "rerun-from-failed" => runs::rerun(&state, &access, &record, Which::Failed).await?.number(),
+            _ => return Err(Problem::not_found()),
+        };
+        Ok(Redirect::to(&format!("{above}/{number}")).into_response())
+    };
+    done.await.map_err(|problem| shown.problem(problem))
+}

@@ -1,0 +1,331 @@
+//! Settings: keys, the team, and who did what.
+
+use askama::Template;
+use axum::Form;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use buildit::account::{ApiKey, AuditRecord, Invitation, Membership, Role, User};
+use buildit::id::{ApiKeyId, InvitationId, UserId};
+use buildit::store::AuditFilter;
+use jiff::{Timestamp, ToSpan};
+use serde::Deserialize;
+
+use super::page::{Crumb, Frame, PageError, Place, Shown, When, draw};
+use crate::access::{Token, role_in};
+use crate::api::{change_role, make_key};
+use crate::app::audit;
+use crate::list::{List, Page};
+use crate::problem::Problem;
+use crate::state::ServerState;
+
+/// How long an invitation may be accepted.
+const INVITED: i64 = 7;
+
+/// How many members a page has.
+const MEMBERS: usize = 200;
+
+/// The roles, as a form lists them.
+const ROLES: [&str; 4] = ["viewer", "member", "admin", "owner"];
+
+fn frame(place: &Place, title: &str) -> Frame {
+    place.frame(
+        "settings",
+        title,
+        vec![Crumb::to("Settings", format!("{}/settings", place.root())), Crumb::here(title)],
+    )
+}
+
+fn role(word: &str) -> Result<Role, Problem> {
+    word.parse().map_err(|_| Problem::invalid("a role is viewer, member, admin or owner"))
+}
+
+#[derive(Template)]
+#[template(path = "settings_keys.html")]
+struct KeysPage {
+    frame: Frame,
+    keys: Vec<ApiKey>,
+    /// The key that was just made, which is shown this once.
+    made: Option<String>,
+    problem: Option<String>,
+    may_make: bool,
+}
+
+impl KeysPage {
+    fn ago(&self, time: &Timestamp) -> When {
+        When(*time)
+    }
+
+    async fn new(state: &ServerState, place: &Place) -> Result<Self, Problem> {
+        let may_make = place.may(Role::Admin);
+        let keys = match may_make {
+            true => state.credentials().keys(place.access.tenant.id, None, Page::default().limit()).await?,
+            false => Vec::new(),
+        };
+        Ok(Self { frame: frame(place, "API keys"), keys, made: None, problem: None, may_make })
+    }
+}
+
+pub(crate) async fn keys(State(state): State<ServerState>, place: Place, shown: Shown) -> Result<Response, PageError> {
+    let page = async { draw(&KeysPage::new(&state, &place).await?) };
+    page.await.map_err(|problem| shown.problem(problem))
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct NewKey {
+    name: String,
+    role: String,
+    #[serde(default)]
+    days: String,
+}
+
+pub(crate) async fn create_key(
+    State(state): State<ServerState>,
+    place: Place,
+    shown: Shown,
+    Form(new): Form<NewKey>,
+) -> Result<Response, PageError> {
+    let page = async {
+        let access = place.grant(Role::Admin)?;
+        let end = match new.days.trim() {
+            "" => Ok(None),
+            days => days.parse::<u16>().map(|days| Some(Timestamp::now() + (i64::from(days) * 24).hours())),
+        };
+        let made = async {
+            let end = end.map_err(|_| Problem::invalid("an age is a number of days"))?;
+            make_key(&state, &access, &new.name, role(&new.role)?, end).await
+        };
+        match made.await {
+            Ok((_, token)) => {
+                let page = KeysPage::new(&state, &place).await?;
+                draw(&KeysPage { made: Some(token.expose().to_owned()), ..page })
+            }
+            Err(problem) => {
+                let said = problem.detail().unwrap_or(problem.title()).to_owned();
+                let page = KeysPage { problem: Some(said), ..KeysPage::new(&state, &place).await? };
+                Ok((problem.status(), draw(&page)?).into_response())
+            }
+        }
+    };
+    page.await.map_err(|problem: Problem| shown.problem(problem))
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct NamedKey {
+    key: ApiKeyId,
+}
+
+pub(crate) async fn delete_key(
+    State(state): State<ServerState>,
+    place: Place,
+    shown: Shown,
+    Path(named): Path<NamedKey>,
+) -> Result<Redirect, PageError> {
+    let done = async {
+        let access = place.grant(Role::Admin)?;
+        if !state.credentials().delete_key(access.tenant.id, named.key).await? {
+            return Err(Problem::not_found());
+        }
+        audit::of_tenant(&state, &access, "key.delete", named.key.to_string(), &[]).await?;
+        Ok(Redirect::to(&format!("{}/settings", place.root())))
+    };
+    done.await.map_err(|problem| shown.problem(problem))
+}
+
+#[derive(Template)]
+#[template(path = "settings_team.html")]
+struct TeamPage {
+    frame: Frame,
+    members: Vec<(User, Membership)>,
+    invitations: Vec<Invitation>,
+    /// The link of the invitation that was just made.
+    link: Option<String>,
+    problem: Option<String>,
+    role: Role,
+    own: Option<UserId>,
+}
+
+impl TeamPage {
+    async fn new(state: &ServerState, place: &Place) -> Result<Self, Problem> {
+        let organization = place.organization.id;
+        let invitations = match place.may(Role::Admin) {
+            true => state.identity().invitations(organization, None, Page::default().limit()).await?,
+            false => Vec::new(),
+        };
+        Ok(Self {
+            frame: frame(place, "Team"),
+            members: state.identity().members(organization, None, MEMBERS).await?,
+            invitations,
+            link: None,
+            problem: None,
+            role: place.access.role,
+            own: place.access.actor.user(),
+        })
+    }
+
+    fn may(&self) -> bool {
+        self.role >= Role::Admin
+    }
+
+    /// Whether this reader may change that member.
+    fn may_change(&self, member: &Membership) -> bool {
+        self.may() && member.role <= self.role
+    }
+
+    fn is_own(&self, user: &User) -> bool {
+        self.own == Some(user.id)
+    }
+
+    fn refuse(self, problem: &Problem) -> Result<Response, Problem> {
+        let said = Some(problem.detail().unwrap_or(problem.title()).to_owned());
+        Ok((problem.status(), draw(&Self { problem: said, ..self })?).into_response())
+    }
+}
+
+pub(crate) async fn team(State(state): State<ServerState>, place: Place, shown: Shown) -> Result<Response, PageError> {
+    let page = async { draw(&TeamPage::new(&state, &place).await?) };
+    page.await.map_err(|problem| shown.problem(problem))
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Invited {
+    email: String,
+    role: String,
+}
+
+pub(crate) async fn invite(
+    State(state): State<ServerState>,
+    place: Place,
+    shown: Shown,
+    Form(invited): Form<Invited>,
+) -> Result<Response, PageError> {
+    let page = async {
+        place.grant(Role::Admin)?;
+        match make_invitation(&state, &place, &invited).await {
+            Ok(token) => {
+                let link = format!("{}/invitations/{}", state.settings().url(), token.expose());
+                draw(&TeamPage { link: Some(link), ..TeamPage::new(&state, &place).await? })
+            }
+            Err(problem) => TeamPage::new(&state, &place).await?.refuse(&problem),
+        }
+    };
+    page.await.map_err(|problem: Problem| shown.problem(problem))
+}
+
+async fn make_invitation(state: &ServerState, place: &Place, invited: &Invited) -> Result<Token, Problem> {
+    let (actor, organization) = (&place.access.actor, place.organization.id);
+    let role = role(&invited.role)?;
+    if role > role_in(state, actor, organization, Role::Admin).await? {
+        return Err(Problem::forbidden("nobody gives a role above their own"));
+    }
+    let email = super::enter::address(&invited.email)?;
+    let token = Token::new("join").map_err(|_| Problem::internal())?;
+    let now = Timestamp::now();
+    let invitation = Invitation {
+        id: InvitationId::new(),
+        organization,
+        email: email.clone(),
+        role,
+        invited_by: actor.user(),
+        created_at: now,
+        expires_at: now + (INVITED * 24).hours(),
+    };
+    state.identity().create_invitation(invitation, token.hash()).await?;
+    audit::of_organization(state, actor, organization, "member.invite", format!("{email} {}", role.as_str())).await?;
+    Ok(token)
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct NamedUser {
+    user: UserId,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct ChangedMember {
+    role: String,
+}
+
+/// Gives a member another role; `remove` for none.
+pub(crate) async fn change_member(
+    State(state): State<ServerState>,
+    place: Place,
+    shown: Shown,
+    Path(named): Path<NamedUser>,
+    Form(changed): Form<ChangedMember>,
+) -> Result<Response, PageError> {
+    let (actor, organization) = (&place.access.actor, place.organization.id);
+    let done = async {
+        if changed.role == "remove" {
+            return crate::api::take_out(&state, actor, organization, named.user).await;
+        }
+        change_role(&state, actor, organization, named.user, role(&changed.role)?).await
+    };
+    let page = match done.await {
+        Ok(()) => Ok(Redirect::to(&format!("{}/settings/team", place.root())).into_response()),
+        Err(problem) => match TeamPage::new(&state, &place).await {
+            Ok(page) => page.refuse(&problem),
+            Err(problem) => Err(problem),
+        },
+    };
+    page.map_err(|problem| shown.problem(problem))
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct NamedInvitation {
+    invitation: InvitationId,
+}
+
+pub(crate) async fn revoke(
+    State(state): State<ServerState>,
+    place: Place,
+    shown: Shown,
+    Path(named): Path<NamedInvitation>,
+) -> Result<Redirect, PageError> {
+    let done = async {
+        let (actor, organization) = (&place.access.actor, place.organization.id);
+        role_in(&state, actor, organization, Role::Admin).await?;
+        let open = state.identity().invitations(organization, None, MEMBERS).await?;
+        let invitation = open.into_iter().find(|one| one.id == named.invitation).ok_or_else(Problem::not_found)?;
+        state.identity().revoke_invitation(invitation.id).await?;
+        audit::of_organization(&state, actor, organization, "member.revoke", invitation.email).await?;
+        Ok(Redirect::to(&format!("{}/settings/team", place.root())))
+    };
+    done.await.map_err(|problem| shown.problem(problem))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Before {
+    cursor: Option<u64>,
+}
+
+#[derive(Template)]
+#[template(path = "settings_audit.html")]
+struct AuditPage {
+    frame: Frame,
+    records: Vec<AuditRecord>,
+    next: Option<String>,
+}
+
+impl AuditPage {
+    fn ago(&self, time: &Timestamp) -> When {
+        When(*time)
+    }
+}
+
+pub(crate) async fn audit(
+    State(state): State<ServerState>,
+    place: Place,
+    shown: Shown,
+    Query(before): Query<Before>,
+) -> Result<Response, PageError> {
+    let page = async {
+        place.grant(Role::Admin)?;
+        let limit = Page::default().limit();
+        let filter = AuditFilter::of_organization(place.organization.id);
+        let found = state.store().audit_log(filter, before.cursor, limit + 1).await?;
+        let list = List::cut(found, limit, |record| record.place.to_string());
+        let next = list.next.map(|next| format!("{}/settings/audit?cursor={next}", place.root()));
+        draw(&AuditPage { frame: frame(&place, "Audit log"), records: list.items, next })
+    };
+    page.await.map_err(|problem| shown.problem(problem))
+}
