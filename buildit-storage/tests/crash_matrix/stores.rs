@@ -98,7 +98,7 @@ fn url(world: &Path, database: &str) -> String {
 const WIPE: &str = "DO $$ DECLARE name text; BEGIN
     SET LOCAL session_replication_role = replica;
     FOR name IN SELECT tablename FROM pg_tables
-        WHERE schemaname = 'public' AND tablename NOT IN ('_sqlx_migrations', 'result_salt') LOOP
+        WHERE schemaname = 'public' AND tablename NOT IN ('_sqlx_migrations', 'result_salt', 'installation') LOOP
         EXECUTE format('DELETE FROM %I', name);
     END LOOP;
 END $$";

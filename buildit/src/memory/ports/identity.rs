@@ -7,7 +7,10 @@ use super::super::accounts::AccountChange;
 use super::super::store::MemoryStore;
 use crate::account::{Invitation, Membership, Organization, Role, Tenant, TokenHash, User};
 use crate::id::{InvitationId, OrganizationId, TenantId, UserId};
-use crate::store::{IdentityStore, StoreError, check_organization, check_tenant, check_text, check_user};
+use crate::store::{
+    IdentityStore, PipelineFilter, PipelineStore, RunFilter, RunStore, StoreError, check_organization, check_tenant,
+    check_text, check_user,
+};
 
 /// The membership of whoever makes an organization.
 fn ownership(organization: &Organization, user: UserId) -> Membership {
@@ -172,12 +175,14 @@ impl IdentityStore for MemoryStore {
     }
 
     async fn delete_tenant(&self, id: TenantId) -> Result<bool, StoreError> {
+        let runs = self.runs(&RunFilter { tenant: Some(id), ..RunFilter::default() }, 1).await?;
+        let pipelines = self.pipelines(&PipelineFilter::of_tenant(id), 1).await?;
         let queue = self.queue_locked();
         let mut journaled = self.accounts_locked();
         if journaled.accounts.tenant(id).is_none() {
             return Ok(false);
         }
-        if queue.queue.has_any_of(id) {
+        if !runs.is_empty() || !pipelines.is_empty() || queue.queue.has_any_of(id) {
             return Err(StoreError::NotEmpty(id));
         }
         let mut changes = journaled.accounts.without_keys(|key| key.tenant == id);
