@@ -4,7 +4,8 @@
 //! |---|---|---|
 //! | `append` | at most 1.3 times a raw batched insert | the events of a run of 10,000 stages, a thousand at a time; the peer inserts the same rows into the same tables, out of arrays, in as many transactions |
 //!
-//! Beside other builds: 1.08 twice, and once, when it was busiest, 1.81 (1.51 to 2.39).
+//! Measured beside other builds, before runs had tenants: 1.03 (0.36 to 1.36), 1.05 (0.26 to 2.65), and once, when it was
+//! busiest, 1.81 (1.51 to 2.39).
 //!
 //! Needs a server: the URL for an administrator in `BUILDIT_TEST_POSTGRES`. A database of its own is made there and
 //! dropped.

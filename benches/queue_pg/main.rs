@@ -7,8 +7,9 @@
 //! | ahead of graphile_worker | with its local queue of 500, 24 at once, completions in batches |
 //! | pickup of an idle queue: p50 at most 2 times raw | from the call of `enqueue` until another store, which waits for news, has claimed; the peer inserts, notifies, listens and claims |
 //!
-//! Beside other builds (load 6 to 10), with 5,000 runs: 5.6 to 7.4 times the raw loop, 0.71 to 0.79 of apalis-postgres,
-//! 0.69 to 1.01 of graphile_worker; a pickup takes 1.6 times as long. What is left of it: a claim and a completion each
+//! Measured beside other builds, before runs had tenants. With 5,000 runs: 7.4 times the raw loop, 0.79 of apalis-postgres,
+//! 1.01 of graphile_worker, and a pickup takes 1.75 times as long; with 20,000 runs: 8.8, 1.57, 1.61, and 1.70.
+//! What is left of it: a claim and a completion each
 //! lock an entry and its run and write both, and an entry that changes its status is put into five indexes. The raw loop
 //! writes one row, of two indexes.
 //!
