@@ -9,7 +9,7 @@
 //! Measured beside other builds, before runs had tenants, and with copy-outs that did not put the database back first.
 //! SQLite: 8.4 times the copy-out for 100 runs, 4.4 for 1,000, 3.4 for 10,000; PostgreSQL: 3.2, 3.3, 3.2. The first
 //! dispatch after 72 to 259 ms. What is left of it is JSON that becomes plans, graphs and events; the copy-out makes
-//! nothing of it. A reader of events of its own, 1.2 times as fast as the derived one, did not pay for itself.
+//! nothing of it.
 //!
 //! PostgreSQL needs a server: the URL for an administrator in `BUILDIT_TEST_POSTGRES`.
 
