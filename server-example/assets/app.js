@@ -97,7 +97,7 @@ class RunPage {
 
   heed(event) {
     this.seq = event.seq;
-    const row = event.stage === undefined ? undefined : this.rows.get(event.stage);
+    const row = this.rows.get(event.stage);
     if (event.type === "run_started") {
       this.setRun("running");
       $("#took").dataset.since = event.time;
@@ -112,6 +112,7 @@ class RunPage {
     if (event.type === "approval_given") { this.setStage(row, "queued"); this.refresh(); }
     if (event.type === "retry_scheduled") this.setStage(row, "queued");
     if (event.type === "stage_finished") this.setStage(row, event.result.status, { until: event.time });
+    if (row && !this.isOver) this.setRun(this.stateNow());
     if (event.type === "run_finished") {
       this.isOver = true;
       this.setRun(event.status);
@@ -120,8 +121,15 @@ class RunPage {
     }
   }
 
+  // A run that can do nothing but wait for a person says so.
+  stateNow() {
+    const states = [...this.rows.values()].map((row) => row.dataset.state);
+    return states.includes("waiting") && !states.includes("running") ? "waiting" : "running";
+  }
+
   setRun(state) {
     const now = $("#now");
+    if (now.dataset.state === state) return;
     now.dataset.state = state;
     $(".state", now).textContent = state;
     mark(now, state);

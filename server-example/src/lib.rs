@@ -9,7 +9,7 @@
 //!                                        live: events and logs as they happen
 //! ```
 //!
-//! A handler reads what was asked, gets leave through [`access`], calls one function of `app`, and says what came of it.
+//! A handler reads what was asked, gets leave through `access`, calls one function of `app`, and says what came of it.
 //! Runs go through the store's queue; the engine of this server, and those of others on the same store, take them from
 //! there. Nothing about a run is kept here, so a server that is killed loses nothing.
 //!

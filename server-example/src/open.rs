@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use buildit::artifact::BlobStore;
 use buildit::durable::Durable;
 use buildit::engine::{BuildError, Engine, WorkOptions};
@@ -17,6 +18,7 @@ use buildit_storage::sqlite::SqliteStore;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 
+use crate::health;
 use crate::router::{LEAVE, router};
 use crate::settings::Settings;
 use crate::state::{ServerState, ServerStore};
@@ -109,7 +111,7 @@ impl Server {
     ) -> io::Result<()> {
         let stopped = tokio_util::sync::CancellationToken::new();
         let working = tokio::spawn(work(self.state.clone()));
-        let app = router(self.state.clone()).into_make_service_with_connect_info::<SocketAddr>();
+        let app = mounted(&self.state).into_make_service_with_connect_info::<SocketAddr>();
         let told = stopped.clone();
         let serving = axum::serve(listener, app).with_graceful_shutdown(async move {
             stop.await;
@@ -135,6 +137,14 @@ impl Server {
     /// Lets go of all runs without touching their jobs: another server, or this one when it starts again, goes on with them.
     pub async fn shutdown(&self) {
         self.state.engine().shutdown().await;
+    }
+}
+
+/// The router below the path that the external URL says, if it says one.
+fn mounted(state: &ServerState) -> Router {
+    match state.base() {
+        "" => router(state.clone()),
+        base => Router::new().nest(base, router(state.clone())).merge(health::router().with_state(state.clone())),
     }
 }
 

@@ -31,7 +31,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 const DOCS_POLICY: &str = "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; \
     img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// The server's routes. Whoever serves them tells the peers' addresses
+/// The server's routes, to be nested where [`Settings::external_url`](crate::Settings::external_url) says. Whoever serves them tells the peers' addresses
 /// ([`into_make_service_with_connect_info`](Router::into_make_service_with_connect_info)): rate limits, and the way to the
 /// first owner, go by them.
 pub fn router(state: ServerState) -> Router {
@@ -41,17 +41,18 @@ pub fn router(state: ServerState) -> Router {
         .with_name("buildit")
         .with_secure(is_https)
         .with_http_only(true)
+        .with_path(if state.base().is_empty() { "/".to_owned() } else { state.base().to_owned() })
         .with_same_site(SameSite::Lax)
         .with_expiry(Expiry::OnInactivity(days));
     let csrf = CsrfLayer::new();
-    let csrf = match csrf.clone().add_trusted_origin(state.settings().url()) {
+    let csrf = match csrf.clone().add_trusted_origin(state.settings().origin()) {
         Ok(trusting) => trusting,
         Err(error) => {
             tracing::warn!(%error, url = state.settings().url(), "the external URL is no origin");
             csrf
         }
     };
-    let pages = web::router().merge(api::router()).layer(sessions).layer(csrf);
+    let pages = web::router().merge(api::router(state.base())).layer(sessions).layer(csrf);
     pages
         .merge(health::router())
         .layer(from_fn(guard))

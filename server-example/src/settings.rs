@@ -16,8 +16,8 @@ pub struct Settings {
     pub data: PathBuf,
     /// Where to listen: `127.0.0.1:30080`.
     pub listen: SocketAddr,
-    /// How people reach it: `https://ci.example.com`. Links, cookies (`Secure` behind `https`) and origins go by it;
-    /// without, `http://localhost` and the port.
+    /// How people reach it: `https://ci.example.com`, or `https://example.com/ci` where it is mounted below a path. Links,
+    /// cookies (`Secure` behind `https`) and origins go by it; without, `http://localhost` and the port.
     pub external_url: Option<String>,
     /// The proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpAddr>,
@@ -77,6 +77,21 @@ impl Settings {
         builder.build()?.try_deserialize()
     }
 
+    /// The path that it is mounted below, as `/ci`; empty for none.
+    #[must_use]
+    pub fn base(&self) -> String {
+        let url = self.url();
+        let (_, rest) = url.split_once("://").unwrap_or(("", &url));
+        rest.find('/').map_or_else(String::new, |at| rest[at..].to_owned())
+    }
+
+    /// The address without the path: what a browser calls the origin of a page.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        let url = self.url();
+        url.strip_suffix(&self.base()).unwrap_or(&url).to_owned()
+    }
+
     /// How people reach it, without a slash at the end.
     #[must_use]
     pub fn url(&self) -> String {
@@ -129,6 +144,13 @@ mod tests {
         let settings = load(file, &variables).unwrap();
         assert_eq!((settings.listen.port(), settings.runs, settings.trusted_proxies.len()), (80, 5, 2));
         assert_eq!(settings.url(), "https://ci.example.com");
+        assert_eq!((settings.base().as_str(), settings.origin().as_str()), ("", "https://ci.example.com"));
+    }
+
+    #[test]
+    fn it_may_be_mounted_below_a_path() {
+        let settings = load("external_url = \"https://example.com/tools/ci/\"", &[]).unwrap();
+        assert_eq!((settings.base().as_str(), settings.origin().as_str()), ("/tools/ci", "https://example.com"));
     }
 
     #[test]

@@ -29,6 +29,7 @@ pub struct ServerState(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     settings: Settings,
+    base: String,
     engine: Engine,
     store: Arc<dyn ServerStore>,
     blobs: Arc<dyn BlobStore>,
@@ -53,6 +54,7 @@ impl ServerState {
     ) -> Result<Self, getrandom::Error> {
         Ok(Self(Arc::new(Inner {
             limits: Limits::new(settings.requests_per_second),
+            base: settings.base(),
             settings,
             engine,
             store,
@@ -65,6 +67,11 @@ impl ServerState {
 
     pub(crate) fn settings(&self) -> &Settings {
         &self.0.settings
+    }
+
+    /// The path that all of it is mounted below.
+    pub(crate) fn base(&self) -> &str {
+        &self.0.base
     }
 
     pub(crate) fn engine(&self) -> &Engine {

@@ -1,5 +1,7 @@
 //! What happens in a run, as it happens: by WebSocket at a real port.
 
+#![expect(clippy::unwrap_used, reason = "what fails here fails a test")]
+
 mod site;
 
 use std::net::SocketAddr;

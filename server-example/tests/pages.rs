@@ -209,3 +209,23 @@ async fn no_address_without_a_page_is_a_blank() {
         assert_eq!(site.get(&Who::away(), path).await.ok().json()["status"], "ok");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_set_is_there_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let (owner, key) = {
+        let site = Site::open(folder.path()).await;
+        let owner = site.owner().await;
+        site.form(&owner, "/acme/main/settings/keys", &[("name", "robot"), ("role", "member")]).await.ok();
+        site.form(&owner, "/acme/main/settings/team", &[("email", "bob@example.com"), ("role", "viewer")]).await.ok();
+        let key = site.key(&owner, "viewer").await;
+        site.server.shutdown().await;
+        (owner, key)
+    };
+    let site = Site::open(folder.path()).await;
+    let keys = site.get(&owner, "/acme/main/settings").await.ok().text;
+    assert!(keys.contains("robot"));
+    assert!(site.get(&owner, "/acme/main/settings/team").await.ok().text.contains("bob@example.com"));
+    site.get(&key, "/api/v1/pipelines").await.ok();
+    assert_eq!(site.get(&Who::here(), "/api/v1/pipelines").await.status.as_u16(), 401);
+}

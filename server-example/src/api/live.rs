@@ -65,5 +65,5 @@ fn is_own(state: &ServerState, headers: &HeaderMap) -> bool {
     let Some(origin) = headers.get(header::ORIGIN) else { return true };
     let Ok(origin) = origin.to_str() else { return false };
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    origin == state.settings().url() || origin.split_once("://").is_some_and(|(_, authority)| authority == host)
+    origin == state.settings().origin() || origin.split_once("://").is_some_and(|(_, authority)| authority == host)
 }

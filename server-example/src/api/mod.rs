@@ -10,8 +10,8 @@ mod pipelines;
 mod runs;
 mod tags;
 
-use axum::Router;
 use axum::routing::get;
+use axum::{Json, Router};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -79,8 +79,10 @@ fn described() -> OpenApiRouter<ServerState> {
 }
 
 /// The API, its description, and a page that shows it.
-pub(crate) fn router() -> Router<ServerState> {
+pub(crate) fn router(base: &str) -> Router<ServerState> {
     let (routes, api) = described().split_for_parts();
-    let docs = utoipa_swagger_ui::SwaggerUi::new("/api/docs").url("/api/openapi.json", api);
+    let config = utoipa_swagger_ui::Config::new([format!("{base}/api/openapi.json")]);
+    let docs = utoipa_swagger_ui::SwaggerUi::new("/api/docs").config(config);
+    let routes = routes.route("/api/openapi.json", get(async move || Json(api)));
     routes.merge(docs).route("/api/{*path}", get(async || Problem::not_found()).fallback(async || Problem::not_found()))
 }

@@ -23,6 +23,7 @@ use crate::state::{Peer, ServerState};
 #[derive(Template)]
 #[template(path = "enter.html")]
 struct EnterPage<'a> {
+    base: String,
     theme: &'static str,
     version: &'static str,
     title: &'a str,
@@ -40,13 +41,22 @@ struct EnterPage<'a> {
 }
 
 impl<'a> EnterPage<'a> {
-    fn new(headers: &HeaderMap, title: &'a str, text: &'a str, action: impl Into<String>, button: &'a str) -> Self {
+    fn new(
+        state: &ServerState,
+        headers: &HeaderMap,
+        title: &'a str,
+        text: &'a str,
+        action: impl Into<String>,
+        button: &'a str,
+    ) -> Self {
+        let base = state.base().to_owned();
         Self {
+            action: format!("{base}{}", action.into()),
+            base,
             theme: Theme::of(headers).word(),
             version: &VERSION,
             title,
             text,
-            action: action.into(),
             button,
             problem: None,
             email: String::new(),
@@ -91,9 +101,13 @@ pub(crate) struct Filled {
 }
 
 /// Where to go after a login: a page of this server.
-fn safe(next: &str) -> &str {
+fn safe<'a>(next: &'a str, base: &'a str) -> &'a str {
     let is_own = next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\r', '\n']);
-    if is_own { next } else { "/" }
+    match (is_own, base) {
+        (true, _) => next,
+        (false, "") => "/",
+        (false, base) => base,
+    }
 }
 
 pub(super) fn address(email: &str) -> Result<String, Problem> {
@@ -125,14 +139,14 @@ pub(crate) async fn setup_page(
 ) -> Result<Response, PageError> {
     let page = async {
         if state.has_owner().await? {
-            return Ok(Redirect::to("/login").into_response());
+            return Ok(Redirect::to(&format!("{}/login", state.base())).into_response());
         }
         may_found(&state, &actor, &asked.token)?;
         draw(&EnterPage {
             organization: Some(String::new()),
             is_new: true,
             token: asked.token,
-            ..EnterPage::new(&headers, SETUP.0, SETUP.1, "/setup", "Create the owner")
+            ..EnterPage::new(&state, &headers, SETUP.0, SETUP.1, "/setup", "Create the owner")
         })
     };
     page.await.map_err(|problem| shown.problem(problem))
@@ -153,7 +167,7 @@ pub(crate) async fn setup(
         email: filled.email.clone(),
         name: filled.name.clone(),
         token: filled.token.clone(),
-        ..EnterPage::new(&headers, SETUP.0, SETUP.1, "/setup", "Create the owner")
+        ..EnterPage::new(&state, &headers, SETUP.0, SETUP.1, "/setup", "Create the owner")
     };
     let made = async {
         state.limits().login(peer.0.ip())?;
@@ -189,7 +203,7 @@ async fn found(state: &ServerState, filled: Filled, session: &Session) -> Result
     // What was made before there was an owner is in it.
     let tenant =
         Tenant { id: state.default_tenant(), organization: organization.id, name: "main".to_owned(), created_at: now };
-    let (user, root) = (owner.id, format!("/{}/{}", organization.name, tenant.name));
+    let (user, root) = (owner.id, format!("{}/{}/{}", state.base(), organization.name, tenant.name));
     if !state.identity().found(owner, organization, tenant).await? {
         return Err(Problem::conflict("there is an owner already"));
     }
@@ -220,13 +234,13 @@ pub(crate) async fn login_page(
 ) -> Result<Response, PageError> {
     let page = async {
         if !state.has_owner().await? {
-            return Ok(Redirect::to("/setup").into_response());
+            return Ok(Redirect::to(&format!("{}/setup", state.base())).into_response());
         }
         if matches!(actor, Actor::User(_)) {
-            return Ok(Redirect::to(safe(&asked.next)).into_response());
+            return Ok(Redirect::to(safe(&asked.next, state.base())).into_response());
         }
-        let next = safe(&asked.next).to_owned();
-        draw(&EnterPage { next, ..EnterPage::new(&headers, LOGIN.0, LOGIN.1, "/login", "Log in") })
+        let next = safe(&asked.next, state.base()).to_owned();
+        draw(&EnterPage { next, ..EnterPage::new(&state, &headers, LOGIN.0, LOGIN.1, "/login", "Log in") })
     };
     page.await.map_err(|problem| shown.problem(problem))
 }
@@ -241,10 +255,10 @@ pub(crate) async fn login(
 ) -> Result<Response, PageError> {
     let page = EnterPage {
         email: filled.email.clone(),
-        next: safe(&filled.next).to_owned(),
-        ..EnterPage::new(&headers, LOGIN.0, LOGIN.1, "/login", "Log in")
+        next: safe(&filled.next, state.base()).to_owned(),
+        ..EnterPage::new(&state, &headers, LOGIN.0, LOGIN.1, "/login", "Log in")
     };
-    let next = safe(&filled.next).to_owned();
+    let next = safe(&filled.next, state.base()).to_owned();
     let entered = async {
         state.limits().login(peer.0.ip())?;
         let user = state.identity().user_by_email(filled.email.trim()).await?;
@@ -260,11 +274,11 @@ pub(crate) async fn login(
     entered.map_err(|problem| shown.problem(problem))
 }
 
-pub(crate) async fn logout(session: Session) -> Redirect {
+pub(crate) async fn logout(State(state): State<ServerState>, session: Session) -> Redirect {
     if let Err(error) = session.flush().await {
         tracing::error!(%error, "a session cannot be ended");
     }
-    Redirect::to("/login")
+    Redirect::to(&format!("{}/login", state.base()))
 }
 
 pub(crate) async fn invitation_page(
@@ -279,7 +293,7 @@ pub(crate) async fn invitation_page(
             email,
             is_new,
             has_email: false,
-            ..EnterPage::new(&headers, "You are invited", &text, format!("/invitations/{token}"), "Accept")
+            ..EnterPage::new(&state, &headers, "You are invited", &text, format!("/invitations/{token}"), "Accept")
         })
     };
     page.await.map_err(|problem| shown.problem(problem))
@@ -321,11 +335,11 @@ pub(crate) async fn accept(
         match join(&state, &token, &email, filled).await {
             Ok(user) => {
                 enter(&session, user).await?;
-                Ok(Redirect::to("/").into_response())
+                Ok(Redirect::to(&format!("{}/", state.base())).into_response())
             }
             Err(problem) => {
                 let action = format!("/invitations/{token}");
-                let page = EnterPage::new(&headers, "You are invited", &text, action, "Accept");
+                let page = EnterPage::new(&state, &headers, "You are invited", &text, action, "Accept");
                 EnterPage { email, name, is_new, has_email: false, ..page }.refuse(&problem)
             }
         }
@@ -368,9 +382,10 @@ mod tests {
     #[test]
     fn a_login_leads_to_no_other_site() {
         for next in ["//evil.example", "https://evil.example", "", "evil", "/\\evil.example", "/a\r\nb"] {
-            assert_eq!(safe(next), "/", "{next}");
+            assert_eq!(safe(next, ""), "/", "{next}");
+            assert_eq!(safe(next, "/ci"), "/ci", "{next}");
         }
-        assert_eq!(safe("/acme/main?tab=x"), "/acme/main?tab=x");
+        assert_eq!(safe("/acme/main?tab=x", "/ci"), "/acme/main?tab=x");
     }
 
     #[test]

@@ -22,12 +22,12 @@ const SHOWN: usize = 8;
 pub(crate) async fn entry(State(state): State<ServerState>, actor: Actor, shown: Shown) -> Result<Redirect, PageError> {
     let to = async {
         if !state.has_owner().await? {
-            return Ok("/setup".to_owned());
+            return Ok(format!("{}/setup", state.base()));
         }
-        let Actor::User(user) = actor else { return Ok("/login".to_owned()) };
+        let Actor::User(user) = actor else { return Ok(format!("{}/login", state.base())) };
         for (organization, _) in state.identity().organizations_of(user.id).await? {
             if let Some(tenant) = state.identity().tenants(organization.id, None, 1).await?.into_iter().next() {
-                return Ok(format!("/{}/{}", part(&organization.name), part(&tenant.name)));
+                return Ok(format!("{}/{}/{}", state.base(), part(&organization.name), part(&tenant.name)));
             }
         }
         Err(Problem::forbidden("you are a member of no organization: ask somebody to invite you"))

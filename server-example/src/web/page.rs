@@ -3,7 +3,7 @@
 use std::fmt;
 
 use askama::Template;
-use axum::extract::{FromRequestParts, Path};
+use axum::extract::{FromRequestParts, OriginalUri, Path};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
@@ -60,6 +60,8 @@ pub(crate) struct Place {
     pub(crate) organization: Organization,
     pub(crate) access: Access,
     pub(crate) theme: Theme,
+    /// The path that the server is mounted below.
+    pub(crate) base: String,
 }
 
 /// The first two parts of an address.
@@ -72,7 +74,7 @@ struct Names {
 impl Place {
     /// The address of the tenant.
     pub(crate) fn root(&self) -> String {
-        format!("/{}/{}", part(&self.organization.name), part(&self.access.tenant.name))
+        format!("{}/{}/{}", self.base, part(&self.organization.name), part(&self.access.tenant.name))
     }
 
     pub(crate) fn may(&self, least: Role) -> bool {
@@ -89,6 +91,7 @@ impl Place {
         Frame {
             title: title.into(),
             section,
+            base: self.base.clone(),
             root: self.root(),
             organization: self.organization.name.clone(),
             tenant: self.access.tenant.name.clone(),
@@ -105,7 +108,7 @@ impl FromRequestParts<ServerState> for Place {
     type Rejection = PageError;
 
     async fn from_request_parts(parts: &mut Parts, state: &ServerState) -> Result<Self, PageError> {
-        let shown = Shown::of(parts);
+        let shown = Shown::of(parts, state);
         find(parts, state).await.map_err(|problem| PageError { problem, shown })
     }
 }
@@ -118,7 +121,7 @@ async fn find(parts: &mut Parts, state: &ServerState) -> Result<Place, Problem> 
         state.identity().organization_named(&names.organization).await?.ok_or_else(Problem::not_found)?;
     let tenant = state.identity().tenant_named(organization.id, &names.tenant).await?.ok_or_else(Problem::not_found)?;
     let access = Access::to(state, actor, tenant.id, Role::Viewer).await?;
-    Ok(Place { organization, access, theme: Theme::of(&parts.headers) })
+    Ok(Place { organization, access, theme: Theme::of(&parts.headers), base: state.base().to_owned() })
 }
 
 /// A step of the way to a page.
@@ -149,6 +152,7 @@ pub(crate) struct Frame {
     pub(crate) title: String,
     /// Which item of the navigation it belongs to.
     pub(crate) section: &'static str,
+    pub(crate) base: String,
     pub(crate) root: String,
     pub(crate) organization: String,
     pub(crate) tenant: String,
@@ -184,25 +188,32 @@ pub(crate) fn draw(template: &impl Template) -> Result<Response, Problem> {
 #[derive(Clone, Debug)]
 pub(crate) struct Shown {
     uri: Uri,
+    base: String,
     theme: Theme,
     is_get: bool,
 }
 
+/// The address as it was asked for, where this router is nested in another.
+fn whole(parts: &Parts) -> Uri {
+    parts.extensions.get::<OriginalUri>().map_or_else(|| parts.uri.clone(), |OriginalUri(uri)| uri.clone())
+}
+
 impl Shown {
-    fn of(parts: &Parts) -> Self {
+    fn of(parts: &Parts, state: &ServerState) -> Self {
         Self {
-            uri: parts.uri.clone(),
+            uri: whole(parts),
+            base: state.base().to_owned(),
             theme: Theme::of(&parts.headers),
             is_get: parts.method == axum::http::Method::GET,
         }
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Shown {
+impl FromRequestParts<ServerState> for Shown {
     type Rejection = std::convert::Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        Ok(Self::of(parts))
+    async fn from_request_parts(parts: &mut Parts, state: &ServerState) -> Result<Self, Self::Rejection> {
+        Ok(Self::of(parts, state))
     }
 }
 
@@ -223,6 +234,7 @@ pub(crate) struct PageError {
 #[derive(Template)]
 #[template(path = "problem.html")]
 struct ProblemPage<'a> {
+    base: &'a str,
     theme: &'static str,
     version: &'static str,
     status: u16,
@@ -236,14 +248,12 @@ impl IntoResponse for PageError {
         let Self { problem, shown } = self;
         if problem.status() == StatusCode::UNAUTHORIZED {
             let back = shown.uri.path_and_query().map_or("/", |path| path.as_str());
-            return Redirect::to(&if shown.is_get {
-                format!("/login?next={}", part(back))
-            } else {
-                "/login".to_owned()
-            })
-            .into_response();
+            let login = format!("{}/login", shown.base);
+            return Redirect::to(&if shown.is_get { format!("{login}?next={}", part(back)) } else { login })
+                .into_response();
         }
         let page = ProblemPage {
+            base: &shown.base,
             theme: shown.theme.word(),
             version: &VERSION,
             status: problem.status().as_u16(),

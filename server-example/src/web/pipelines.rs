@@ -413,16 +413,19 @@ struct SettingsPage {
     frame: Frame,
     head: Head,
     id: String,
+    /// How the server is reached.
+    url: String,
     version: u64,
     may_delete: bool,
     problem: Option<String>,
 }
 
 impl SettingsPage {
-    fn new(place: &Place, pipeline: &StoredPipeline) -> Self {
+    fn new(state: &ServerState, place: &Place, pipeline: &StoredPipeline) -> Self {
         let (frame, head) = head(place, pipeline, "settings");
+        let url = state.settings().url();
         let (id, version, may_delete) = (pipeline.id.to_string(), pipeline.version, place.may(Role::Admin));
-        Self { frame, head, id, version, may_delete, problem: None }
+        Self { frame, head, id, url, version, may_delete, problem: None }
     }
 
     fn refuse(self, problem: &Problem) -> Result<Response, Problem> {
@@ -439,7 +442,7 @@ pub(crate) async fn settings(
 ) -> Result<Response, PageError> {
     let page = async {
         let pipeline = named(&state, &place, &named_.pipeline).await?;
-        draw(&SettingsPage::new(&place, &pipeline))
+        draw(&SettingsPage::new(&state, &place, &pipeline))
     };
     page.await.map_err(|problem| shown.problem(problem))
 }
@@ -459,7 +462,7 @@ pub(crate) async fn rename(
                 let to = format!("{}/pipelines/{}/settings", place.root(), part(&renamed.name));
                 Ok(Redirect::to(&to).into_response())
             }
-            Err(problem) => SettingsPage::new(&place, &pipeline).refuse(&problem),
+            Err(problem) => SettingsPage::new(&state, &place, &pipeline).refuse(&problem),
         }
     };
     page.await.map_err(|problem: Problem| shown.problem(problem))
@@ -477,11 +480,11 @@ pub(crate) async fn delete(
         let pipeline = named(&state, &place, &named_.pipeline).await?;
         if written.name.trim() != pipeline.name {
             let problem = Problem::invalid("type the name of the pipeline to delete it");
-            return SettingsPage::new(&place, &pipeline).refuse(&problem);
+            return SettingsPage::new(&state, &place, &pipeline).refuse(&problem);
         }
         match pipelines::delete(&state, &access, &pipeline).await {
             Ok(()) => Ok(Redirect::to(&format!("{}/pipelines", place.root())).into_response()),
-            Err(problem) => SettingsPage::new(&place, &pipeline).refuse(&problem),
+            Err(problem) => SettingsPage::new(&state, &place, &pipeline).refuse(&problem),
         }
     };
     page.await.map_err(|problem: Problem| shown.problem(problem))

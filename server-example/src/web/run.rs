@@ -245,14 +245,14 @@ async fn page(
         Crumb::here(format!("#{}", record.number)),
     ];
     let questions = view.stages.iter().filter(|stage| stage.question.is_some()).cloned().collect();
-    let artifacts = view.stages.iter().flat_map(|stage| left(record, stage)).collect();
+    let artifacts = view.stages.iter().flat_map(|stage| left(&place.base, record, stage)).collect();
     let summaries = view.stages.iter().filter_map(|stage| {
         let summary = stage.products.as_deref()?.summary.as_deref()?;
         Some((stage.name.to_string(), summary.to_owned()))
     });
     draw(&RunPage {
         frame: place.frame("pipelines", format!("#{} {pipeline}", record.number), crumbs),
-        live: format!("/api/v1/runs/{}/live", record.run.id),
+        live: format!("{}/api/v1/runs/{}/live", place.base, record.run.id),
         mark: glyph(view.status().as_str()),
         jobs,
         drawing,
@@ -330,7 +330,12 @@ async fn look_at(
     let has_more = last < page.last_line;
     let is_open = !has_more && ended.is_none() && stage.finished_at.is_none() && removed.is_none();
     Ok(Chosen {
-        raw: format!("/api/v1/runs/{}/stages/{}/attempts/{attempt}/log/raw", view.id, part(&stage.name)),
+        raw: format!(
+            "{}/api/v1/runs/{}/stages/{}/attempts/{attempt}/log/raw",
+            state.base(),
+            view.id,
+            part(&stage.name)
+        ),
         link: stage_link(link, stage.name.as_str(), Some(attempt)),
         stage: stage.clone(),
         attempt,
@@ -366,14 +371,19 @@ fn bars(view: &RunView) -> Vec<Bar> {
     view.stages.iter().filter_map(bar).collect()
 }
 
-fn left(record: &RunRecord, stage: &StageView) -> Vec<Left> {
+fn left(base: &str, record: &RunRecord, stage: &StageView) -> Vec<Left> {
     let artifacts = stage.products.as_deref().map(|products| &products.artifacts[..]).unwrap_or_default();
     let each = artifacts.iter().map(|artifact| Left {
         stage: stage.name.to_string(),
         name: artifact.name.clone(),
         size: words::size(artifact.bytes),
         files: artifact.paths.len(),
-        link: format!("/api/v1/runs/{}/stages/{}/artifacts/{}", record.run.id, part(&stage.name), part(&artifact.name)),
+        link: format!(
+            "{base}/api/v1/runs/{}/stages/{}/artifacts/{}",
+            record.run.id,
+            part(&stage.name),
+            part(&artifact.name)
+        ),
     });
     each.collect()
 }

@@ -1,5 +1,10 @@
 //! A server in a folder of its own, and those who ask it.
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::allow_attributes,
+    reason = "each test file is a program of its own and uses a part of it; what fails here fails a test"
+)]
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -1,0 +1,247 @@
+//! The pages in a real browser: Chromium, through its driver.
+
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+mod site;
+
+use std::io::BufRead;
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use buildit_server::router;
+use site::Site;
+use thirtyfour::prelude::*;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// How long something may take to be seen.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The driver, which goes with the test.
+struct Driver(Child, String);
+
+impl Driver {
+    fn start() -> Self {
+        let mut child =
+            Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        let child = child.as_mut().expect("chromedriver is installed");
+        let lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
+        let port = lines.map(Result::unwrap).find_map(|line| {
+            let port = line.split_once("successfully on port ")?.1;
+            Some(port.trim_end_matches('.').to_owned())
+        });
+        Self(
+            std::mem::replace(child, Command::new("true").spawn().unwrap()),
+            format!("http://127.0.0.1:{}", port.unwrap()),
+        )
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A browser at a server, with a way between them that can be cut.
+struct Stage {
+    _site: Site,
+    browser: WebDriver,
+    base: String,
+    cut: watch::Sender<u64>,
+    _driver: Driver,
+}
+
+impl Stage {
+    async fn new() -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let site = Site::new().await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = listener.local_addr().unwrap();
+        let app = router(site.server.state().clone()).into_make_service_with_connect_info::<SocketAddr>();
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let (port, cut) = between(server).await;
+        let driver = Driver::start();
+        let mut capabilities = DesiredCapabilities::chrome();
+        for argument in
+            ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1440,900"]
+        {
+            capabilities.add_arg(argument).unwrap();
+        }
+        let browser = WebDriver::new(&driver.1, capabilities).await.unwrap();
+        Self { _site: site, browser, base: format!("http://localhost:{port}"), cut, _driver: driver }
+    }
+
+    async fn open(&self, path: &str) {
+        self.browser.goto(format!("{}{path}", self.base)).await.unwrap();
+    }
+
+    async fn find(&self, css: &str) -> WebElement {
+        self.browser.query(By::Css(css)).wait(PATIENCE, Duration::from_millis(50)).first().await.unwrap()
+    }
+
+    async fn click(&self, css: &str) {
+        self.find(css).await.click().await.unwrap();
+    }
+
+    async fn write(&self, css: &str, text: &str) {
+        let field = self.find(css).await;
+        field.clear().await.unwrap();
+        field.send_keys(text).await.unwrap();
+    }
+
+    async fn text(&self, css: &str) -> String {
+        self.find(css).await.text().await.unwrap()
+    }
+
+    /// The first visit, up to the dashboard.
+    async fn found(&self) {
+        self.open("/").await;
+        self.write("[name=organization]", "acme").await;
+        self.write("[name=email]", "ada@example.com").await;
+        self.write("[name=password]", "correct horse").await;
+        self.click(".main-action").await;
+        assert!(self.text("h2").await.contains("Nothing has run yet"));
+    }
+
+    /// Makes a pipeline in the wizard and starts it.
+    async fn start(&self, config: &str) {
+        self.open("/acme/main/new").await;
+        let set = "document.querySelector('textarea').value = arguments[0]";
+        self.browser.execute(set, vec![config.into()]).await.unwrap();
+        self.click("form.editor .main-action").await;
+        self.click(".title .main-action").await;
+        self.click("form .main-action").await;
+        self.find("#now").await;
+    }
+
+    async fn until_state(&self, state: &str) {
+        self.find(&format!("#now[data-state={state}]")).await;
+    }
+
+    async fn number(&self, script: &str) -> i64 {
+        self.browser.execute(script, vec![]).await.unwrap().json().as_i64().unwrap()
+    }
+
+    /// Nothing went wrong in the pages, and nothing was asked of anybody else.
+    async fn end(self) {
+        let bad: Vec<_> =
+            self.browser.browser_log().await.unwrap().into_iter().filter(|entry| entry.level == "SEVERE").collect();
+        assert!(bad.is_empty(), "{bad:?}");
+        self.browser.quit().await.unwrap();
+    }
+}
+
+/// A port that leads to the server; whenever the sender says so, all that goes through it breaks off.
+async fn between(server: SocketAddr) -> (u16, watch::Sender<u64>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (cut, cuts) = watch::channel(0);
+    tokio::spawn(async move {
+        while let Ok((mut from, _)) = listener.accept().await {
+            let mut cuts = cuts.clone();
+            cuts.mark_unchanged();
+            tokio::spawn(async move {
+                let mut to = TcpStream::connect(server).await.unwrap();
+                tokio::select! {
+                    _ = copy_bidirectional(&mut from, &mut to) => {}
+                    _ = cuts.changed() => {}
+                }
+            });
+        }
+    });
+    (port, cut)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs chromium"]
+async fn from_the_first_visit_to_a_green_run_with_its_log_as_it_comes() {
+    let stage = Stage::new().await;
+    stage.found().await;
+    stage
+        .start("pipeline \"first\"\nstage \"talk\" { run \"for i in 1 2 3 4 5 6; do echo line $i; sleep 0.3; done\" }")
+        .await;
+    stage.until_state("running").await;
+    // It comes while it is looked at: the page is not loaded again.
+    stage.browser.execute("window.same = true", vec![]).await.unwrap();
+    stage.find("#L3").await;
+    stage.until_state("succeeded").await;
+    assert!(stage.text("#log").await.contains("line 6"));
+    assert_eq!(stage.browser.execute("return window.same", vec![]).await.unwrap().json().as_bool(), Some(true));
+    assert_eq!(stage.text(".jobs .job").await.lines().next(), Some("talk"));
+    assert!(stage.browser.title().await.unwrap().starts_with('✓'));
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs chromium"]
+async fn g3_a_log_whose_connection_is_cut_in_the_middle_has_no_gap() {
+    let stage = Stage::new().await;
+    stage.found().await;
+    stage.start("pipeline \"long\"\nstage \"talk\" { run \"i=0; while [ $i -lt 300 ]; do i=$((i+1)); echo line $i; sleep 0.02; done\" }").await;
+    for (count, line) in [20, 90, 200].into_iter().enumerate() {
+        stage.find(&format!("#L{line}")).await;
+        stage.cut.send(count as u64 + 1).unwrap();
+    }
+    stage.until_state("succeeded").await;
+    stage.find("#L301").await;
+    let numbers = "return [...document.querySelectorAll('#log .l')].map(line => Number(line.id.slice(1))).every((n, at) => n === at + 1)";
+    assert_eq!(stage.browser.execute(numbers, vec![]).await.unwrap().json().as_bool(), Some(true));
+    assert_eq!(stage.number("return document.querySelectorAll('#log .l').length").await, 301);
+    stage.browser.quit().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs chromium"]
+async fn a_run_is_approved_cancelled_and_run_again_from_its_page() {
+    let stage = Stage::new().await;
+    stage.found().await;
+    stage.start("pipeline \"careful\"\nstage \"ask\" { approval { message \"Go?\"; field \"why\" }; run \"echo because ${approval.why}\" }\nstage \"wait\" { needs \"ask\"; run \"sleep 600\" }").await;
+    stage.until_state("waiting").await;
+    stage.write("[name='field.why']", "tests").await;
+    stage.click("#attention .main-action").await;
+    stage.find(".job[data-stage=wait][data-state=running]").await;
+    stage.click("#actions .danger").await;
+    stage.until_state("cancelled").await;
+    stage.click("#actions form[action$=rerun] button").await;
+    stage.find("[aria-current=page][title='#2']").await;
+    stage.until_state("waiting").await;
+    stage.click("#attention .danger").await;
+    stage.until_state("failed").await;
+    stage.click("#actions form[action$=from-failed] button").await;
+    stage.find("[aria-current=page][title='#3']").await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs chromium"]
+async fn no_page_scrolls_sideways_or_asks_another_host() {
+    let stage = Stage::new().await;
+    stage.found().await;
+    let long = "a-name-that-is-much-longer-than-any-screen-of-a-telephone-would-ever-show-on-a-single-line";
+    stage.start(&format!("pipeline \"wide\"\nstage \"{long}\" {{ run \"printf '%0500d\\\\n' 7\" }}\nstage \"b\" {{ needs \"{long}\"; run \"false\" }}\nstage \"c\" {{ needs \"b\"; run \"true\" }}")).await;
+    stage.until_state("failed").await;
+    let run = "/acme/main/pipelines/wide/runs/1";
+    let mut paths: Vec<String> = ["", "/pipelines", "/new", "/settings", "/settings/team", "/settings/audit"]
+        .map(|path| format!("/acme/main{path}"))
+        .into();
+    paths.extend(["", "/config", "/settings", "/run"].map(|path| format!("/acme/main/pipelines/wide{path}")));
+    paths.extend(["", "?tab=waterfall", "?tab=artifacts", "?tab=summary", "?tab=why"].map(|tab| format!("{run}{tab}")));
+    paths.push(format!("{run}?stage={long}"));
+    paths.push("/acme/main/pipelines?search=nothing".to_owned());
+    for width in [360, 1440] {
+        let size = serde_json::json!({ "width": width, "height": 800, "deviceScaleFactor": 1, "mobile": false });
+        stage.browser.cdp().send_raw("Emulation.setDeviceMetricsOverride", size).await.unwrap();
+        for path in &paths {
+            stage.open(path).await;
+            let wide = stage.number("return document.documentElement.scrollWidth").await;
+            assert!(wide <= width, "{path} is {wide} px wide at {width} px");
+            let hosts = "return performance.getEntriesByType('resource').filter(entry => new URL(entry.name).host !== location.host).length";
+            assert_eq!(stage.number(hosts).await, 0, "{path} asks another host");
+        }
+    }
+    stage.end().await;
+}
