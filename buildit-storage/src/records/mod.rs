@@ -23,7 +23,6 @@ mod query;
 mod row;
 mod tenant;
 #[cfg(all(test, feature = "sqlite"))]
-#[expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 mod tests;
 mod value;
 
