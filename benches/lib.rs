@@ -10,6 +10,7 @@
 //! ends with 0.
 #![forbid(unsafe_code)]
 
+pub mod records;
 pub mod reference;
 pub mod shapes;
 pub mod stage_log;

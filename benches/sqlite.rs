@@ -17,14 +17,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use buildit::event::{Event, EventBody, RunStatus, StageResult};
+use buildit::event::{Event, EventBody};
 use buildit::id::{FencingToken, RunId};
-use buildit::job::JobOutcome;
-use buildit::pipeline::{PipelineBuilder, RunContext, StageBuilder};
-use buildit::store::{NewRun, RunStore};
+use buildit::store::RunStore;
 use buildit_benches::shapes::Shape;
 use buildit_benches::subject::{self, Subject};
-use buildit_benches::{Bench, Comparison, median};
+use buildit_benches::{Bench, Comparison, median, records};
 use buildit_storage::sqlite::SqliteStore;
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
@@ -57,32 +55,9 @@ fn stage_durable(bench: &mut Bench, runtime: &Runtime, folder: &Path) {
     bench.at_most(&format!("stage_durable: {size} layered"), each, 0.35, "ms a stage");
 }
 
-/// The events of a run of so many stages, in the order of a run that does one after the other.
-fn events_of(stages: usize) -> Vec<Event> {
-    let mut bodies = vec![EventBody::RunStarted];
-    for stage in 0..stages {
-        let stage: buildit::id::StageName = format!("s{stage}").into();
-        bodies.push(EventBody::AttemptStarted { stage: stage.clone(), attempt: 1, executor: "nothing".into() });
-        let outcome = JobOutcome::succeeded();
-        bodies.push(EventBody::AttemptFinished { stage: stage.clone(), attempt: 1, outcome });
-        bodies.push(EventBody::StageFinished { stage, result: StageResult::succeeded() });
-    }
-    bodies.push(EventBody::RunFinished { status: RunStatus::Succeeded });
-    let time = Timestamp::constant(1_767_225_600, 123_456_789);
-    bodies.into_iter().zip(1..).map(|(body, seq)| Event { seq, time, body }).collect()
-}
-
-fn new_run() -> NewRun {
-    NewRun::new(
-        PipelineBuilder::new("sample").stage(StageBuilder::run("build", "make")).build(),
-        RunContext::manual(),
-        Timestamp::UNIX_EPOCH,
-    )
-}
-
 fn append(bench: &mut Bench, runtime: &Runtime, folder: &Path) {
     let stages = bench.choose(100, 10_000);
-    let events = events_of(stages);
+    let events = records::ended(stages, "nothing");
     let batches: Vec<Arc<[Event]>> = events.chunks(BATCH).map(Into::into).collect();
     let store = open(runtime, &folder.join("append.db"));
     let raw_file = folder.join("raw.db");
@@ -92,7 +67,7 @@ fn append(bench: &mut Bench, runtime: &Runtime, folder: &Path) {
     bench.compare(
         Comparison::new(format!("append: the {} events of {stages} stages", events.len()), 7, || {
             runtime.block_on(async {
-                let run = new_run();
+                let run = records::small_run();
                 store.create_run(run.clone()).await.expect("a run");
                 let start = Instant::now();
                 let mut seq = 0;
@@ -160,7 +135,7 @@ fn group_commit(bench: &mut Bench, runtime: &Runtime, folder: &Path) {
     let mut raw = connect(&raw_file);
     let runs: Vec<RunId> = (0..count)
         .map(|_| {
-            let run = new_run();
+            let run = records::small_run();
             runtime.block_on(store.create_run(run.clone())).expect("a run");
             create(&raw, &run.id.to_string());
             run.id

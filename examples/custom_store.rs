@@ -18,7 +18,7 @@ use buildit::memory::MemoryStore;
 use buildit::pipeline::{PipelineBuilder, RunContext, StageBuilder};
 use buildit::store::{
     Claim, Enqueue, EventPage, Lease, LogAppend, LogPage, LogStore, NewRun, QueueStore, QueuedJob, RunFilter,
-    RunRecord, RunStore, RunSummary, Share, Standing, Store, StoreError,
+    RunRecord, RunStore, RunSummary, Share, Standing, Store, StoreError, TakenRun,
 };
 use buildit::testing::{Act, Script, ScriptedExecutor};
 use jiff::Timestamp;
@@ -93,6 +93,10 @@ where
 
     async fn lease_run(&self, run: RunId, lease: Lease, now: Timestamp) -> Result<FencingToken, StoreError> {
         self.inner.lease_run(run, lease, now).await
+    }
+
+    async fn take_up(&self, runs: &[RunId], lease: Lease, now: Timestamp) -> Result<Vec<TakenRun>, StoreError> {
+        self.inner.take_up(runs, lease, now).await
     }
 
     async fn standings(&self, runs: &[RunId]) -> Result<Vec<Standing>, StoreError> {

@@ -7,9 +7,10 @@
 //! | ahead of graphile_worker | with its local queue of 500, 24 at once, completions in batches |
 //! | pickup of an idle queue: p50 at most 2 times raw | from the call of `enqueue` until another store, which waits for news, has claimed; the peer inserts, notifies, listens and claims |
 //!
-//! Beside other builds, with 5,000 runs: 8.2 times the raw loop, 0.96 of apalis-postgres, 0.94 of graphile_worker; a pickup
-//! takes 2.26 times as long. A claim and a completion each write the run as well, which holds the lease and has eight
-//! indexes; by `EXPLAIN ANALYZE` that is about half of the time of either.
+//! Measured beside other builds, before runs had tenants. With 5,000 runs: 7.4 times the raw loop, 0.79 of apalis-postgres,
+//! 1.01 of graphile_worker, and a pickup takes 1.75 times as long; with 20,000 runs: 8.8, 1.57, 1.61, and 1.70.
+//! What is left of it: a claim and a completion each lock an entry and its run and write both, and an entry that changes
+//! its status is put into five indexes. The raw loop writes one row, of two indexes.
 //!
 //! sqlxmq is left out: it needs sqlx 0.8, whose SQLite cannot be linked beside that of sqlx 0.9.
 //!

@@ -110,6 +110,9 @@ const DUE: &str = concat!(
 /// commit; in the order of their ids, after those with a limit, so that nobody waits in a circle. Each is locked and moved
 /// on in one step, which the insertion is for, although all are there: between a lock and an update of a row that others
 /// lock as well, PostgreSQL lets two claims wait for each other.
+///
+/// What is due is looked up by lists of keys, not by joins: for a join the planner would rather read the whole queue for
+/// each hundred.
 const TAKE: &str = "WITH plan AS MATERIALIZED (
          SELECT p.* FROM unnest($4::uuid[], $5::bigint[], $6::bigint[], $7::bigint[])
              WITH ORDINALITY AS p (tenant_id, turns, stride, seen, nth)
@@ -119,29 +122,30 @@ const TAKE: &str = "WITH plan AS MATERIALIZED (
      ), allowed AS MATERIALIZED (
          SELECT p.* FROM plan p WHERE p.seen IS NULL OR p.tenant_id IN (SELECT tenant_id FROM gate)
      ), due AS MATERIALIZED (
-         SELECT d.place, d.id, d.token, p.nth FROM allowed p CROSS JOIN LATERAL (
-             SELECT q.place, r.id, r.fencing_token + 1 AS token
-             FROM job_queue q JOIN pipeline_runs r ON r.id = q.subject
+         SELECT d.place, d.id FROM allowed p CROSS JOIN LATERAL (
+             SELECT q.place, r.id FROM job_queue q JOIN pipeline_runs r ON r.id = q.subject
              WHERE q.tenant_id = p.tenant_id AND q.status = 'waiting' AND q.scheduled_for <= $1
                  AND (r.locked_until IS NULL OR r.locked_until <= $1)
              ORDER BY q.priority DESC, q.place LIMIT p.turns
              FOR NO KEY UPDATE OF q, r SKIP LOCKED
          ) d
      ), leased AS (
-         UPDATE pipeline_runs r SET fencing_token = due.token, locked_by = $2, locked_until = $3
-         FROM due WHERE r.id = due.id
+         UPDATE pipeline_runs r SET fencing_token = r.fencing_token + 1, locked_by = $2, locked_until = $3
+         WHERE r.id = ANY (ARRAY(SELECT id FROM due)) RETURNING r.id, r.fencing_token
      ), taken AS (
          UPDATE job_queue q SET status = 'taken', attempts = q.attempts + 1, locked_by = $2, locked_until = $3,
-             fencing_token = due.token
-         FROM due WHERE q.place = due.place
-         RETURNING due.nth, q.subject, q.tenant_id, q.fencing_token, q.attempts, q.priority, q.place
+             fencing_token = leased.fencing_token
+         FROM leased WHERE q.place = ANY (ARRAY(SELECT place FROM due)) AND q.subject = leased.id
+         RETURNING q.subject, q.tenant_id, q.fencing_token, q.attempts, q.priority, q.place
      ), turned AS (
          INSERT INTO queue_tenants AS t (tenant_id, turn, is_ready)
          SELECT p.tenant_id, p.stride * c.runs, true FROM plan p
-             JOIN (SELECT nth, count(*) AS runs FROM taken GROUP BY nth) c ON c.nth = p.nth ORDER BY p.tenant_id
+             JOIN (SELECT tenant_id, count(*) AS runs FROM taken GROUP BY tenant_id) c ON c.tenant_id = p.tenant_id
+         ORDER BY p.tenant_id
          ON CONFLICT (tenant_id) DO UPDATE SET turn = t.turn + excluded.turn
      )
-     SELECT nth, subject, tenant_id, fencing_token, attempts, priority, place FROM taken
+     SELECT p.nth, t.subject, t.tenant_id, t.fencing_token, t.attempts, t.priority, t.place
+     FROM taken t JOIN plan p ON p.tenant_id = t.tenant_id
      UNION ALL
      SELECT nth, NULL, tenant_id, 0, 0, 0, 0 FROM plan WHERE tenant_id NOT IN (SELECT tenant_id FROM allowed)
      ORDER BY nth, priority DESC, place";
@@ -177,6 +181,7 @@ struct Taken {
 
 impl PostgresStore {
     pub(super) async fn take(&self, take: &Take) -> Result<Vec<QueuedJob>, StoreError> {
+        let _alone = self.claims().await;
         let mut so_far = SoFar::default();
         let mut result = Err(Again::Undone.into());
         for _ in 0..TRIES {

@@ -25,6 +25,7 @@ mod column;
 mod error;
 mod garbage;
 mod group;
+mod lease;
 mod line;
 mod listen;
 mod log;

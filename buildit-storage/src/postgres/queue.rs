@@ -157,28 +157,25 @@ impl Write for Add {
 
 /// A change of runs that are leased, each with the token of its lease; what was refused, and why.
 ///
-/// An entry is locked before its run. One that comes later is not this lease's. Each is looked up by itself: the plan for
-/// an average queue reads all of it for a hundred of them.
+/// All entries are locked before the first of the runs, which the count is for. An entry that comes later is not this
+/// lease's. Each is looked up by itself: the plan for an average queue reads all of it for a hundred of them.
 macro_rules! leave {
     ($change:literal, $said:literal) => {
         concat!(
             "WITH asked AS (
                  SELECT * FROM unnest($1::uuid[], $2::bigint[]) AS a (run, token)
              ), entry AS MATERIALIZED (
-                 SELECT q.* FROM (SELECT run FROM asked ORDER BY run) a CROSS JOIN LATERAL (
-                     SELECT q.place, q.subject, q.tenant_id, q.status, q.attempts >= q.max_attempts AS is_spent
+                 SELECT a.run, a.token, q.* FROM (SELECT * FROM asked ORDER BY run) a LEFT JOIN LATERAL (
+                     SELECT q.place, q.tenant_id, q.status, q.attempts >= q.max_attempts AS is_spent
                      FROM job_queue q WHERE q.subject = a.run AND q.job_type = 'run' FOR UPDATE
-                 ) q
-             ), held AS MATERIALIZED (
-                 SELECT r.id, a.token, e.place, e.tenant_id, e.status, e.is_spent
-                 FROM asked a JOIN pipeline_runs r ON r.id = a.run LEFT JOIN entry e ON e.subject = r.id
-                 WHERE r.fencing_token <= a.token ORDER BY r.id FOR NO KEY UPDATE OF r
+                 ) q ON true
+             ), held AS (
+                 UPDATE pipeline_runs r SET fencing_token = e.token, locked_by = NULL, locked_until = NULL
+                 FROM entry e WHERE r.id = e.run AND r.fencing_token <= e.token AND (SELECT count(*) FROM entry) > 0
+                 RETURNING r.id, e.place, e.tenant_id, e.status, e.is_spent
              ), changed AS (",
             $change,
-            "), ended AS (
-                 UPDATE pipeline_runs r SET fencing_token = held.token, locked_by = NULL, locked_until = NULL
-                 FROM held WHERE r.id = held.id
-             ), ",
+            "), ",
             wake!("SELECT DISTINCT tenant_id FROM held WHERE tenant_id IS NOT NULL"),
             "SELECT a.run, EXISTS (SELECT FROM pipeline_runs r WHERE r.id = a.run),
                  (SELECT pg_notify('buildit_queue', '')::text FROM ",
@@ -191,7 +188,7 @@ macro_rules! leave {
     };
 }
 
-const COMPLETE: &str = leave!("DELETE FROM job_queue q USING held WHERE q.place = held.place", "woken");
+const COMPLETE: &str = leave!("DELETE FROM job_queue q WHERE q.place = ANY (ARRAY(SELECT place FROM held))", "woken");
 
 const GIVE_BACK: &str = leave!(
     "UPDATE job_queue q SET status = CASE WHEN held.is_spent THEN 'dead' ELSE 'scheduled' END,

@@ -6,10 +6,9 @@ use async_trait::async_trait;
 use buildit::event::{Event, RunStatus};
 use buildit::id::{FencingToken, RunId, TenantId};
 use buildit::store::{
-    EventPage, Lease, NewRun, RunFilter, RunProgress, RunRecord, RunStore, RunSummary, Standing, StoreError,
+    EventPage, Lease, NewRun, RunFilter, RunProgress, RunRecord, RunStore, RunSummary, Standing, StoreError, TakenRun,
 };
 use jiff::Timestamp;
-use jiff_sqlx::Timestamp as Column;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -25,7 +24,7 @@ use super::tenant::wake_one;
 use super::transaction::Write;
 use crate::sql::{
     carried_products, check_events, count, from_json, is_larger, millis, number, products, run_status, stage_rows,
-    to_json, token_of,
+    to_json,
 };
 
 #[async_trait]
@@ -93,9 +92,15 @@ impl RunStore for PostgresStore {
     }
 
     async fn lease_run(&self, run: RunId, lease: Lease, now: Timestamp) -> Result<FencingToken, StoreError> {
-        let shift = self.shift().await?;
-        let (now, until) = (down(shift.apply(now)), down(shift.apply(lease.until)));
-        self.write(TakeLease { run, lease, now, until }).await
+        match self.lease_runs(&[run], &lease, now).await?.remove(&run) {
+            Some(token) => Ok(token),
+            None => self.run_exists(run).await.and(Err(StoreError::Fenced)),
+        }
+    }
+
+    async fn take_up(&self, runs: &[RunId], lease: Lease, now: Timestamp) -> Result<Vec<TakenRun>, StoreError> {
+        let tokens = self.lease_runs(runs, &lease, now).await?;
+        self.taken(runs, &tokens).await
     }
 
     async fn standings(&self, runs: &[RunId]) -> Result<Vec<Standing>, StoreError> {
@@ -360,32 +365,5 @@ impl Write for Delete {
             Some(tenant) => wake_one(to, tenant).await,
             None => Ok(()),
         }
-    }
-}
-
-#[derive(Debug)]
-struct TakeLease {
-    run: RunId,
-    lease: Lease,
-    now: Column,
-    until: Column,
-}
-
-#[async_trait]
-impl Write for TakeLease {
-    type Answer = FencingToken;
-
-    async fn write(&self, to: &mut PgConnection) -> Result<FencingToken, StoreError> {
-        let held = "SELECT fencing_token, locked_by, locked_until > $2 FROM pipeline_runs WHERE id = $1
-             FOR NO KEY UPDATE";
-        let held = sqlx::query_as(held).bind(self.run.as_uuid()).bind(self.now);
-        let held: Option<(i64, Option<String>, Option<bool>)> = held.fetch_optional(&mut *to).await.map_err(failed)?;
-        let (seen, holder, is_held) = held.ok_or(StoreError::NoRun(self.run))?;
-        let holder = holder.filter(|_| is_held == Some(true));
-        let token = token_of(&self.lease.worker, holder.as_deref(), seen)?;
-        let take = "UPDATE pipeline_runs SET fencing_token = $2, locked_by = $3, locked_until = $4 WHERE id = $1";
-        let take = sqlx::query(take).bind(self.run.as_uuid()).bind(token).bind(self.lease.worker.as_str());
-        take.bind(self.until).execute(to).await.map_err(failed)?;
-        count(token).map(FencingToken)
     }
 }

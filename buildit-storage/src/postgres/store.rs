@@ -31,10 +31,17 @@ const POOL_PATIENCE: Duration = Duration::from_secs(3);
 /// What each connection asks of its server: an engine that stops in the middle of a transaction must not hold its locks
 /// for longer than a lease, and nobody waits for a lock for longer than that. A statement outside of a transaction sees
 /// what was committed before it, whatever the server's default is.
-const SETTINGS: [(&str, &str); 3] = [
+///
+/// Every statement here finds its rows by keys, and a queue is full at one moment and empty at the next: plans that follow
+/// the statistics of either read whole tables at the other, and to plan a claim anew takes as long as to make it.
+const SETTINGS: [(&str, &str); 6] = [
     ("idle_in_transaction_session_timeout", "20s"),
     ("lock_timeout", "30s"),
     ("default_transaction_isolation", "read committed"),
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    // What is left of whole tables to read looks so dear now that it would be compiled first.
+    ("jit", "off"),
 ];
 
 /// Keeps runs, logs, the queue, secrets, accounts and the index of caches in a PostgreSQL database, which any number of
@@ -49,6 +56,8 @@ pub struct PostgresStore {
 struct Inner {
     pool: PgPool,
     news: News,
+    /// Claims go one after another: two at once would each step over what the other is about to take.
+    claims: tokio::sync::Mutex<()>,
     offset: Mutex<Offset>,
     now: fn() -> Timestamp,
 }
@@ -89,7 +98,7 @@ impl PostgresStore {
         // Each use of a connection begins with a test of its own.
         let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(POOL_PATIENCE);
         let pool = pool.test_before_acquire(false).connect_lazy_with(options.clone().options(SETTINGS));
-        let inner = Inner { pool, news: News::new(options), offset: Mutex::default(), now };
+        let inner = Inner { pool, news: News::new(options), claims: Default::default(), offset: Mutex::default(), now };
         let store = Self { inner: Arc::new(inner), blobs: None };
         store.shift().await?;
         Ok(store)
@@ -114,6 +123,11 @@ impl PostgresStore {
 
     pub(super) fn blobs(&self) -> Option<&Arc<dyn BlobStore>> {
         self.blobs.as_ref()
+    }
+
+    /// Nobody else of this process claims, as long as this is held.
+    pub(super) async fn claims(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.inner.claims.lock().await
     }
 
     pub(super) fn news(&self) -> &News {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use buildit::id::{FencingToken, WorkerId};
+use buildit::id::FencingToken;
+#[cfg(feature = "sqlite")]
+use buildit::id::WorkerId;
 use buildit::store::StoreError;
 use jiff::Timestamp;
 
@@ -24,6 +26,7 @@ pub(crate) fn is_larger(token: FencingToken, seen: i64) -> Result<bool, StoreErr
 }
 
 /// The token of a worker that asks for a run whose lease `holder` has now, or nobody.
+#[cfg(feature = "sqlite")]
 pub(crate) fn token_of(worker: &WorkerId, holder: Option<&str>, seen: i64) -> Result<i64, StoreError> {
     match holder {
         Some(holder) if holder == worker.as_str() => Ok(seen),
@@ -36,6 +39,7 @@ pub(crate) fn token_of(worker: &WorkerId, holder: Option<&str>, seen: i64) -> Re
 mod tests {
     use super::*;
 
+    #[cfg(feature = "sqlite")]
     #[test]
     fn a_new_holder_gets_a_larger_token_and_the_old_one_keeps_its_own() {
         let worker = WorkerId::from("one");

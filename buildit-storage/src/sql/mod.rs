@@ -12,6 +12,7 @@ mod result;
 mod schema;
 mod search;
 mod share;
+mod stored;
 mod upkeep;
 mod words;
 
@@ -19,7 +20,9 @@ pub(crate) use append::{check_events, check_lines};
 pub(crate) use archive::{Frame, FrameRow, archived, frames, read_frames};
 pub(crate) use frame::{decode, encode};
 pub(crate) use garbage::{ASKED_AT_ONCE, digests};
-pub(crate) use lease::{claimed_until, is_larger, token_of};
+#[cfg(feature = "sqlite")]
+pub(crate) use lease::token_of;
+pub(crate) use lease::{claimed_until, is_larger};
 pub(crate) use line::{Wanted, wanted};
 #[cfg(feature = "sqlite")]
 pub(crate) use page::encode_aside;
@@ -31,6 +34,7 @@ pub(crate) use result::{ResultRow, in_order, salt};
 pub(crate) use schema::migrate;
 pub(crate) use search::{Block, Candidate, Index, search};
 pub(crate) use share::{Plan, share};
+pub(crate) use stored::Stored;
 pub(crate) use upkeep::{ClosedLog, ClosedLogs, archive_all, index_all};
 pub(crate) use words::{count, from_json, millis, number, run_status, to_json};
 #[cfg(feature = "sqlite")]

@@ -22,6 +22,7 @@ mod claim;
 mod error;
 mod garbage;
 mod group;
+mod lease;
 mod line;
 mod log;
 mod pipeline;

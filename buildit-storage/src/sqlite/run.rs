@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use buildit::event::{Event, EventBody, RunStatus};
 use buildit::id::{FencingToken, RunId, TenantId};
 use buildit::store::{
-    EventPage, Lease, NewRun, RunFilter, RunProgress, RunRecord, RunStore, RunSummary, Standing, StoreError,
+    EventPage, Lease, NewRun, RunFilter, RunProgress, RunRecord, RunStore, RunSummary, Standing, StoreError, TakenRun,
 };
 use jiff::Timestamp;
 
@@ -16,12 +16,11 @@ use super::group::{cancel_before, standings};
 use super::line::{numbered, runs};
 use super::pipeline::{Stages, tenant_text};
 use super::queue::Add;
-use super::session::Session;
 use super::tenant::wake;
 use super::transaction::{Derived, EventRow, Head, Transaction};
 use super::writer::Write;
 use crate::sql::{carried_products, check_events, count, from_json, number, products, run_status};
-use crate::sql::{stage_rows, to_json, to_text, token_of};
+use crate::sql::{stage_rows, to_json, to_text};
 
 #[async_trait]
 impl RunStore for SqliteStore {
@@ -95,8 +94,16 @@ impl RunStore for SqliteStore {
     }
 
     async fn lease_run(&self, run: RunId, lease: Lease, now: Timestamp) -> Result<FencingToken, StoreError> {
-        let session = Arc::clone(self.session());
-        self.write(TakeLease { run, lease, now, session }).await
+        match self.lease_runs(&[run], lease, now).await?.remove(&run) {
+            Some(leased) => leased,
+            None => Err(StoreError::NoRun(run)),
+        }
+    }
+
+    async fn take_up(&self, runs: &[RunId], lease: Lease, now: Timestamp) -> Result<Vec<TakenRun>, StoreError> {
+        let leased = self.lease_runs(runs, lease, now).await?;
+        let tokens = leased.into_iter().filter_map(|(run, token)| Some((run, token.ok()?))).collect();
+        self.taken(runs, &tokens).await
     }
 
     async fn standings(&self, runs: &[RunId]) -> Result<Vec<Standing>, StoreError> {
@@ -296,37 +303,6 @@ impl Write for Delete {
         }
         to.note(self.run, None);
         Ok(())
-    }
-}
-
-#[derive(Debug)]
-struct TakeLease {
-    run: RunId,
-    lease: Lease,
-    now: Timestamp,
-    session: Arc<Session>,
-}
-
-#[async_trait]
-impl Write for TakeLease {
-    type Answer = FencingToken;
-
-    async fn write(&self, to: &mut Transaction<'_>) -> Result<FencingToken, StoreError> {
-        let id = self.run.to_string();
-        let connection = to.connection().await?;
-        let held = "SELECT fencing_token, locked_by, locked_until, locked_session FROM pipeline_runs WHERE id = ?";
-        let held = sqlx::query_as(held).bind(&id).fetch_optional(&mut *connection).await.map_err(failed)?;
-        let (seen, holder, until, session): (i64, Option<String>, Option<String>, Option<String>) =
-            held.ok_or(StoreError::NoRun(self.run))?;
-        let is_over = || session.as_deref().is_none_or(|session| self.session.is_over(session));
-        let is_held = until.is_some_and(|until| until > to_text(self.now)) && !is_over();
-        let token = token_of(&self.lease.worker, holder.as_deref().filter(|_| is_held), seen)?;
-        let take = "UPDATE pipeline_runs SET fencing_token = ?, locked_by = ?, locked_until = ?, locked_session = ?
-             WHERE id = ?";
-        let take = sqlx::query(take).bind(token).bind(self.lease.worker.as_str()).bind(to_text(self.lease.until));
-        take.bind(self.session.id()).bind(id).execute(connection).await.map_err(failed)?;
-        to.note(self.run, None);
-        count(token).map(FencingToken)
     }
 }
 

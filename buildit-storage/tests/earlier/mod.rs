@@ -150,7 +150,7 @@ pub(crate) async fn check(store: &(impl Store + CacheStore)) {
     store.delete_run(id(ENDED)).await.unwrap();
 }
 
-/// The databases of this store, by their schemas, unpacked.
+/// The databases of this store, by their schemas, unpacked, the oldest first.
 pub(crate) fn databases(kind: &str) -> Vec<(String, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/earlier");
     let mut all = Vec::new();
@@ -162,6 +162,7 @@ pub(crate) fn databases(kind: &str) -> Vec<(String, Vec<u8>)> {
         }
     }
     assert!(!all.is_empty(), "there is the database of schema 1 at least");
+    all.sort_by_key(|(name, _)| (name.len(), name.clone()));
     all
 }
 

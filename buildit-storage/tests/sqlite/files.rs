@@ -119,7 +119,7 @@ async fn after_a_full_disk_the_same_store_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let small = folder.path().to_str().unwrap();
     let mount = |args: &[&str]| std::process::Command::new(args[0]).args(&args[1..]).status().unwrap().success();
-    assert!(mount(&["mount", "-t", "tmpfs", "-o", "size=700k", "tmpfs", small]), "only root mounts a file system");
+    assert!(mount(&["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", small]), "only root mounts a file system");
     let store = SqliteStore::open(folder.path().join("runs.db")).await.unwrap();
     let mut kept = 0;
     let refused = loop {

@@ -161,15 +161,8 @@ impl Engine {
     ///
     /// [`StoreError`] when the store cannot say which runs are open.
     pub async fn resume(&self) -> Result<Vec<RunHandle>, StoreError> {
-        let mut runs = Vec::new();
-        for id in self.core.store.open_runs().await? {
-            match self.resume_run(id).await {
-                Ok(run) => runs.extend(run),
-                Err(ResumeError::Elsewhere(_)) => {}
-                Err(error) => tracing::error!(run = %id, %error, "the run cannot be taken up"),
-            }
-        }
-        Ok(runs)
+        let open = self.core.store.open_runs().await?;
+        Ok(resume::resume_all(&self.core, &open).await)
     }
 
     /// Takes up one run; `None` when it had ended already, and what was left of it is removed. What [`resume`](Self::resume)

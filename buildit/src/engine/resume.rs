@@ -1,7 +1,9 @@
 //! Taking up runs that an earlier engine left open.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+
+use futures_util::{StreamExt, stream};
 
 use super::bus::RunBus;
 use super::core::Core;
@@ -12,15 +14,22 @@ use super::place;
 use super::release;
 use super::secrets::RunSecrets;
 use super::start::{Ready, join, selected};
-use crate::event::EventBody;
+use crate::event::{Event, EventBody};
 use crate::executor::Adoption;
 use crate::id::{ExecutorName, JobId, RunId};
 use crate::plan::Plan;
 use crate::run::{Run, RunInfo};
-use crate::store::{StoreError, each_event};
+use crate::store::{StoreError, TakenRun, each_event};
 
 /// How many of the last ended jobs may still have something left at their executor: more than run at once.
 const LAST_ENDED: usize = 256;
+
+/// How many runs are leased and read together: enough that the cost of asking is spread, few enough that the first of
+/// them begins at once.
+const AT_ONCE: usize = 64;
+
+/// How many times that is under way at the same time.
+const PARTS: usize = 4;
 
 /// Takes a run up; `None` when it had ended and only its remains were there, which are removed.
 pub(super) async fn resume(core: &Arc<Core>, id: RunId) -> Result<Option<RunHandle>, ResumeError> {
@@ -37,17 +46,106 @@ pub(super) async fn resume(core: &Arc<Core>, id: RunId) -> Result<Option<RunHand
         Err(error) => return Err(error.into()),
     };
     let record = core.store.run(id).await?;
+    go_on(core, TakenRun { token, record, events: Vec::new() }).await
+}
+
+/// Takes up all of these runs that nobody drives, in their order, which is that of their creation.
+pub(super) async fn resume_all(core: &Arc<Core>, runs: &[RunId]) -> Vec<RunHandle> {
+    let parts: Vec<Vec<RunId>> = runs.chunks(AT_ONCE).map(<[RunId]>::to_vec).collect();
+    let core = Arc::clone(core);
+    // A task for each, so that several threads read what was kept.
+    let part = move |runs: Vec<RunId>| {
+        let core = Arc::clone(&core);
+        tokio::spawn(async move { resume_some(&core, &runs).await })
+    };
+    let mut parts = stream::iter(parts).map(part).buffered(PARTS);
+    let mut all = Vec::with_capacity(runs.len());
+    while let Some(part) = parts.next().await {
+        match part {
+            Ok(handles) => all.extend(handles),
+            Err(error) => tracing::error!(%error, "runs cannot be taken up"),
+        }
+    }
+    all
+}
+
+async fn resume_some(core: &Arc<Core>, runs: &[RunId]) -> Vec<RunHandle> {
+    // Everybody who claims several does it in the order of their creation, so that nobody waits in a circle.
+    let mut claims = Vec::with_capacity(runs.len());
+    for run in runs {
+        claims.push(core.claims.claim(*run).await);
+    }
+    let is_driven = |run: &RunId| core.runs().contains_key(run);
+    let left: Vec<RunId> = runs.iter().copied().filter(|run| !is_driven(run)).collect();
+    let taken = match core.is_closing() {
+        true => return Vec::new(),
+        false => core.store.take_up(&left, core.lease_from_now(), core.clock.now()).await,
+    };
+    let mut taken: HashMap<RunId, TakenRun> = match taken {
+        Ok(taken) => taken.into_iter().map(|run| (run.record.run.id, run)).collect(),
+        Err(error) => {
+            tracing::debug!(%error, "runs are taken up one by one");
+            drop(claims);
+            return resume_each(core, runs).await;
+        }
+    };
+    // What has ended only has to be cleared up, which may take a while.
+    let ended: Vec<_> = taken.extract_if(|_, run| run.record.status.is_final()).collect();
+    let mut all = Vec::with_capacity(runs.len());
+    for (run, claim) in runs.iter().zip(claims) {
+        let resumed = match taken.remove(run) {
+            Some(taken) => go_on(core, taken).await,
+            None => Ok(core.runs().get(run).map(|bus| RunHandle::new(Arc::clone(core), Arc::clone(bus)))),
+        };
+        all.extend(told(*run, resumed));
+        drop(claim);
+    }
+    for (run, taken) in ended {
+        let _claim = core.claims.claim(run).await;
+        all.extend(told(run, go_on(core, taken).await));
+    }
+    all
+}
+
+async fn resume_each(core: &Arc<Core>, runs: &[RunId]) -> Vec<RunHandle> {
+    let mut all = Vec::with_capacity(runs.len());
+    for run in runs {
+        all.extend(told(*run, resume(core, *run).await));
+    }
+    all
+}
+
+/// The handle, or a word about what keeps the run from being taken up.
+fn told(run: RunId, resumed: Result<Option<RunHandle>, ResumeError>) -> Option<RunHandle> {
+    match resumed {
+        Ok(handle) => handle,
+        Err(ResumeError::Elsewhere(_)) => None,
+        Err(error) => {
+            tracing::error!(%run, %error, "the run cannot be taken up");
+            None
+        }
+    }
+}
+
+/// Goes on with a run that is leased.
+async fn go_on(core: &Arc<Core>, taken: TakenRun) -> Result<Option<RunHandle>, ResumeError> {
+    let TakenRun { token, record, events } = taken;
+    let id = record.run.id;
     let plan = Plan::restore(Arc::clone(&record.run.plan))?;
     let info = RunInfo { id, number: record.number };
     let context = Arc::clone(&record.run.context);
     let mut run = Run::of_plan(&plan, context, info).carrying(Arc::clone(&record.run.carried));
     let mut seen = Seen::default();
-    each_event(&*core.store, id, 0, |event| {
+    let mut replay = |event: Event| {
         run.replay_one(&event)?;
         seen.note(id, &event.body);
         Ok::<_, ResumeError>(())
-    })
-    .await?;
+    };
+    let read = events.last().map_or(0, |event| event.seq);
+    events.into_iter().try_for_each(&mut replay)?;
+    if read < record.last_seq {
+        each_event(&*core.store, id, read, replay).await?;
+    }
     let (bus, inbox) = RunBus::new(&record, plan, token, run.seq(), core.faults.clone());
     if run.status().is_final() {
         let used = core.executors.iter().map(|known| seen.executors.contains(&known.name)).collect::<Vec<_>>();

@@ -35,7 +35,7 @@ pub use pipeline::{
 pub use progress::RunProgress;
 pub use queue::{Claim, Enqueue, Lease, QueueStore, QueuedJob};
 pub use retention::{Retention, apply_retention, expired_runs};
-pub use run::{EventPage, NewRun, RunRecord, RunStore, Standing, WorkFolder, replaced_by};
+pub use run::{EventPage, NewRun, RunRecord, RunStore, Standing, TakenRun, WorkFolder, replaced_by};
 pub use search::{BadQuery, LogHit, LogHits, LogQuery, LogSearch, LogTerms, SearchPlace};
 pub use secret::{SealedSecret, SecretPlace, SecretScope, SecretStore, SecretSummary};
 pub use share::{Line, Share, Turns, come_in, take_turns};

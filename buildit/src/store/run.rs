@@ -112,6 +112,29 @@ pub trait RunStore: Debug + Send + Sync + 'static {
     /// [`StoreError::Fenced`] when another holds it, [`StoreError::NoRun`] when there is no such run.
     async fn lease_run(&self, run: RunId, lease: Lease, now: Timestamp) -> Result<FencingToken, StoreError>;
 
+    /// Takes or renews the leases on these runs, as [`lease_run`](Self::lease_run) does, and reads what is needed to go on
+    /// with them, in their order. Those whose lease another holds, and those that are not there, are left out.
+    ///
+    /// A store may do all of it in few steps. As it is here it does one after another.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store fails or one of the records cannot be read; then some may have been leased, and it
+    /// can be called again.
+    async fn take_up(&self, runs: &[RunId], lease: Lease, now: Timestamp) -> Result<Vec<TakenRun>, StoreError> {
+        let mut taken = Vec::new();
+        for run in runs {
+            let token = match self.lease_run(*run, lease.clone(), now).await {
+                Err(StoreError::Fenced | StoreError::NoRun(_)) => continue,
+                token => token?,
+            };
+            let record = self.run(*run).await?;
+            let events = self.events(*run, 0, TakenRun::EVENTS).await?.events;
+            taken.push(TakenRun { token, record, events });
+        }
+        Ok(taken)
+    }
+
     /// How these runs stand with others of their concurrency groups; those that are not there are left out.
     ///
     /// The runs of one pipeline of one tenant and of one group go one after another, by their numbers: each waits for all earlier ones
@@ -229,6 +252,22 @@ pub struct RunRecord {
     pub status: RunStatus,
     /// The number of its last event.
     pub last_seq: u64,
+}
+
+/// A run whose lease was taken in order to go on with it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TakenRun {
+    /// Proof of the lease.
+    pub token: FencingToken,
+    /// What it was created with, and where it is.
+    pub record: RunRecord,
+    /// Its first events, of which there may be more.
+    pub events: Vec<Event>,
+}
+
+impl TakenRun {
+    /// How many events a store reads of each run: those of most runs, and few enough that many runs fit into memory.
+    pub const EVENTS: usize = 1024;
 }
 
 impl NewRun {

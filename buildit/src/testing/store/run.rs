@@ -11,7 +11,7 @@ use crate::event::{EventBody, RunStatus};
 use crate::executor::LogCursor;
 use crate::id::{FencingToken, RunId};
 use crate::job::Stream;
-use crate::store::{LogAppend, LogChunk, RunFilter, Store, StoreError};
+use crate::store::{LogAppend, LogChunk, RunFilter, Store, StoreError, TakenRun};
 
 pub(super) fn clauses() -> Vec<Clause<dyn Store>> {
     clauses![
@@ -30,6 +30,7 @@ pub(super) fn clauses() -> Vec<Clause<dyn Store>> {
         a_lease_that_is_held_is_refused,
         a_lease_is_renewed_with_the_same_token,
         a_lease_that_ended_is_taken_with_a_larger_token,
+        runs_that_nobody_holds_are_taken_up_together,
         the_status_follows_the_events,
         runs_are_listed_newest_first,
         a_run_is_open_until_it_is_closed,
@@ -224,6 +225,29 @@ async fn a_lease_that_ended_is_taken_with_a_larger_token(store: Arc<dyn Store>) 
         ensure!(token > last, "the token {token:?} of a new holder is not larger than {last:?}");
         last = token;
     }
+    Ok(())
+}
+
+async fn runs_that_nobody_holds_are_taken_up_together(store: Arc<dyn Store>) -> Result<(), Broken> {
+    let (left, held, new) = (kept_run(&store).await?, kept_run(&store).await?, kept_run(&store).await?);
+    let before = store.lease_run(left, lease("one", 10), at(0)).await?;
+    store.append(left, 0, before, life()[..3].into()).await?;
+    store.lease_run(held, lease("one", 60), at(0)).await?;
+    let taken = store.take_up(&[left, RunId::new(), held, new], lease("two", 40), at(20)).await?;
+    ensure_eq!(taken.iter().map(|run| run.record.run.id).collect::<Vec<_>>(), [left, new], "which runs are taken up");
+    for run in &taken {
+        ensure_eq!(run.record, store.run(run.record.run.id).await?, "the record of a run that was taken up");
+    }
+    ensure!(life().starts_with(&taken[0].events), "the events of a run that was taken up are {:?}", taken[0].events);
+    ensure_refused!(
+        store.append(left, 3, before, life()[3..].into()).await,
+        StoreError::Fenced,
+        "the old holder's append"
+    );
+    store.append(left, 3, taken[0].token, life()[3..].into()).await?;
+    let again = store.take_up(&[left, new], lease("two", 60), at(30)).await?;
+    let tokens = |runs: &[TakenRun]| runs.iter().map(|run| run.token).collect::<Vec<_>>();
+    ensure_eq!(tokens(&again), tokens(&taken), "the tokens of leases that are renewed");
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use super::faults::Fault;
 use crate::event::Event;
 use crate::id::{FencingToken, RunId, TenantId};
 use crate::store::{
-    EventPage, Lease, NewRun, QueueStore, RunFilter, RunRecord, RunStore, RunSummary, Standing, StoreError,
+    EventPage, Lease, NewRun, QueueStore, RunFilter, RunRecord, RunStore, RunSummary, Standing, StoreError, TakenRun,
 };
 
 #[async_trait]
@@ -151,6 +151,20 @@ impl RunStore for Broken {
             }
             leased => leased,
         }
+    }
+
+    async fn take_up(&self, runs: &[RunId], lease: Lease, now: Timestamp) -> Result<Vec<TakenRun>, StoreError> {
+        let mut taken = self.inner.take_up(runs, lease, now).await?;
+        if self.has(Fault::TakesUpTheHeld) {
+            for run in runs {
+                if let Ok(record) = self.inner.run(*run).await
+                    && taken.iter().all(|taken| taken.record != record)
+                {
+                    taken.push(TakenRun { token: FencingToken(99), record, events: Vec::new() });
+                }
+            }
+        }
+        Ok(taken)
     }
 
     async fn standings(&self, runs: &[RunId]) -> Result<Vec<Standing>, StoreError> {

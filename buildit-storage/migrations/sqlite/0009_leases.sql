@@ -1,0 +1,1 @@
+-- Leases: nothing to change here. PostgreSQL leaves room in the pages of its runs for them.
