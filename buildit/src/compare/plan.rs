@@ -1,7 +1,7 @@
 //! What was asked, as names and values that can be told apart.
 
 use indexmap::IndexMap;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::pipeline::{PipelineSpec, StageSpec};
 use crate::store::NewRun;
@@ -35,11 +35,18 @@ pub(super) fn of_context(run: &NewRun) -> IndexMap<String, Value> {
 fn parts(value: serde_json::Result<Value>, but: &[&str]) -> IndexMap<String, Value> {
     let mut flat = IndexMap::new();
     let Ok(Value::Object(fields)) = value else { return flat };
-    for (name, mut value) in fields.into_iter().filter(|(name, _)| !but.contains(&&**name)) {
+    for (name, mut value) in by_name(fields).into_iter().filter(|(name, _)| !but.contains(&&**name)) {
         without_origins(&mut value);
         flatten(&name, value, &mut flat);
     }
     flat
+}
+
+/// An object's fields in one order, whatever order the program that embeds this has chosen for such maps.
+fn by_name(fields: Map<String, Value>) -> Vec<(String, Value)> {
+    let mut fields: Vec<_> = fields.into_iter().collect();
+    fields.sort_by(|(one, _), (other, _)| one.cmp(other));
+    fields
 }
 
 fn without_origins(value: &mut Value) {
@@ -57,7 +64,7 @@ fn without_origins(value: &mut Value) {
 fn flatten(prefix: &str, value: Value, into: &mut IndexMap<String, Value>) {
     match value {
         Value::Object(fields) => {
-            for (name, value) in fields {
+            for (name, value) in by_name(fields) {
                 let name = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
                 flatten(&name, value, into);
             }
