@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::{Body, Id};
 use crate::access::{Access, Actor, role_in};
 use crate::app::audit;
+use crate::app::members::{change_role, slug, take_out};
 use crate::list::{Asked, List, Page};
 use crate::problem::Problem;
 use crate::state::ServerState;
@@ -118,33 +119,6 @@ impl From<AuditRecord> for AuditLine {
     }
 }
 
-/// A name that stands in addresses.
-pub(crate) fn slug(name: &str) -> Result<String, Problem> {
-    const TAKEN: [&str; 12] = [
-        "api",
-        "assets",
-        "health",
-        "invitations",
-        "login",
-        "logout",
-        "metrics",
-        "new",
-        "password",
-        "setup",
-        "settings",
-        "webhooks",
-    ];
-    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let is_good = (1..=40).contains(&name.len()) && name.bytes().all(is_plain) && !name.starts_with('-');
-    if !is_good {
-        return Err(Problem::invalid("a name in addresses has 1 to 40 lower-case letters, digits and `-`"));
-    }
-    if TAKEN.contains(&name) {
-        return Err(Problem::invalid(format!("`{name}` is an address of the server itself")));
-    }
-    Ok(name.to_owned())
-}
-
 /// Who asks.
 #[utoipa::path(get, path = "/api/v1/me", tag = "accounts",
     responses((status = OK, body = Me), (status = "default", body = Problem, content_type = "application/problem+json")))]
@@ -209,23 +183,6 @@ pub(crate) async fn set_member(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Changes what a member may do. An admin makes nobody an owner, and changes none.
-pub(crate) async fn change_role(
-    state: &ServerState,
-    actor: &Actor,
-    organization: OrganizationId,
-    user: UserId,
-    role: Role,
-) -> Result<(), Problem> {
-    let own = role_in(state, actor, organization, Role::Admin).await?;
-    let there = state.identity().membership(organization, user).await?.ok_or_else(Problem::not_found)?;
-    if role > own || there.role > own {
-        return Err(Problem::forbidden("nobody gives, or changes, a role above their own"));
-    }
-    state.identity().set_member(Membership { role, ..there }).await?;
-    audit::of_organization(state, actor, organization, "member.role", format!("{user} {}", role.as_str())).await
-}
-
 /// Takes somebody out of an organization.
 #[utoipa::path(delete, path = "/api/v1/organizations/{organization}/members/{user}", tag = "accounts",
     params(("organization" = Uuid, Path), ("user" = Uuid, Path)),
@@ -237,23 +194,6 @@ pub(crate) async fn remove_member(
 ) -> Result<StatusCode, Problem> {
     take_out(&state, &actor, organization, user).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// Takes somebody out of an organization: an admin others, and everybody themselves.
-pub(crate) async fn take_out(
-    state: &ServerState,
-    actor: &Actor,
-    organization: OrganizationId,
-    user: UserId,
-) -> Result<(), Problem> {
-    let own = role_in(state, actor, organization, Role::Viewer).await?;
-    let there = state.identity().membership(organization, user).await?.ok_or_else(Problem::not_found)?;
-    let is_oneself = actor.user() == Some(user);
-    if !is_oneself && (own < Role::Admin || there.role > own) {
-        return Err(Problem::forbidden("only an admin takes others out, and nobody one above them"));
-    }
-    state.identity().remove_member(organization, user).await?;
-    audit::of_organization(state, actor, organization, "member.remove", user.to_string()).await
 }
 
 /// The tenants of an organization.

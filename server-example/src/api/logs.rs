@@ -18,10 +18,9 @@ use super::Id;
 use crate::access::Actor;
 use crate::app::runs;
 use crate::list::Asked;
-use crate::live::socket::lines;
 use crate::problem::Problem;
 use crate::state::ServerState;
-use crate::view::ansi::Painter;
+use crate::view::ansi::{Painter, lines};
 
 /// How much text one answer has at most.
 const MOST: usize = 1024 * 1024;

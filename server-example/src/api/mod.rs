@@ -20,9 +20,6 @@ use utoipa_axum::routes;
 use crate::problem::Problem;
 use crate::state::ServerState;
 
-pub(crate) use accounts::{change_role, slug, take_out};
-pub(crate) use keys::make as make_key;
-pub(crate) use runs::status as run_status;
 pub(crate) use tags::{Body, Id, IfMatch, Tagged};
 
 #[derive(OpenApi)]

@@ -5,7 +5,6 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use buildit::account::Role;
-use buildit::event::RunStatus;
 use buildit::id::{PipelineId, RunId};
 use buildit::store::{RunFilter, RunRecord, RunSummary};
 use indexmap::IndexMap;
@@ -269,11 +268,6 @@ pub(crate) struct Explained {
     why: Value,
 }
 
-/// The word of a status, as a query has it.
-pub(crate) fn status(word: &str) -> Result<RunStatus, Problem> {
-    serde_json::from_value(word.into()).map_err(|_| Problem::invalid(format!("`{word}` is no status of a run")))
-}
-
 /// Runs of a pipeline, the newest first.
 #[utoipa::path(get, path = "/api/v1/pipelines/{id}/runs", tag = "runs", params(("id" = Uuid, Path), Filter, Page),
     responses((status = OK, body = List<RunLine>), (status = "default", body = Problem, content_type = "application/problem+json")))]
@@ -287,7 +281,7 @@ pub(crate) async fn list(
     let (access, pipeline) = pipelines::find(&state, actor, id, Role::Viewer).await?;
     let filter = RunFilter {
         tenant: Some(access.tenant.id),
-        status: which.status.as_deref().map(status).transpose()?,
+        status: which.status.as_deref().map(runs::status).transpose()?,
         branch: which.branch,
         author: which.author,
         pull_request: which.pull_request,

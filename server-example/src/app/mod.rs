@@ -1,6 +1,8 @@
 //! What can be done, whoever asks: the API and the pages are thin on these.
 
 pub(crate) mod audit;
+pub(crate) mod keys;
+pub(crate) mod members;
 pub(crate) mod pipelines;
 pub(crate) mod runs;
 pub(crate) mod secrets;

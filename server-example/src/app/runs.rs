@@ -2,7 +2,7 @@
 
 use buildit::account::Role;
 use buildit::engine::{Rerun, ResumeError, RunHandle};
-use buildit::event::{Approval, Event};
+use buildit::event::{Approval, Event, RunStatus};
 use buildit::id::RunId;
 use buildit::plan::Plan;
 use buildit::run::{Explanation, Holder, Run, RunInfo};
@@ -126,4 +126,9 @@ pub(crate) async fn rerun(
 async fn noted(state: &ServerState, access: &Access, action: &str, record: &RunRecord) -> Result<(), Problem> {
     let details = [("run", record.run.id.to_string().into()), ("number", record.number.into())];
     audit::of_tenant(state, access, action, &record.run.plan.name, &details).await
+}
+
+/// The word of a status, as a query has it.
+pub(crate) fn status(word: &str) -> Result<RunStatus, Problem> {
+    serde_json::from_value(word.into()).map_err(|_| Problem::invalid(format!("`{word}` is no status of a run")))
 }

@@ -19,7 +19,7 @@ use futures_util::stream::{BoxStream, StreamExt};
 use serde::{Deserialize, Serialize};
 
 use crate::state::ServerState;
-use crate::view::ansi::Painter;
+use crate::view::ansi::{Painter, lines};
 
 /// How long nothing is said at most.
 const BEAT: Duration = Duration::from_secs(15);
@@ -120,12 +120,6 @@ async fn next<T>(stream: Option<&mut BoxStream<'static, T>>) -> Option<T> {
         Some(stream) => stream.next().await,
         None => std::future::pending().await,
     }
-}
-
-/// Lines as HTML.
-pub(crate) fn lines(painter: &mut Painter, chunk: &LogChunk) -> Vec<String> {
-    let text = chunk.text.strip_suffix(b"\n").unwrap_or(&chunk.text);
-    text.split(|&byte| byte == b'\n').map(|line| painter.paint(line)).collect()
 }
 
 async fn say(socket: &mut WebSocket, said: &Said<'_>) -> Result<(), Over> {

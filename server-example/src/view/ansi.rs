@@ -6,6 +6,7 @@
 
 use std::fmt::Write;
 
+use buildit::store::LogChunk;
 use vte::ansi::{Attr, Color, Handler, LineClearMode, NamedColor, Processor, StdSyncHandler};
 
 /// How many characters of a line are shown.
@@ -68,6 +69,12 @@ impl Painter {
         }
         html
     }
+}
+
+/// Lines as HTML.
+pub(crate) fn lines(painter: &mut Painter, chunk: &LogChunk) -> Vec<String> {
+    let text = chunk.text.strip_suffix(b"\n").unwrap_or(&chunk.text);
+    text.split(|&byte| byte == b'\n').map(|line| painter.paint(line)).collect()
 }
 
 fn escape(html: &mut String, character: char) {

@@ -15,7 +15,7 @@ use tower_sessions::Session;
 use super::assets::VERSION;
 use super::page::{PageError, Shown, Theme, draw};
 use crate::access::{Actor, Token, USER};
-use crate::api::slug;
+use crate::app::members::slug;
 use crate::problem::Problem;
 use crate::state::{Peer, ServerState};
 

@@ -10,7 +10,7 @@ use buildit::store::{RunFilter, RunSummary};
 use serde::Deserialize;
 
 use super::page::{Crumb, Frame, PageError, Place, Shown, draw, part};
-use super::pipelines::RunRow;
+use super::rows::RunRow;
 use crate::access::Actor;
 use crate::problem::Problem;
 use crate::state::ServerState;

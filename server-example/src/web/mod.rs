@@ -5,9 +5,12 @@ mod enter;
 mod home;
 mod page;
 mod pipelines;
+mod rows;
 mod run;
 mod secrets;
 mod settings;
+mod start;
+mod wizard;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -26,14 +29,14 @@ pub(crate) fn router() -> Router<ServerState> {
         .route("/theme", post(home::theme))
         .route("/{organization}/{tenant}", get(home::dashboard))
         .route("/{organization}/{tenant}/pipelines", get(pipelines::list))
-        .route("/{organization}/{tenant}/new", get(pipelines::new_page).post(pipelines::create))
-        .route("/{organization}/{tenant}/validate", post(pipelines::validate))
+        .route("/{organization}/{tenant}/new", get(wizard::new_page).post(wizard::create))
+        .route("/{organization}/{tenant}/validate", post(wizard::validate))
         .route("/{organization}/{tenant}/pipelines/{pipeline}", get(pipelines::runs))
         .route("/{organization}/{tenant}/pipelines/{pipeline}/config", get(pipelines::config).post(pipelines::save))
         .route("/{organization}/{tenant}/pipelines/{pipeline}/settings", get(pipelines::settings))
         .route("/{organization}/{tenant}/pipelines/{pipeline}/rename", post(pipelines::rename))
         .route("/{organization}/{tenant}/pipelines/{pipeline}/delete", post(pipelines::delete))
-        .route("/{organization}/{tenant}/pipelines/{pipeline}/run", get(pipelines::run_page).post(pipelines::run))
+        .route("/{organization}/{tenant}/pipelines/{pipeline}/run", get(start::form).post(start::start))
         .route("/{organization}/{tenant}/pipelines/{pipeline}/runs/{number}", get(run::show))
         .route("/{organization}/{tenant}/pipelines/{pipeline}/runs/{number}/{action}", post(run::act))
         .route("/{organization}/{tenant}/settings", get(settings::keys))

@@ -1,64 +1,28 @@
-//! The pages of pipelines: the list, one that is made, and one with its runs, its text and its settings.
+//! The pages of pipelines: the list, and one with its runs, its text and its settings.
 
 use askama::Template;
 use axum::Form;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use buildit::account::Role;
-use buildit::diagnostic::Severity;
-use buildit::pipeline::ParamSpec;
-use buildit::store::{PipelineFilter, PipelineLine, PipelineSource, RunFilter, RunSummary, StoredPipeline};
-use indexmap::IndexMap;
-use jiff::Timestamp;
+use buildit::store::{PipelineFilter, PipelineLine, PipelineSource, RunFilter, StoredPipeline};
 use serde::Deserialize;
 
-use super::page::{Crumb, Frame, PageError, Place, Shown, When, draw, part};
-use crate::api::run_status;
-use crate::app::pipelines;
+use super::page::{Crumb, Frame, PageError, Place, Shown, draw, part};
+use super::rows::RunRow;
+use crate::app::{pipelines, runs as of_runs};
 use crate::list::{List, Page};
 use crate::problem::{Finding, Problem};
 use crate::state::ServerState;
-use crate::view::words;
 
-/// A run in a list.
-#[derive(Clone, Debug)]
-pub(crate) struct RunRow {
-    pub(crate) link: String,
-    pub(crate) status: &'static str,
-    pub(crate) number: u64,
-    pub(crate) pipeline: String,
-    pub(crate) title: String,
-    pub(crate) branch: String,
-    pub(crate) author: String,
-    pub(crate) created_at: Timestamp,
-    /// When it began, while it goes on.
-    pub(crate) since: Option<Timestamp>,
-    pub(crate) took: String,
-}
-
-impl RunRow {
-    pub(crate) fn new(root: &str, run: RunSummary) -> Self {
-        let title = if run.message.is_empty() { format!("{} run", run.event) } else { run.message };
-        Self {
-            link: format!("{root}/pipelines/{}/runs/{}", part(&run.pipeline), run.number),
-            status: run.status.as_str(),
-            number: run.number,
-            pipeline: run.pipeline,
-            title,
-            branch: run.branch,
-            author: run.author,
-            created_at: run.created_at,
-            since: run.started_at.filter(|_| run.finished_at.is_none()),
-            took: run
-                .duration
-                .map(|took| words::duration(u64::try_from(took.as_millis()).unwrap_or(0)))
-                .unwrap_or_default(),
-        }
-    }
-
-    pub(super) fn age(&self) -> When {
-        When(self.created_at)
-    }
+#[derive(Debug, Deserialize)]
+pub(crate) struct Written {
+    #[serde(default)]
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) config: String,
+    #[serde(default)]
+    pub(super) version: u64,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -119,133 +83,10 @@ pub(crate) async fn list(
     page.await.map_err(|problem| shown.problem(problem))
 }
 
-/// A text to begin with.
-pub(crate) struct Sample {
-    pub(crate) name: &'static str,
-    pub(crate) about: &'static str,
-    pub(crate) text: &'static str,
-}
-
-/// The texts that a new pipeline may begin with. Each of them runs.
-pub(crate) const SAMPLES: [Sample; 4] = [
-    Sample { name: "hello", about: "One stage, no image", text: include_str!("../../templates/samples/hello.kdl") },
-    Sample {
-        name: "checks",
-        about: "Stages at once, then one that needs them",
-        text: include_str!("../../templates/samples/checks.kdl"),
-    },
-    Sample {
-        name: "matrix",
-        about: "The same stage with several values",
-        text: include_str!("../../templates/samples/matrix.kdl"),
-    },
-    Sample {
-        name: "release",
-        about: "A parameter, an artifact, and a person who says yes",
-        text: include_str!("../../templates/samples/release.kdl"),
-    },
-];
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct Begin {
-    template: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(crate) struct Written {
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    config: String,
-    #[serde(default)]
-    version: u64,
-}
-
-#[derive(Template)]
-#[template(path = "new.html")]
-struct NewPage {
-    frame: Frame,
-    samples: &'static [Sample],
-    chosen: String,
-    name: String,
-    config: String,
-    problem: Option<String>,
-    findings: Vec<Finding>,
-}
-
-impl NewPage {
-    fn new(place: &Place) -> Self {
-        let crumbs = vec![Crumb::to("Pipelines", format!("{}/pipelines", place.root())), Crumb::here("New pipeline")];
-        Self {
-            frame: place.frame("pipelines", "New pipeline", crumbs),
-            samples: &SAMPLES,
-            chosen: String::new(),
-            name: String::new(),
-            config: String::new(),
-            problem: None,
-            findings: Vec::new(),
-        }
-    }
-}
-
-pub(crate) async fn new_page(place: Place, shown: Shown, Query(begin): Query<Begin>) -> Result<Response, PageError> {
-    let page = async {
-        place.grant(Role::Member)?;
-        let chosen = begin.template.as_deref().unwrap_or(SAMPLES[0].name);
-        let sample = SAMPLES.iter().find(|sample| sample.name == chosen).ok_or_else(Problem::not_found)?;
-        draw(&NewPage { chosen: chosen.to_owned(), config: sample.text.to_owned(), ..NewPage::new(&place) })
-    };
-    page.await.map_err(|problem| shown.problem(problem))
-}
-
-pub(crate) async fn create(
-    State(state): State<ServerState>,
-    place: Place,
-    shown: Shown,
-    Form(written): Form<Written>,
-) -> Result<Response, PageError> {
-    let page = async {
-        let access = place.grant(Role::Member)?;
-        let name = Some(written.name.trim()).filter(|name| !name.is_empty());
-        // What a browser sends has its own line ends.
-        let config = written.config.replace("\r\n", "\n");
-        match pipelines::create(&state, &access, name, config.clone()).await {
-            Ok(made) => Ok(Redirect::to(&format!("{}/pipelines/{}", place.root(), part(&made.name))).into_response()),
-            Err(problem) => {
-                let page = NewPage {
-                    name: written.name,
-                    config,
-                    problem: Some(problem.detail().unwrap_or(problem.title()).to_owned()),
-                    findings: problem.diagnostics().to_vec(),
-                    ..NewPage::new(&place)
-                };
-                Ok((problem.status(), draw(&page)?).into_response())
-            }
-        }
-    };
-    page.await.map_err(|problem: Problem| shown.problem(problem))
-}
-
-#[derive(Template)]
-#[template(path = "findings.html")]
-struct Findings {
-    findings: Vec<Finding>,
-    is_valid: bool,
-}
-
-/// What is wrong with a text, as it is typed.
-pub(crate) async fn validate(_: Place, shown: Shown, Form(written): Form<Written>) -> Result<Response, PageError> {
-    let found = pipelines::check(&written.config.replace("\r\n", "\n"));
-    let is_valid = found.iter().all(|found| found.severity != Severity::Error);
-    let page = Findings { findings: found.iter().map(Finding::from).collect(), is_valid };
-    draw(&page).map_err(|problem| shown.problem(problem))
-}
-
 /// The third part of an address below a tenant.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Named {
-    pipeline: String,
+    pub(super) pipeline: String,
 }
 
 pub(crate) async fn named(state: &ServerState, place: &Place, name: &str) -> Result<StoredPipeline, Problem> {
@@ -313,7 +154,7 @@ pub(crate) async fn runs(
         let pull_request = given(&asked.pull_request).map(|number| number.parse());
         let filter = RunFilter {
             tenant: Some(place.access.tenant.id),
-            status: given(&asked.status).as_deref().map(run_status).transpose()?,
+            status: given(&asked.status).as_deref().map(of_runs::status).transpose()?,
             branch: given(&asked.branch),
             author: given(&asked.author),
             pull_request: pull_request.transpose().map_err(|_| Problem::invalid("a pull request is a number"))?,
@@ -489,89 +330,4 @@ pub(crate) async fn delete(
         }
     };
     page.await.map_err(|problem: Problem| shown.problem(problem))
-}
-
-#[derive(Template)]
-#[template(path = "run_new.html")]
-struct RunPage {
-    frame: Frame,
-    head: Head,
-    params: Vec<ParamSpec>,
-    given: IndexMap<String, String>,
-    problem: Option<String>,
-    findings: Vec<Finding>,
-}
-
-impl RunPage {
-    fn value(&self, param: &ParamSpec) -> String {
-        let given = self.given.get(&format!("param.{}", param.name));
-        given.cloned().or_else(|| param.default.clone()).unwrap_or_default()
-    }
-
-    fn field(&self, name: &str) -> String {
-        self.given.get(name).cloned().unwrap_or_default()
-    }
-}
-
-/// A form made of the pipeline's own parameters.
-pub(crate) async fn run_page(
-    State(state): State<ServerState>,
-    place: Place,
-    shown: Shown,
-    Path(named_): Path<Named>,
-) -> Result<Response, PageError> {
-    let page = async {
-        place.grant(Role::Member)?;
-        let pipeline = named(&state, &place, &named_.pipeline).await?;
-        let (frame, head) = head(&place, &pipeline, "run");
-        let (params, problem, findings) = match pipelines::spec(&pipeline) {
-            Ok(spec) => (spec.params, None, Vec::new()),
-            Err(problem) => (Vec::new(), Some(problem.title().to_owned()), problem.diagnostics().to_vec()),
-        };
-        draw(&RunPage { frame, head, params, given: IndexMap::new(), problem, findings })
-    };
-    page.await.map_err(|problem| shown.problem(problem))
-}
-
-pub(crate) async fn run(
-    State(state): State<ServerState>,
-    place: Place,
-    shown: Shown,
-    Path(named_): Path<Named>,
-    Form(given): Form<IndexMap<String, String>>,
-) -> Result<Response, PageError> {
-    let page = async {
-        let access = place.grant(Role::Member)?;
-        let pipeline = named(&state, &place, &named_.pipeline).await?;
-        let params =
-            given.iter().filter_map(|(name, value)| Some((name.strip_prefix("param.")?.to_owned(), value.clone())));
-        let field = |name: &str| given.get(name).map(|value| value.trim().to_owned()).unwrap_or_default();
-        let start = pipelines::Start { branch: field("branch"), commit: field("commit"), params: params.collect() };
-        match pipelines::trigger(&state, &access, &pipeline, start).await {
-            Ok(record) => {
-                let to = format!("{}/pipelines/{}/runs/{}", place.root(), part(&pipeline.name), record.number);
-                Ok(Redirect::to(&to).into_response())
-            }
-            Err(problem) => {
-                let (frame, head) = head(&place, &pipeline, "run");
-                let params = pipelines::spec(&pipeline).map(|spec| spec.params).unwrap_or_default();
-                let (status, findings) = (problem.status(), problem.diagnostics().to_vec());
-                let said = Some(problem.detail().unwrap_or(problem.title()).to_owned());
-                Ok((status, draw(&RunPage { frame, head, params, given, problem: said, findings })?).into_response())
-            }
-        }
-    };
-    page.await.map_err(|problem: Problem| shown.problem(problem))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_sample_is_a_pipeline() {
-        for sample in &SAMPLES {
-            assert_eq!(pipelines::check(sample.text), [], "{}", sample.name);
-        }
-    }
 }

@@ -17,10 +17,9 @@ use serde::Deserialize;
 
 use super::page::{Crumb, Frame, PageError, Place, Shown, When, draw, part};
 use crate::app::runs::{self, Which};
-use crate::live::socket::lines;
 use crate::problem::Problem;
 use crate::state::ServerState;
-use crate::view::ansi::Painter;
+use crate::view::ansi::{Painter, lines};
 use crate::view::graph::{Drawing, draw as draw_graph};
 use crate::view::run::{RunView, StageState, StageView};
 use crate::view::words;

@@ -12,8 +12,8 @@ use serde::Deserialize;
 
 use super::page::{Crumb, Frame, PageError, Place, Shown, When, draw};
 use crate::access::{Token, role_in};
-use crate::api::{change_role, make_key};
-use crate::app::audit;
+use crate::app::members::{change_role, take_out};
+use crate::app::{audit, keys as api_keys};
 use crate::list::{List, Page};
 use crate::problem::Problem;
 use crate::state::ServerState;
@@ -92,7 +92,7 @@ pub(crate) async fn create_key(
         };
         let made = async {
             let end = end.map_err(|_| Problem::invalid("an age is a number of days"))?;
-            make_key(&state, &access, &new.name, role(&new.role)?, end).await
+            api_keys::make(&state, &access, &new.name, role(&new.role)?, end).await
         };
         match made.await {
             Ok((_, token)) => {
@@ -255,7 +255,7 @@ pub(crate) async fn change_member(
     let (actor, organization) = (&place.access.actor, place.organization.id);
     let done = async {
         if changed.role == "remove" {
-            return crate::api::take_out(&state, actor, organization, named.user).await;
+            return take_out(&state, actor, organization, named.user).await;
         }
         change_role(&state, actor, organization, named.user, role(&changed.role)?).await
     };

@@ -1,0 +1,70 @@
+//! Organizations and who is in them.
+
+use buildit::account::{Membership, Role};
+use buildit::id::{OrganizationId, UserId};
+
+use super::audit;
+use crate::access::{Actor, role_in};
+use crate::problem::Problem;
+use crate::state::ServerState;
+
+/// A name that stands in addresses.
+pub(crate) fn slug(name: &str) -> Result<String, Problem> {
+    const TAKEN: [&str; 12] = [
+        "api",
+        "assets",
+        "health",
+        "invitations",
+        "login",
+        "logout",
+        "metrics",
+        "new",
+        "password",
+        "setup",
+        "settings",
+        "webhooks",
+    ];
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let is_good = (1..=40).contains(&name.len()) && name.bytes().all(is_plain) && !name.starts_with('-');
+    if !is_good {
+        return Err(Problem::invalid("a name in addresses has 1 to 40 lower-case letters, digits and `-`"));
+    }
+    if TAKEN.contains(&name) {
+        return Err(Problem::invalid(format!("`{name}` is an address of the server itself")));
+    }
+    Ok(name.to_owned())
+}
+
+/// Changes what a member may do. An admin makes nobody an owner, and changes none.
+pub(crate) async fn change_role(
+    state: &ServerState,
+    actor: &Actor,
+    organization: OrganizationId,
+    user: UserId,
+    role: Role,
+) -> Result<(), Problem> {
+    let own = role_in(state, actor, organization, Role::Admin).await?;
+    let there = state.identity().membership(organization, user).await?.ok_or_else(Problem::not_found)?;
+    if role > own || there.role > own {
+        return Err(Problem::forbidden("nobody gives, or changes, a role above their own"));
+    }
+    state.identity().set_member(Membership { role, ..there }).await?;
+    audit::of_organization(state, actor, organization, "member.role", format!("{user} {}", role.as_str())).await
+}
+
+/// Takes somebody out of an organization: an admin others, and everybody themselves.
+pub(crate) async fn take_out(
+    state: &ServerState,
+    actor: &Actor,
+    organization: OrganizationId,
+    user: UserId,
+) -> Result<(), Problem> {
+    let own = role_in(state, actor, organization, Role::Viewer).await?;
+    let there = state.identity().membership(organization, user).await?.ok_or_else(Problem::not_found)?;
+    let is_oneself = actor.user() == Some(user);
+    if !is_oneself && (own < Role::Admin || there.role > own) {
+        return Err(Problem::forbidden("only an admin takes others out, and nobody one above them"));
+    }
+    state.identity().remove_member(organization, user).await?;
+    audit::of_organization(state, actor, organization, "member.remove", user.to_string()).await
+}

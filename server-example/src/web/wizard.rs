@@ -1,0 +1,140 @@
+//! The wizard that makes a pipeline.
+
+use askama::Template;
+use axum::Form;
+use axum::extract::{Query, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use buildit::account::Role;
+use buildit::diagnostic::Severity;
+use serde::Deserialize;
+
+use super::page::{Crumb, Frame, PageError, Place, Shown, draw, part};
+use super::pipelines::Written;
+use crate::app::pipelines;
+use crate::problem::{Finding, Problem};
+use crate::state::ServerState;
+
+/// A text to begin with.
+pub(crate) struct Sample {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) text: &'static str,
+}
+
+/// The texts that a new pipeline may begin with. Each of them runs.
+pub(crate) const SAMPLES: [Sample; 4] = [
+    Sample { name: "hello", about: "One stage, no image", text: include_str!("../../templates/samples/hello.kdl") },
+    Sample {
+        name: "checks",
+        about: "Stages at once, then one that needs them",
+        text: include_str!("../../templates/samples/checks.kdl"),
+    },
+    Sample {
+        name: "matrix",
+        about: "The same stage with several values",
+        text: include_str!("../../templates/samples/matrix.kdl"),
+    },
+    Sample {
+        name: "release",
+        about: "A parameter, an artifact, and a person who says yes",
+        text: include_str!("../../templates/samples/release.kdl"),
+    },
+];
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Begin {
+    template: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "new.html")]
+struct NewPage {
+    frame: Frame,
+    samples: &'static [Sample],
+    chosen: String,
+    name: String,
+    config: String,
+    problem: Option<String>,
+    findings: Vec<Finding>,
+}
+
+impl NewPage {
+    fn new(place: &Place) -> Self {
+        let crumbs = vec![Crumb::to("Pipelines", format!("{}/pipelines", place.root())), Crumb::here("New pipeline")];
+        Self {
+            frame: place.frame("pipelines", "New pipeline", crumbs),
+            samples: &SAMPLES,
+            chosen: String::new(),
+            name: String::new(),
+            config: String::new(),
+            problem: None,
+            findings: Vec::new(),
+        }
+    }
+}
+
+pub(crate) async fn new_page(place: Place, shown: Shown, Query(begin): Query<Begin>) -> Result<Response, PageError> {
+    let page = async {
+        place.grant(Role::Member)?;
+        let chosen = begin.template.as_deref().unwrap_or(SAMPLES[0].name);
+        let sample = SAMPLES.iter().find(|sample| sample.name == chosen).ok_or_else(Problem::not_found)?;
+        draw(&NewPage { chosen: chosen.to_owned(), config: sample.text.to_owned(), ..NewPage::new(&place) })
+    };
+    page.await.map_err(|problem| shown.problem(problem))
+}
+
+pub(crate) async fn create(
+    State(state): State<ServerState>,
+    place: Place,
+    shown: Shown,
+    Form(written): Form<Written>,
+) -> Result<Response, PageError> {
+    let page = async {
+        let access = place.grant(Role::Member)?;
+        let name = Some(written.name.trim()).filter(|name| !name.is_empty());
+        // What a browser sends has its own line ends.
+        let config = written.config.replace("\r\n", "\n");
+        match pipelines::create(&state, &access, name, config.clone()).await {
+            Ok(made) => Ok(Redirect::to(&format!("{}/pipelines/{}", place.root(), part(&made.name))).into_response()),
+            Err(problem) => {
+                let page = NewPage {
+                    name: written.name,
+                    config,
+                    problem: Some(problem.detail().unwrap_or(problem.title()).to_owned()),
+                    findings: problem.diagnostics().to_vec(),
+                    ..NewPage::new(&place)
+                };
+                Ok((problem.status(), draw(&page)?).into_response())
+            }
+        }
+    };
+    page.await.map_err(|problem: Problem| shown.problem(problem))
+}
+
+#[derive(Template)]
+#[template(path = "findings.html")]
+struct Findings {
+    findings: Vec<Finding>,
+    is_valid: bool,
+}
+
+/// What is wrong with a text, as it is typed.
+pub(crate) async fn validate(_: Place, shown: Shown, Form(written): Form<Written>) -> Result<Response, PageError> {
+    let found = pipelines::check(&written.config.replace("\r\n", "\n"));
+    let is_valid = found.iter().all(|found| found.severity != Severity::Error);
+    let page = Findings { findings: found.iter().map(Finding::from).collect(), is_valid };
+    draw(&page).map_err(|problem| shown.problem(problem))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_sample_is_a_pipeline() {
+        for sample in &SAMPLES {
+            assert_eq!(pipelines::check(sample.text), [], "{}", sample.name);
+        }
+    }
+}
