@@ -108,7 +108,12 @@ async fn routes(site: &Site, who: &Who) -> Vec<(Method, String)> {
         }
     }
     assert!(routes.len() > 20, "{routes:?}");
-    routes.sort_by_key(|(method, path)| (method == Method::DELETE, path.ends_with("/reject"), path.clone()));
+    // What lies below a thing goes before the thing.
+    let depth = |path: &str| path.matches('/').count();
+    routes.sort_by_key(|(method, path)| {
+        let is_last = method == Method::DELETE;
+        (is_last, path.ends_with("/reject"), is_last.then(|| std::cmp::Reverse(depth(path))), path.clone())
+    });
     routes
 }
 
