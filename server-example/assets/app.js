@@ -56,9 +56,22 @@ class RunPage {
     this.pause = 250;
     this.rows = new Map(all(".jobs [data-stage]").map((element) => [element.dataset.stage, element]));
     this.nodes = new Map();
-    for (const node of all("[data-stages]")) for (const name of JSON.parse(node.dataset.stages)) this.nodes.set(name, node);
+    for (const element of all("[data-stages]")) {
+      const node = { element, names: JSON.parse(element.dataset.stages), states: new Map() };
+      for (const name of node.names) {
+        this.nodes.set(name, node);
+        const state = this.rows.get(name)?.dataset.state;
+        node.states.set(state, (node.states.get(state) ?? 0) + 1);
+      }
+    }
+    this.states = new Map();
+    for (const row of this.rows.values()) this.count(this.states, row.dataset.state, 1);
     if (this.log) this.watchScroll();
     if (!this.isOver || this.log?.dataset.open === "true") this.connect();
+  }
+
+  count(states, state, by) {
+    states.set(state, (states.get(state) ?? 0) + by);
   }
 
   connect() {
@@ -69,19 +82,47 @@ class RunPage {
     socket.onopen = () => {
       this.pause = 250;
       $("#stale").hidden = true;
-      if (this.log?.dataset.stage) {
-        const { stage, attempt } = this.log.dataset;
-        socket.send(JSON.stringify({ log: { stage, attempt: Number(attempt), after: this.line } }));
-      }
+      if (this.log?.dataset.stage) this.wish();
     };
     socket.onmessage = ({ data }) => this.hear(JSON.parse(data));
-    socket.onclose = () => {
-      if (this.isOver && this.log?.dataset.open !== "true") return;
-      $("#stale").hidden = false;
-      setTimeout(() => this.connect(), this.pause);
-      this.pause = Math.min(this.pause * 2, 10000);
-    };
+    socket.onclose = () => this.closed();
     this.socket = socket;
+  }
+
+  async closed() {
+    if (this.isOver && this.log?.dataset.open !== "true") return;
+    $("#stale").hidden = false;
+    if (this.pause > 1000 && !(await this.mayLook())) {
+      $("#stale").textContent = "You may not see this any more: log in, or ask for it.";
+      return;
+    }
+    setTimeout(() => this.connect(), this.pause);
+    this.pause = Math.min(this.pause * 2, 10000);
+  }
+
+  // Whether the page itself is still there for this reader; a server that does not answer may be back soon.
+  async mayLook() {
+    try {
+      return (await fetch(location.href, { redirect: "manual" })).ok;
+    } catch {
+      return true;
+    }
+  }
+
+  // Asks for the chosen log from the line on that is shown last.
+  wish() {
+    const { stage, attempt } = this.log.dataset;
+    this.socket.send(JSON.stringify({ log: { stage, attempt: Number(attempt), after: this.line } }));
+  }
+
+  // Another attempt of the chosen stage has begun, or an earlier result was taken: its log is the one to see.
+  turnTo(attempt) {
+    const log = this.log;
+    if (Number(log.dataset.attempt) === attempt && log.dataset.open === "true") return;
+    Object.assign(log.dataset, { attempt, open: "true" });
+    this.line = 0;
+    log.replaceChildren();
+    this.wish();
   }
 
   hear(said) {
@@ -102,12 +143,12 @@ class RunPage {
       this.setRun("running");
       $("#took").dataset.since = event.time;
     }
+    const isChosen = this.log && event.stage !== undefined && this.log.dataset.stage === event.stage;
     if (event.type === "attempt_started") {
       this.setStage(row, "running", { since: event.time });
-      const log = this.log;
-      // The page was opened before the stage began.
-      if (log && log.dataset.stage === event.stage && log.dataset.open === "true" && this.line === 0 && event.attempt > 1) location.reload();
+      if (isChosen && event.attempt > Number(this.log.dataset.attempt)) this.turnTo(event.attempt);
     }
+    if (event.type === "result_taken" && isChosen && event.result.key) this.turnTo(0);
     if (event.type === "approval_requested") { this.setStage(row, "waiting"); this.refresh(); }
     if (event.type === "approval_given") { this.setStage(row, "queued"); this.refresh(); }
     if (event.type === "retry_scheduled") this.setStage(row, "queued");
@@ -123,8 +164,7 @@ class RunPage {
 
   // A run that can do nothing but wait for a person says so.
   stateNow() {
-    const states = [...this.rows.values()].map((row) => row.dataset.state);
-    return states.includes("waiting") && !states.includes("running") ? "waiting" : "running";
+    return this.states.get("waiting") > 0 && !(this.states.get("running") > 0) ? "waiting" : "running";
   }
 
   setRun(state) {
@@ -142,6 +182,9 @@ class RunPage {
 
   setStage(row, state, times = {}) {
     if (!row) return;
+    const before = row.dataset.state;
+    this.count(this.states, before, -1);
+    this.count(this.states, state, 1);
     row.dataset.state = state;
     mark(row, state);
     const took = $(".took", row);
@@ -152,17 +195,22 @@ class RunPage {
     }
     const node = this.nodes.get(row.dataset.stage);
     if (!node) return;
-    const names = JSON.parse(node.dataset.stages);
-    const states = names.map((name) => this.rows.get(name)?.dataset.state);
-    const worst = ["failed", "timed_out", "lost", "running", "waiting", "cancelled", "queued", "succeeded", "skipped"].find((word) => states.includes(word));
-    node.dataset.state = worst ?? "queued";
-    mark(node, worst ?? "queued");
-    const sub = $(".sub", node);
-    if (sub && names.length > 1) sub.textContent = `${states.filter((word) => ["succeeded", "skipped"].includes(word)).length}/${names.length}`;
+    this.count(node.states, before, -1);
+    this.count(node.states, state, 1);
+    const worst = ["failed", "timed_out", "lost", "running", "waiting", "cancelled", "queued", "succeeded", "skipped"].find((word) => node.states.get(word) > 0) ?? "queued";
+    node.element.dataset.state = worst;
+    mark(node.element, worst);
+    const sub = $(".sub", node.element);
+    if (sub) sub.textContent = `${(node.states.get("succeeded") ?? 0) + (node.states.get("skipped") ?? 0)}/${node.names.length}`;
   }
 
-  // What only the server knows how to draw: questions, actions, tabs.
-  async refresh() {
+  // What only the server knows how to draw: questions and actions. Several changes at once are one look.
+  refresh() {
+    clearTimeout(this.looking);
+    this.looking = setTimeout(() => this.redraw(), 100);
+  }
+
+  async redraw() {
     const answer = await fetch(location.href, { headers: { accept: "text/html" } });
     if (!answer.ok) return;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");

@@ -8,10 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::response::Redirect;
+use axum::routing::get;
 use buildit::artifact::BlobStore;
 use buildit::durable::Durable;
-use buildit::engine::{BuildError, Engine, WorkOptions};
-use buildit::store::StoreError;
+use buildit::engine::{BuildError, Engine, EngineBuilder, WorkOptions};
+use buildit::event::RunStatus;
+use buildit::store::{RunFilter, StoreError};
 use buildit_executors::local::LocalBackend;
 use buildit_storage::ObjectBlobs;
 use buildit_storage::secrets::SealedSecrets;
@@ -24,6 +27,9 @@ use crate::router::{LEAVE, router};
 use crate::secrets::{OfRuns, SecretKeyError, key_of_environment, keyring};
 use crate::settings::Settings;
 use crate::state::{ServerState, ServerStore};
+
+/// How many runs are looked at together.
+const PAGE: usize = 100;
 
 /// How often what has ended is swept away.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -79,7 +85,7 @@ impl Server {
             .executor(Durable::new(Arc::new(LocalBackend::new(data.join("local")))))
             .max_jobs(settings.jobs)
             .blobs(Arc::clone(&blobs));
-        let builder = with_docker(builder, &settings).await;
+        let (builder, has_docker) = with_docker(builder, &settings).await;
         let (builder, store): (_, Arc<dyn ServerStore>) = match url.split_once(':') {
             Some(("sqlite", path)) => {
                 let store = SqliteStore::open(Path::new(path)).await?.with_blobs(Arc::clone(&blobs));
@@ -96,7 +102,7 @@ impl Server {
             _ => return Err(OpenError::UnknownStore(url.split(':').next().unwrap_or_default().to_owned())),
         };
         let builder = builder.secrets(OfRuns(SealedSecrets::new(Arc::clone(&store), keys()?)));
-        let state = ServerState::new(settings, builder.build()?, store, blobs, keys()?)?;
+        let state = ServerState::new(settings, builder.build()?, store, blobs, keys()?, has_docker)?;
         Ok(Self { state })
     }
 
@@ -152,7 +158,10 @@ impl Server {
 fn mounted(state: &ServerState) -> Router {
     match state.base() {
         "" => router(state.clone()),
-        base => Router::new().nest(base, router(state.clone())).merge(health::router().with_state(state.clone())),
+        base => Router::new()
+            .nest(base, router(state.clone()))
+            .route(&format!("{base}/"), get(Redirect::to(base)))
+            .merge(health::router().with_state(state.clone())),
     }
 }
 
@@ -168,10 +177,28 @@ async fn drive(state: ServerState) {
     if runs == 0 {
         return;
     }
-    if let Err(error) = state.engine().resume().await {
+    if let Err(error) = resume(&state).await {
         tracing::error!(error = &error as &dyn std::error::Error, "open runs cannot be looked for");
     }
     state.engine().work(WorkOptions { runs, ..WorkOptions::default() }).await;
+}
+
+/// Takes up the runs that were under way and that nobody drives now; those that wait in the queue go on waiting.
+async fn resume(state: &ServerState) -> Result<(), StoreError> {
+    for status in [RunStatus::Running, RunStatus::Waiting] {
+        let mut filter = RunFilter { status: Some(status), ..RunFilter::default() };
+        loop {
+            let page = state.store().runs(&filter, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            filter.before = Some(last.id);
+            for run in page {
+                if let Err(error) = state.engine().resume_run(run.id).await {
+                    tracing::debug!(%error, run = %run.id, "a run is left to others");
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Removes logins that have ended, and forgets who has not asked for a while.
@@ -187,21 +214,21 @@ async fn sweep(state: ServerState) {
 
 /// The engine with Docker, where there is one.
 #[cfg(feature = "docker")]
-async fn with_docker(builder: buildit::engine::EngineBuilder, settings: &Settings) -> buildit::engine::EngineBuilder {
+async fn with_docker(builder: EngineBuilder, settings: &Settings) -> (EngineBuilder, bool) {
     use buildit_executors::docker::{DockerBackend, DockerOptions};
     if !settings.docker {
-        return builder;
+        return (builder, false);
     }
     match DockerBackend::connect(DockerOptions::new()).await {
-        Ok(docker) => builder.executor(Durable::new(Arc::new(docker))),
+        Ok(docker) => (builder.executor(Durable::new(Arc::new(docker))), true),
         Err(error) => {
             tracing::info!(%error, "jobs run without Docker");
-            builder
+            (builder, false)
         }
     }
 }
 
 #[cfg(not(feature = "docker"))]
-async fn with_docker(builder: buildit::engine::EngineBuilder, _: &Settings) -> buildit::engine::EngineBuilder {
-    builder
+async fn with_docker(builder: EngineBuilder, _: &Settings) -> (EngineBuilder, bool) {
+    (builder, false)
 }

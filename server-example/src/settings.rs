@@ -29,8 +29,11 @@ pub struct Settings {
     pub runs: usize,
     /// How many jobs this server runs at once.
     pub jobs: usize,
-    /// After how many days without a visit a login ends.
+    /// After how many days a login ends.
     pub session_days: u32,
+    /// Whether jobs of every tenant may run as the server's own user: such a job can read all that the server has. Without,
+    /// only those of the owner's first tenant may; the jobs of others run in Docker, or not at all.
+    pub local_for_all: bool,
     /// Whether jobs may run in Docker, where the server was built with it and finds it.
     pub docker: bool,
 }
@@ -47,6 +50,7 @@ impl Default for Settings {
             runs: 64,
             jobs: std::thread::available_parallelism().map_or(4, |cores| 2 * cores.get()),
             session_days: 30,
+            local_for_all: false,
             docker: true,
         }
     }
@@ -103,7 +107,7 @@ impl Settings {
 }
 
 /// What the environment may set.
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "data",
     "listen",
     "external_url",
@@ -113,6 +117,7 @@ const KEYS: [&str; 10] = [
     "runs",
     "jobs",
     "session_days",
+    "local_for_all",
     "docker",
 ];
 

@@ -15,7 +15,7 @@ use buildit_storage::secrets::{Keyring, SealedSecrets};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::access::{Limits, Passwords, SetupToken};
+use crate::access::{Limits, Passwords, SetupToken, is_loopback_name};
 use crate::secrets::Secrets;
 use crate::settings::Settings;
 
@@ -36,6 +36,7 @@ struct Inner {
     store: Arc<dyn ServerStore>,
     blobs: Arc<dyn BlobStore>,
     secrets: Secrets,
+    has_docker: bool,
     limits: Limits,
     passwords: Passwords,
     setup: SetupToken,
@@ -44,7 +45,8 @@ struct Inner {
 }
 
 impl ServerState {
-    /// A server whose runs this engine drives, on the store that the engine has. The keys seal the secrets that it keeps.
+    /// A server whose runs this engine drives, on the store that the engine has. The keys seal the secrets that
+    /// it keeps; whether the engine has an executor `docker` is said, because jobs of other tenants than the first go there.
     ///
     /// # Errors
     ///
@@ -55,6 +57,7 @@ impl ServerState {
         store: Arc<dyn ServerStore>,
         blobs: Arc<dyn BlobStore>,
         keys: Keyring,
+        has_docker: bool,
     ) -> Result<Self, getrandom::Error> {
         Ok(Self(Arc::new(Inner {
             limits: Limits::new(settings.requests_per_second),
@@ -62,6 +65,7 @@ impl ServerState {
             settings,
             engine,
             secrets: SealedSecrets::new(Arc::clone(&store), keys),
+            has_docker,
             store,
             blobs,
             passwords: Passwords::new(),
@@ -99,6 +103,11 @@ impl ServerState {
         &self.0.blobs
     }
 
+    /// Whether the engine has the executor `docker`.
+    pub(crate) fn has_docker(&self) -> bool {
+        self.0.has_docker
+    }
+
     pub(crate) fn secrets(&self) -> &Secrets {
         &self.0.secrets
     }
@@ -131,6 +140,15 @@ impl ServerState {
             self.0.has_owner.store(true, Ordering::Relaxed);
         }
         Ok(self.0.has_owner.load(Ordering::Relaxed))
+    }
+
+    /// Whether the server is for this machine alone, as far as it is told: only then is somebody at the machine the
+    /// owner-to-be without a token. A proxy in front of it may pass requests on as if they were made here.
+    pub(crate) fn is_for_here(&self) -> bool {
+        let url = self.settings().external_url.as_deref();
+        let host =
+            url.map(|url| url.split_once("://").map_or(url, |(_, rest)| rest).split('/').next().unwrap_or_default());
+        self.settings().listen.ip().is_loopback() && host.is_none_or(is_loopback_name)
     }
 
     /// The tenant of those who have none: of the time before there is an owner, who gets it.

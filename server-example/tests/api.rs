@@ -329,3 +329,63 @@ stage "s" {
     }
     assert!(is_found, "the database was not looked at");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_has_seen_all_hears_the_end() {
+    let site = Site::new().await;
+    let owner = site.owner().await;
+    let pipeline = site.pipeline(&owner, HELLO).await;
+    let run = site.run(&owner, &pipeline).await;
+    let last = site.events(&owner, &run).await.len();
+    for seen in [last, last + 7] {
+        let again = owner.clone().with("last-event-id", &seen.to_string());
+        assert!(site.events(&again, &run).await.is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn g5_jobs_of_other_tenants_do_not_run_as_the_server_unless_it_is_said() {
+    let site = Site::new().await;
+    let owner = site.owner().await;
+    let organizations = site.get(&owner, "/api/v1/organizations").await.json();
+    let tenants = format!("/api/v1/organizations/{}/tenants", organizations["items"][0]["id"].as_str().unwrap());
+    let other = site.post(&owner, &tenants, json!({ "name": "other" })).await.ok().json();
+    let key = site.key_of(&owner, other["id"].as_str().unwrap(), "member").await;
+    let pipeline = site.pipeline(&key, HELLO).await;
+    let refused = site.post(&key, &format!("/api/v1/pipelines/{pipeline}/runs"), json!({})).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text);
+    assert!(refused.text.contains("local_for_all"), "{}", refused.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_of_a_pipeline_that_was_renamed_is_run_again_as_one_of_it() {
+    let site = Site::new().await;
+    let owner = site.owner().await;
+    let pipeline = site.pipeline(&owner, HELLO).await;
+    let run = site.run(&owner, &pipeline).await;
+    site.events(&owner, &run).await;
+    let place = format!("/api/v1/pipelines/{pipeline}");
+    site.ask(&owner, Method::PATCH, &place, Some(json!({ "name": "renamed" }))).await.ok();
+    // Another one has its name now.
+    site.pipeline(&owner, HELLO).await;
+    let again = site.post(&owner, &format!("/api/v1/runs/{run}/rerun"), json!({})).await.ok().json();
+    assert_eq!((&again["pipeline"], &again["number"]), (&json!("renamed"), &json!(2)));
+    site.events(&owner, again["id"].as_str().unwrap()).await;
+    let runs = site.get(&owner, &format!("{place}/runs")).await.ok().json();
+    assert_eq!(runs["items"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_that_would_take_all_memory_is_refused() {
+    let site = Site::new().await;
+    let owner = site.owner().await;
+    let values: String = (0..32).map(|value| format!(" \"{value}\"")).collect();
+    let stage = |number: usize| format!("stage \"s{number}\" {{ matrix {{ a{values}; b{values} }}; run \"true\" }}\n");
+    let config: String = std::iter::once("pipeline \"p\"\n".to_owned()).chain((0..200).map(stage)).collect();
+    let judged = site.post(&owner, "/api/v1/validate", json!({ "config": config })).await.ok().json();
+    assert_eq!(judged["valid"], false, "{judged}");
+    let large = format!("pipeline \"p\"\nstage \"s\" {{ run \"true {}\" }}", "x".repeat(300 * 1024));
+    assert_eq!(site.post(&owner, "/api/v1/validate", json!({ "config": large })).await.ok().json()["valid"], false);
+    let endless = json!({ "config": "x".repeat(5 * 1024 * 1024) });
+    assert_eq!(site.post(&owner, "/api/v1/validate", endless).await.status, StatusCode::PAYLOAD_TOO_LARGE);
+}

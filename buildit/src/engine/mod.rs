@@ -143,6 +143,19 @@ impl Engine {
         rerun::rerun(&self.core, rerun).await
     }
 
+    /// The same through the queue, as [`enqueue`](Self::enqueue) does it.
+    ///
+    /// # Errors
+    ///
+    /// As of [`enqueue`](Self::enqueue).
+    ///
+    /// # Cancel safety
+    ///
+    /// As of [`enqueue`](Self::enqueue).
+    pub async fn enqueue_rerun(&self, rerun: Rerun, queue: QueueOptions) -> Result<RunRecord, StartError> {
+        rerun::enqueue(&self.core, rerun, queue).await
+    }
+
     /// Takes up all runs that an earlier engine left open and nobody drives now, in the order in which they were
     /// created, and removes what is left of runs that had ended. Jobs that outlived that engine are taken over.
     ///

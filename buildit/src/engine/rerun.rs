@@ -6,11 +6,12 @@ use std::sync::{Arc, OnceLock};
 use super::core::Core;
 use super::error::{RerunError, StartError};
 use super::handle::RunHandle;
+use super::options::QueueOptions;
 use super::plans::Known;
-use super::start::{admit, launch};
+use super::start::{Checked, admit, launch};
 use crate::event::{EventBody, TakenResult};
 use crate::id::{RunId, StageName};
-use crate::pipeline::RunContext;
+use crate::pipeline::{PipelineSpec, RunContext};
 use crate::plan::Plan;
 use crate::run::{CarriedStage, Run, RunInfo};
 use crate::store::{NewRun, RunRecord, RunStore, each_event};
@@ -53,6 +54,21 @@ impl Rerun {
         Self { plan, new }
     }
 
+    /// The same as a run of a pipeline of this name, which it may have by now.
+    ///
+    /// # Errors
+    ///
+    /// [`RerunError::Diagnostics`] when that is no pipeline any more.
+    pub fn of_pipeline(mut self, name: &str) -> Result<Self, RerunError> {
+        if self.new.plan.name != name {
+            let mut spec = PipelineSpec::clone(&self.new.plan);
+            name.clone_into(&mut spec.name);
+            self.new.plan = Arc::new(spec);
+            self.plan = Plan::restore(Arc::clone(&self.new.plan))?;
+        }
+        Ok(self)
+    }
+
     /// Its plan.
     #[must_use]
     pub fn plan(&self) -> &Plan {
@@ -73,6 +89,15 @@ impl Rerun {
 }
 
 pub(super) async fn rerun(core: &Arc<Core>, rerun: Rerun) -> Result<RunHandle, StartError> {
+    launch(core, admitted(core, rerun).await?).await
+}
+
+/// Keeps it, for any engine that works on the queue.
+pub(super) async fn enqueue(core: &Core, rerun: Rerun, queue: QueueOptions) -> Result<RunRecord, StartError> {
+    super::work::put(core, admitted(core, rerun).await?.new, queue).await
+}
+
+async fn admitted(core: &Core, rerun: Rerun) -> Result<Checked, StartError> {
     let Rerun { plan, new } = rerun;
     // The run that they come from may be removed at any time, and what they are with it.
     for digest in new.blobs() {
@@ -82,7 +107,7 @@ pub(super) async fn rerun(core: &Arc<Core>, rerun: Rerun) -> Result<RunHandle, S
     }
     let new = NewRun { id: RunId::new(), created_at: core.clock.now(), ..new };
     let known = Known { plan, placement: OnceLock::new() };
-    launch(core, admit(core, &known, new).await?).await
+    admit(core, &known, new).await
 }
 
 async fn ended(store: &(impl RunStore + ?Sized), run: RunId) -> Result<(RunRecord, Plan), RerunError> {

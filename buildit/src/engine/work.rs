@@ -24,7 +24,7 @@ use super::start::check;
 use crate::backoff::Backoff;
 use crate::id::{FencingToken, RunId};
 use crate::pipeline::Pipeline;
-use crate::store::{Claim, Enqueue, QueuedJob, RunRecord, StoreError};
+use crate::store::{Claim, Enqueue, NewRun, QueuedJob, RunRecord, StoreError};
 
 /// How long a run that could not be driven waits at least and at most before it is taken again.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
@@ -36,7 +36,11 @@ pub(super) async fn enqueue(
     options: StartOptions,
     queue: QueueOptions,
 ) -> Result<RunRecord, StartError> {
-    let new = check(core, pipeline, options).await?.new;
+    put(core, check(core, pipeline, options).await?.new, queue).await
+}
+
+/// Keeps a run that may be started, in the queue.
+pub(super) async fn put(core: &Core, new: NewRun, queue: QueueOptions) -> Result<RunRecord, StartError> {
     let QueueOptions { priority, scheduled_for, max_attempts } = queue;
     let scheduled_for = scheduled_for.unwrap_or_else(|| core.clock.now());
     let job = Enqueue { run: new.id, tenant: new.tenant, priority, scheduled_for, max_attempts };

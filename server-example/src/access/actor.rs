@@ -91,7 +91,11 @@ async fn find(parts: &mut Parts, state: &ServerState) -> Result<Actor, Problem> 
         return Ok(Actor::User(user));
     }
     state.limits().request(by_address)?;
-    if is_local(peer, &parts.headers) && !state.has_owner().await? { Ok(Actor::Founder) } else { Ok(Actor::Nobody) }
+    if state.is_for_here() && is_local(peer, &parts.headers) && !state.has_owner().await? {
+        Ok(Actor::Founder)
+    } else {
+        Ok(Actor::Nobody)
+    }
 }
 
 /// The key that was given, unless its time is over.

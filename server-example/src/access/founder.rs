@@ -31,7 +31,7 @@ pub(crate) fn is_local(peer: SocketAddr, headers: &HeaderMap) -> bool {
 }
 
 /// `localhost`, `127.0.0.1` or `[::1]`, with a port or without.
-fn is_loopback_name(host: &str) -> bool {
+pub(crate) fn is_loopback_name(host: &str) -> bool {
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split_once(']').map_or("", |(name, _)| name),
         None => host.rsplit_once(':').map_or(host, |(name, _)| name),

@@ -18,7 +18,7 @@ mod session;
 mod token;
 
 pub(crate) use actor::Actor;
-pub(crate) use founder::{SetupToken, is_local};
+pub(crate) use founder::{SetupToken, is_local, is_loopback_name};
 pub(crate) use grant::{Access, role_in};
 pub(crate) use limit::{Limits, Whose};
 pub(crate) use password::Passwords;

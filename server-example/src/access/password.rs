@@ -53,9 +53,14 @@ impl Passwords {
     }
 
     async fn aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
-        let place = self.places.acquire().await.map_err(|_| Problem::internal())?;
+        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| Problem::internal())?;
+        // Its place is free when the work is done, also when nobody waits for it any more.
+        let work = move || {
+            let done = work();
+            drop(place);
+            done
+        };
         let done = tokio::task::spawn_blocking(work).await;
-        drop(place);
         done.map_err(|_| Problem::internal())
     }
 }

@@ -223,7 +223,7 @@ pub(crate) async fn create_tenant(
     role_in(&state, &actor, organization, Role::Admin).await?;
     let tenant = Tenant { id: TenantId::new(), organization, name: slug(&new.name)?, created_at: Timestamp::now() };
     state.identity().create_tenant(tenant.clone()).await?;
-    audit::of_organization(&state, &actor, organization, "tenant.create", &tenant.name).await?;
+    audit::of_organization(&state, &actor, organization, "tenant.create", &tenant.name).await;
     Ok((StatusCode::CREATED, Json(tenant.into())))
 }
 

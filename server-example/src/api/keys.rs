@@ -107,6 +107,6 @@ pub(crate) async fn delete(
     if !state.credentials().delete_key(access.tenant.id, key).await? {
         return Err(Problem::not_found());
     }
-    audit::of_tenant(&state, &access, "key.delete", key.to_string(), &[]).await?;
+    audit::of_tenant(&state, &access, "key.delete", key.to_string(), &[]).await;
     Ok(StatusCode::NO_CONTENT)
 }

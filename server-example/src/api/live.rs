@@ -17,6 +17,9 @@ use crate::live::{socket as websocket, sse};
 use crate::problem::Problem;
 use crate::state::ServerState;
 
+/// How large a message of a reader may be.
+const WISH: usize = 4096;
+
 /// Where to go on.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -56,8 +59,9 @@ pub(crate) async fn socket(
     if matches!(actor, Actor::User(_) | Actor::Founder) && !is_own(&state, &headers) {
         return Err(Problem::forbidden("this page is not one of this server"));
     }
-    runs::find(&state, actor, id, Role::Viewer).await?;
-    Ok(upgrade.on_upgrade(move |socket| websocket::serve(state, id, from.after.unwrap_or(0), socket)))
+    runs::find(&state, actor.clone(), id, Role::Viewer).await?;
+    let upgrade = upgrade.max_message_size(WISH);
+    Ok(upgrade.on_upgrade(move |socket| websocket::serve(state, actor, id, from.after.unwrap_or(0), socket)))
 }
 
 /// Whether a page of this server asks, or no page at all.

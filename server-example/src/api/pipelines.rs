@@ -27,7 +27,7 @@ pub(crate) struct Pipeline {
     /// Whose it is.
     tenant: Uuid,
     name: String,
-    /// Its definition as KDL, when it is kept here.
+    /// Its definition as KDL, when it is kept here; not in lists.
     config: Option<String>,
     /// The repository that its definition is in, when it is not.
     repository: Option<String>,
@@ -60,7 +60,8 @@ impl From<StoredPipeline> for Pipeline {
 
 impl From<PipelineLine> for Pipeline {
     fn from(line: PipelineLine) -> Self {
-        Self { last_run: line.last_run.map(RunLine::from), ..line.pipeline.into() }
+        // The texts of all of them would make a page of megabytes.
+        Self { last_run: line.last_run.map(RunLine::from), config: None, ..line.pipeline.into() }
     }
 }
 
@@ -140,7 +141,7 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     let access = Access::own(&state, actor, new.tenant.map(TenantId::from), Role::Member).await?;
     let made = pipelines::create(&state, &access, new.name.as_deref(), new.config).await?;
-    let place = HeaderValue::try_from(format!("/api/v1/pipelines/{}", made.id));
+    let place = HeaderValue::try_from(format!("{}/api/v1/pipelines/{}", state.base(), made.id));
     let mut response = (StatusCode::CREATED, Tagged(made.version, Pipeline::from(made))).into_response();
     response.headers_mut().extend(place.ok().map(|place| (header::LOCATION, place)));
     Ok(response)

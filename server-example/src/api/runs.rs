@@ -309,11 +309,11 @@ pub(crate) async fn trigger(
         params: trigger.params,
     };
     let record = pipelines::trigger(&state, &access, &pipeline, start).await?;
-    Ok(created(&record))
+    Ok(created(&state, &record))
 }
 
-fn created(record: &RunRecord) -> Response {
-    let place = HeaderValue::try_from(format!("/api/v1/runs/{}", record.run.id));
+fn created(state: &ServerState, record: &RunRecord) -> Response {
+    let place = HeaderValue::try_from(format!("{}/api/v1/runs/{}", state.base(), record.run.id));
     let mut response = (StatusCode::CREATED, Json(RunLine::from(record))).into_response();
     response.headers_mut().extend(place.ok().map(|place| (header::LOCATION, place)));
     response
@@ -426,6 +426,5 @@ pub(crate) async fn rerun_from_failed(
 
 async fn again(state: ServerState, actor: Actor, id: RunId, which: Which) -> Result<Response, Problem> {
     let (access, record) = runs::find(&state, actor, id, Role::Member).await?;
-    let handle = runs::rerun(&state, &access, &record, which).await?;
-    Ok(created(&state.store().run(handle.id()).await?))
+    Ok(created(&state, &runs::rerun(&state, &access, &record, which).await?))
 }

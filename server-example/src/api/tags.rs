@@ -1,10 +1,9 @@
 //! What handlers are given and give back.
 
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -21,7 +20,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         match Json::from_request(request, state).await {
             Ok(Json(body)) => Ok(Self(body)),
-            Err(JsonRejection::BytesRejection(error)) => Err(Problem::invalid(error.body_text())),
+            Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(Problem::too_large()),
             Err(error) => Err(Problem::invalid(error.body_text())),
         }
     }
@@ -51,7 +50,14 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
         let Some(given) = parts.headers.get(header::IF_MATCH) else { return Ok(Self(None)) };
         match given.to_str() {
             Ok("*") => Ok(Self(None)),
-            Ok(tag) => tag.trim_matches('"').parse().map(Some).map(Self).map_err(|_| Problem::changed()),
+            Ok(tag) => tag
+                .strip_prefix("W/")
+                .unwrap_or(tag)
+                .trim_matches('"')
+                .parse()
+                .map(Some)
+                .map(Self)
+                .map_err(|_| Problem::changed()),
             Err(_) => Err(Problem::changed()),
         }
     }

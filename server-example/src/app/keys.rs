@@ -42,6 +42,6 @@ pub(crate) async fn make(
         created_at: now,
     };
     state.credentials().create_key(key.clone(), token.hash()).await?;
-    audit::of_tenant(state, access, "key.create", &key.name, &[("role", role.as_str().into())]).await?;
+    audit::of_tenant(state, access, "key.create", &key.name, &[("role", role.as_str().into())]).await;
     Ok((key, token))
 }

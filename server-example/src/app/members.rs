@@ -10,7 +10,7 @@ use crate::state::ServerState;
 
 /// A name that stands in addresses.
 pub(crate) fn slug(name: &str) -> Result<String, Problem> {
-    const TAKEN: [&str; 12] = [
+    const TAKEN: [&str; 14] = [
         "api",
         "assets",
         "health",
@@ -22,6 +22,8 @@ pub(crate) fn slug(name: &str) -> Result<String, Problem> {
         "password",
         "setup",
         "settings",
+        "tenants",
+        "theme",
         "webhooks",
     ];
     let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
@@ -49,7 +51,8 @@ pub(crate) async fn change_role(
         return Err(Problem::forbidden("nobody gives, or changes, a role above their own"));
     }
     state.identity().set_member(Membership { role, ..there }).await?;
-    audit::of_organization(state, actor, organization, "member.role", format!("{user} {}", role.as_str())).await
+    audit::of_organization(state, actor, organization, "member.role", format!("{user} {}", role.as_str())).await;
+    Ok(())
 }
 
 /// Takes somebody out of an organization: an admin others, and everybody themselves.
@@ -66,5 +69,6 @@ pub(crate) async fn take_out(
         return Err(Problem::forbidden("only an admin takes others out, and nobody one above them"));
     }
     state.identity().remove_member(organization, user).await?;
-    audit::of_organization(state, actor, organization, "member.remove", user.to_string()).await
+    audit::of_organization(state, actor, organization, "member.remove", user.to_string()).await;
+    Ok(())
 }

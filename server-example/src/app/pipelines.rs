@@ -1,7 +1,7 @@
 //! Pipelines: kept, changed and started.
 
 use buildit::account::Role;
-use buildit::config;
+use buildit::config::{self, Limits};
 use buildit::diagnostic::Diagnostic;
 use buildit::engine::{QueueOptions, StartOptions};
 use buildit::id::PipelineId;
@@ -19,6 +19,10 @@ use crate::state::ServerState;
 
 /// The file that a text which is kept here is said to be.
 pub(crate) const FILE: &str = ".buildit.kdl";
+
+/// How large a text may be, and how many stages it may have: whoever may look at anything may have one judged.
+const TEXT: usize = 256 * 1024;
+const STAGES: usize = 10_000;
 
 /// How long the name of a pipeline may be.
 const LONGEST_NAME: usize = 100;
@@ -41,9 +45,12 @@ pub(crate) fn check(kdl: &str) -> Vec<Diagnostic> {
 
 /// A text as a pipeline, and what is odd about it.
 pub(crate) fn compile(kdl: &str) -> Result<(PipelineSpec, Vec<Diagnostic>), Vec<Diagnostic>> {
-    let read = config::parse(FILE, kdl, &config::Options::default()).map_err(|found| found.diagnostics.0)?;
+    let limits = ExpandLimits { stages: STAGES, ..ExpandLimits::default() };
+    let mut options = config::Options::default().with_limits(Limits { bytes: TEXT, ..Limits::default() });
+    options.expand = limits;
+    let read = config::parse(FILE, kdl, &options).map_err(|found| found.diagnostics.0)?;
     let spec = PipelineSpec::clone(read.spec());
-    Plan::compile(&spec, ExpandLimits::default()).map_err(|found| found.0)?;
+    Plan::compile(&spec, limits).map_err(|found| found.0)?;
     Ok((spec, read.warnings().0.clone()))
 }
 
@@ -80,7 +87,7 @@ pub(crate) async fn create(
         created_at: Timestamp::now(),
     };
     let made = state.store().create_pipeline(new).await?;
-    audit::of_tenant(state, access, "pipeline.create", &made.name, &[]).await?;
+    audit::of_tenant(state, access, "pipeline.create", &made.name, &[]).await;
     Ok(made)
 }
 
@@ -115,13 +122,14 @@ pub(crate) async fn update(
         settings: None,
     };
     let changed = state.store().update_pipeline(pipeline.id, version, change, Timestamp::now()).await?;
-    audit::of_tenant(state, access, "pipeline.update", &changed.name, &[]).await?;
+    audit::of_tenant(state, access, "pipeline.update", &changed.name, &[]).await;
     Ok(changed)
 }
 
 pub(crate) async fn delete(state: &ServerState, access: &Access, pipeline: &StoredPipeline) -> Result<(), Problem> {
     state.store().delete_pipeline(pipeline.id).await?;
-    audit::of_tenant(state, access, "pipeline.delete", &pipeline.name, &[]).await
+    audit::of_tenant(state, access, "pipeline.delete", &pipeline.name, &[]).await;
+    Ok(())
 }
 
 /// What a pipeline is now: its text, under the name that it has here.
@@ -151,9 +159,16 @@ pub(crate) async fn trigger(
     context.params = start.params;
     context.pipeline_id = pipeline.id.to_string();
     context.custom.insert("triggered_by".into(), access.actor.name());
-    let options = StartOptions { tenant: access.tenant.id, ..StartOptions::new(context) };
+    let mut options = StartOptions { tenant: access.tenant.id, ..StartOptions::new(context) };
+    if !state.settings().local_for_all && access.tenant.id != state.default_tenant() {
+        if !state.has_docker() {
+            let why = "jobs of this tenant would run as the server's own user: it needs Docker, or the setting `local_for_all`";
+            return Err(Problem::conflict(why));
+        }
+        options = options.executor("docker");
+    }
     let run = state.engine().enqueue(&spec, options, QueueOptions::default()).await?;
     let details = [("run", run.run.id.to_string().into()), ("number", run.number.into())];
-    audit::of_tenant(state, access, "run.trigger", &pipeline.name, &details).await?;
+    audit::of_tenant(state, access, "run.trigger", &pipeline.name, &details).await;
     Ok(run)
 }

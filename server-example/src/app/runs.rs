@@ -1,9 +1,9 @@
 //! Runs: looked at, answered, cancelled and run again.
 
 use buildit::account::Role;
-use buildit::engine::{Rerun, ResumeError, RunHandle};
+use buildit::engine::{QueueOptions, Rerun, ResumeError, RunHandle};
 use buildit::event::{Approval, Event, RunStatus};
-use buildit::id::RunId;
+use buildit::id::{PipelineId, RunId};
 use buildit::plan::Plan;
 use buildit::run::{Explanation, Holder, Run, RunInfo};
 use buildit::store::{RunRecord, StoreError, each_event};
@@ -82,7 +82,8 @@ async fn driven(state: &ServerState, record: &RunRecord) -> Result<RunHandle, Pr
 
 pub(crate) async fn cancel(state: &ServerState, access: &Access, record: &RunRecord) -> Result<(), Problem> {
     driven(state, record).await?.cancel(format!("cancelled by {}", access.actor.name()));
-    noted(state, access, "run.cancel", record).await
+    noted(state, access, "run.cancel", record).await;
+    Ok(())
 }
 
 /// Answers a stage that waits for a person.
@@ -96,7 +97,8 @@ pub(crate) async fn answer(
 ) -> Result<(), Problem> {
     let approval = Approval { by: access.actor.name(), approved: is_yes, fields };
     driven(state, record).await?.approve(stage, approval).await?;
-    noted(state, access, if is_yes { "run.approve" } else { "run.reject" }, record).await
+    noted(state, access, if is_yes { "run.approve" } else { "run.reject" }, record).await;
+    Ok(())
 }
 
 /// Which stages run again.
@@ -106,26 +108,30 @@ pub(crate) enum Which {
     Failed,
 }
 
-/// Runs an ended run again, as a new one.
+/// Puts an ended run into the queue again, as a new one of the pipeline that it is of, whatever that is called by now.
 pub(crate) async fn rerun(
     state: &ServerState,
     access: &Access,
     record: &RunRecord,
     which: Which,
-) -> Result<RunHandle, Problem> {
+) -> Result<RunRecord, Problem> {
     let store = &**state.store();
     let rerun = match which {
         Which::All => Rerun::all(store, record.run.id).await?,
         Which::Failed => Rerun::from_failed(store, record.run.id).await?,
     };
-    let handle = state.engine().rerun(rerun).await?;
-    noted(state, access, "run.rerun", record).await?;
-    Ok(handle)
+    let rerun = match record.run.context.pipeline_id.parse::<PipelineId>() {
+        Ok(pipeline) => rerun.of_pipeline(&store.pipeline(pipeline).await?.name)?,
+        Err(_) => rerun,
+    };
+    let again = state.engine().enqueue_rerun(rerun, QueueOptions::default()).await?;
+    noted(state, access, "run.rerun", record).await;
+    Ok(again)
 }
 
-async fn noted(state: &ServerState, access: &Access, action: &str, record: &RunRecord) -> Result<(), Problem> {
+async fn noted(state: &ServerState, access: &Access, action: &str, record: &RunRecord) {
     let details = [("run", record.run.id.to_string().into()), ("number", record.number.into())];
-    audit::of_tenant(state, access, action, &record.run.plan.name, &details).await
+    audit::of_tenant(state, access, action, &record.run.plan.name, &details).await;
 }
 
 /// The word of a status, as a query has it.

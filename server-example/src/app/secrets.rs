@@ -39,14 +39,16 @@ pub(crate) async fn set(
         return Err(Problem::invalid("a secret has 1 byte to 64 KiB"));
     }
     state.secrets().set(place, &value, Timestamp::now()).await.map_err(told)?;
-    audit::of_tenant(state, access, "secret.set", place.to_string(), &[]).await
+    audit::of_tenant(state, access, "secret.set", place.to_string(), &[]).await;
+    Ok(())
 }
 
 pub(crate) async fn delete(state: &ServerState, access: &Access, place: &SecretPlace) -> Result<(), Problem> {
     if !state.store().delete_secret(place).await? {
         return Err(Problem::not_found());
     }
-    audit::of_tenant(state, access, "secret.delete", place.to_string(), &[]).await
+    audit::of_tenant(state, access, "secret.delete", place.to_string(), &[]).await;
+    Ok(())
 }
 
 /// Those of one owner, by name.

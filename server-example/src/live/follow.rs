@@ -53,10 +53,13 @@ impl Events {
             if let Some(event) = self.read.pop_front() {
                 return Ok(Some(self.seen(event)));
             }
-            self.read.extend(self.state.store().events(self.run, self.after, EVENTS).await?.events);
+            let page = self.state.store().events(self.run, self.after, EVENTS).await?;
+            self.read.extend(page.events);
             if !self.read.is_empty() {
                 continue;
             }
+            // A reader that comes again may have seen the last one already.
+            self.is_over = is_last(&self.state, self.run, page.last_seq).await?;
             self.engine = self.state.engine().run(self.run).map(|handle| handle.events_after(self.after));
             if self.engine.is_none() {
                 tokio::time::sleep(LOOK).await;
@@ -69,6 +72,15 @@ impl Events {
         self.is_over = matches!(event.body, EventBody::RunFinished { .. });
         event
     }
+}
+
+/// Whether the event of this number is the run's last one.
+async fn is_last(state: &ServerState, run: RunId, seq: u64) -> Result<bool, StoreError> {
+    if seq == 0 {
+        return Ok(false);
+    }
+    let last = state.store().events(run, seq - 1, 1).await?.events;
+    Ok(last.first().is_some_and(|event| matches!(event.body, EventBody::RunFinished { .. })))
 }
 
 /// The log of an attempt after this line, until its end.
@@ -111,7 +123,7 @@ impl Log {
                 return Ok(None);
             }
             let handle = self.state.engine().run(self.job.run);
-            self.engine = handle.map(|handle| handle.log_after(self.job.stage.clone(), self.job.attempt, self.after));
+            self.engine = handle.map(|handle| handle.log_after(self.job.clone(), self.after, self.seen));
             if self.engine.is_none() {
                 tokio::time::sleep(LOOK).await;
             }

@@ -11,6 +11,7 @@
 use std::time::Duration;
 
 use axum::extract::ws::{Message, WebSocket};
+use buildit::account::Role;
 use buildit::event::Event;
 use buildit::id::{JobId, RunId, StageName};
 use buildit::job::Stream;
@@ -18,11 +19,16 @@ use buildit::store::{LogChunk, StoreError};
 use futures_util::stream::{BoxStream, StreamExt};
 use serde::{Deserialize, Serialize};
 
+use crate::access::Actor;
+use crate::app::runs;
 use crate::state::ServerState;
 use crate::view::ansi::{Painter, lines};
 
 /// How long nothing is said at most.
 const BEAT: Duration = Duration::from_secs(15);
+
+/// How long a connection lasts: whoever may still look comes again, and misses nothing.
+const LONGEST: Duration = Duration::from_mins(10);
 
 /// How long a reader may take nothing before it is given up.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -70,15 +76,16 @@ enum Over {
 }
 
 /// Tells a reader of a run, until one of them goes.
-pub(crate) async fn serve(state: ServerState, run: RunId, after: u64, mut socket: WebSocket) {
-    match talk(&state, run, after, &mut socket).await {
+pub(crate) async fn serve(state: ServerState, actor: Actor, run: RunId, after: u64, mut socket: WebSocket) {
+    let talked = tokio::time::timeout(LONGEST, talk(&state, &actor, run, after, &mut socket)).await;
+    match talked.unwrap_or(Ok(())) {
         Err(Over::Gone) => {}
         Ok(()) => drop(socket.send(Message::Close(None)).await),
         Err(error) => tracing::warn!(%run, error = &error as &dyn std::error::Error, "a live page is cut off"),
     }
 }
 
-async fn talk(state: &ServerState, run: RunId, after: u64, socket: &mut WebSocket) -> Result<(), Over> {
+async fn talk(state: &ServerState, actor: &Actor, run: RunId, after: u64, socket: &mut WebSocket) -> Result<(), Over> {
     let mut events = Some(super::events(state.clone(), run, after));
     let mut log: Option<Reading> = None;
     loop {
@@ -100,6 +107,7 @@ async fn talk(state: &ServerState, run: RunId, after: u64, socket: &mut WebSocke
             },
             message = socket.recv() => match message {
                 Some(Ok(Message::Text(text))) => {
+                    may_look(state, actor, run).await?;
                     let Ok(wish) = serde_json::from_str::<Wish>(&text) else { return Err(Over::Gone) };
                     log = wish.log.map(|WishedLog { stage, attempt, after }| {
                         let job = JobId { run, stage, attempt };
@@ -109,9 +117,17 @@ async fn talk(state: &ServerState, run: RunId, after: u64, socket: &mut WebSocke
                 Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(Over::Gone),
                 Some(Ok(_)) => {}
             },
-            () = tokio::time::sleep(BEAT) => say(socket, &Said::Beat).await?,
+            () = tokio::time::sleep(BEAT) => {
+                may_look(state, actor, run).await?;
+                say(socket, &Said::Beat).await?;
+            }
         }
     }
+}
+
+/// Somebody who was taken out meanwhile hears no more.
+async fn may_look(state: &ServerState, actor: &Actor, run: RunId) -> Result<(), Over> {
+    runs::find(state, actor.clone(), run, Role::Viewer).await.map(drop).map_err(|_| Over::Gone)
 }
 
 /// What comes next; never, without a stream.

@@ -15,6 +15,7 @@ use tower_sessions::Session;
 use super::assets::VERSION;
 use super::page::{PageError, Shown, Theme, draw};
 use crate::access::{Actor, Token, USER};
+use crate::app::audit;
 use crate::app::members::slug;
 use crate::problem::Problem;
 use crate::state::{Peer, ServerState};
@@ -101,8 +102,10 @@ pub(crate) struct Filled {
 }
 
 /// Where to go after a login: a page of this server.
-fn safe<'a>(next: &'a str, base: &'a str) -> &'a str {
-    let is_own = next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\r', '\n']);
+pub(super) fn safe<'a>(next: &'a str, base: &'a str) -> &'a str {
+    // Browsers leave out control characters, and take `\\` for `/`.
+    let is_odd = |character: char| character.is_control() || character == '\\';
+    let is_own = next.starts_with('/') && !next.starts_with("//") && !next.contains(is_odd);
     match (is_own, base) {
         (true, _) => next,
         (false, "") => "/",
@@ -203,10 +206,13 @@ async fn found(state: &ServerState, filled: Filled, session: &Session) -> Result
     // What was made before there was an owner is in it.
     let tenant =
         Tenant { id: state.default_tenant(), organization: organization.id, name: "main".to_owned(), created_at: now };
+    let organization_name = organization.name.clone();
+    let (founder, founded) = (Actor::User(owner.clone()), organization.id);
     let (user, root) = (owner.id, format!("{}/{}/{}", state.base(), organization.name, tenant.name));
     if !state.identity().found(owner, organization, tenant).await? {
         return Err(Problem::conflict("there is an owner already"));
     }
+    audit::of_organization(state, &founder, founded, "organization.create", organization_name).await;
     enter(session, user).await?;
     Ok(root)
 }
@@ -372,7 +378,12 @@ async fn join(state: &ServerState, token: &str, email: &str, filled: Filled) -> 
         }
     };
     let accepted = state.identity().accept_invitation(&Token::given(token).hash(), user, Timestamp::now()).await?;
-    accepted.map(|_| user).ok_or_else(Problem::not_found)
+    let member = accepted.ok_or_else(Problem::not_found)?;
+    if let Some(joined) = state.identity().user(user).await? {
+        let what = member.role.as_str();
+        audit::of_organization(state, &Actor::User(joined), member.organization, "member.join", what).await;
+    }
+    Ok(user)
 }
 
 #[cfg(test)]
@@ -381,7 +392,9 @@ mod tests {
 
     #[test]
     fn a_login_leads_to_no_other_site() {
-        for next in ["//evil.example", "https://evil.example", "", "evil", "/\\evil.example", "/a\r\nb"] {
+        for next in
+            ["//evil.example", "https://evil.example", "", "evil", "/\\evil.example", "/a\r\nb", "/\t/evil.example"]
+        {
             assert_eq!(safe(next, ""), "/", "{next}");
             assert_eq!(safe(next, "/ci"), "/ci", "{next}");
         }

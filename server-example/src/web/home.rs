@@ -9,7 +9,8 @@ use buildit::event::RunStatus;
 use buildit::store::{RunFilter, RunSummary};
 use serde::Deserialize;
 
-use super::page::{Crumb, Frame, PageError, Place, Shown, draw, part};
+use super::assets::VERSION;
+use super::page::{Crumb, Frame, PageError, Place, Shown, Theme, draw, part};
 use super::rows::RunRow;
 use crate::access::Actor;
 use crate::problem::Problem;
@@ -33,6 +34,41 @@ pub(crate) async fn entry(State(state): State<ServerState>, actor: Actor, shown:
         Err(Problem::forbidden("you are a member of no organization: ask somebody to invite you"))
     };
     to.await.map(|to| Redirect::to(&to)).map_err(|problem| shown.problem(problem))
+}
+
+/// How many tenants of an organization are shown.
+const TENANTS: usize = 200;
+
+#[derive(Template)]
+#[template(path = "tenants.html")]
+struct TenantsPage {
+    base: String,
+    theme: &'static str,
+    version: &'static str,
+    /// Organizations with their tenants and where these are.
+    organizations: Vec<(String, Vec<(String, String)>)>,
+}
+
+/// Where one may go.
+pub(crate) async fn tenants(
+    State(state): State<ServerState>,
+    actor: Actor,
+    headers: HeaderMap,
+    shown: Shown,
+) -> Result<Response, PageError> {
+    let page = async {
+        let Actor::User(user) = actor else { return Err(Problem::unauthenticated()) };
+        let mut organizations = Vec::new();
+        for (organization, _) in state.identity().organizations_of(user.id).await? {
+            let root = format!("{}/{}", state.base(), part(&organization.name));
+            let tenants = state.identity().tenants(organization.id, None, TENANTS).await?.into_iter();
+            let links = tenants.map(|tenant| (format!("{root}/{}", part(&tenant.name)), tenant.name));
+            organizations.push((organization.name, links.collect()));
+        }
+        let (base, theme) = (state.base().to_owned(), Theme::of(&headers).word());
+        draw(&TenantsPage { base, theme, version: &VERSION, organizations })
+    };
+    page.await.map_err(|problem| shown.problem(problem))
 }
 
 #[derive(Template)]

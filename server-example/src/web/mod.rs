@@ -27,6 +27,7 @@ pub(crate) fn router() -> Router<ServerState> {
         .route("/logout", post(enter::logout))
         .route("/invitations/{token}", get(enter::invitation_page).post(enter::accept))
         .route("/theme", post(home::theme))
+        .route("/tenants", get(home::tenants))
         .route("/{organization}/{tenant}", get(home::dashboard))
         .route("/{organization}/{tenant}/pipelines", get(pipelines::list))
         .route("/{organization}/{tenant}/new", get(wizard::new_page).post(wizard::create))

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::assets::VERSION;
+use super::enter::safe;
 use crate::access::{Access, Actor};
 use crate::problem::Problem;
 use crate::state::ServerState;
@@ -259,7 +260,7 @@ impl IntoResponse for PageError {
             status: problem.status().as_u16(),
             title: problem.title(),
             detail: problem.detail(),
-            retry: shown.is_get.then(|| shown.uri.to_string()),
+            retry: shown.is_get.then(|| safe(&shown.uri.to_string(), &shown.base).to_owned()),
         };
         match draw(&page) {
             Ok(drawn) => (problem.status(), drawn).into_response(),

@@ -63,6 +63,8 @@ struct RunPage {
     drawing: Drawing,
     nodes: Vec<NodeLook>,
     tab: &'static str,
+    /// Keeps the chosen stage when another tab is opened.
+    stage_query: String,
     questions: Vec<StageView>,
     may_act: bool,
     chosen: Option<Chosen>,
@@ -257,6 +259,7 @@ async fn page(
         drawing,
         nodes,
         tab,
+        stage_query: look.stage.as_ref().map(|stage| format!("&stage={}", part(stage))).unwrap_or_default(),
         questions,
         may_act: place.may(Role::Member),
         chosen,
@@ -438,11 +441,10 @@ pub(crate) async fn act(
     let done = async {
         let access = place.grant(Role::Member)?;
         let record = record(&state, &place, &acted.pipeline, acted.number).await?;
-        let above = format!("{}/pipelines/{}/runs", place.root(), part(&acted.pipeline));
-        let number = match acted.action.as_str() {
+        let (name, number) = match acted.action.as_str() {
             "cancel" => {
                 runs::cancel(&state, &access, &record).await?;
-                acted.number
+                (acted.pipeline, acted.number)
             }
             "approve" | "reject" => {
                 let stage = given.get("stage").ok_or_else(|| Problem::invalid("say which stage"))?;
@@ -450,13 +452,19 @@ pub(crate) async fn act(
                     .iter()
                     .filter_map(|(name, value)| Some((name.strip_prefix("field.")?.to_owned(), value.clone())));
                 runs::answer(&state, &access, &record, stage, acted.action == "approve", fields.collect()).await?;
-                acted.number
+                (acted.pipeline, acted.number)
             }
-            "rerun" => runs::rerun(&state, &access, &record, Which::All).await?.number(),
-            "rerun-from-failed" => runs::rerun(&state, &access, &record, Which::Failed).await?.number(),
+            "rerun" => named_so(runs::rerun(&state, &access, &record, Which::All).await?),
+            "rerun-from-failed" => named_so(runs::rerun(&state, &access, &record, Which::Failed).await?),
             _ => return Err(Problem::not_found()),
         };
-        Ok(Redirect::to(&format!("{above}/{number}")).into_response())
+        let to = format!("{}/pipelines/{}/runs/{number}", place.root(), part(name));
+        Ok(Redirect::to(&to).into_response())
     };
     done.await.map_err(|problem| shown.problem(problem))
+}
+
+/// What a run is called in addresses.
+fn named_so(record: RunRecord) -> (String, u64) {
+    (record.run.plan.name.clone(), record.number)
 }

@@ -125,7 +125,7 @@ pub(crate) async fn delete_key(
         if !state.credentials().delete_key(access.tenant.id, named.key).await? {
             return Err(Problem::not_found());
         }
-        audit::of_tenant(&state, &access, "key.delete", named.key.to_string(), &[]).await?;
+        audit::of_tenant(&state, &access, "key.delete", named.key.to_string(), &[]).await;
         Ok(Redirect::to(&format!("{}/settings", place.root())))
     };
     done.await.map_err(|problem| shown.problem(problem))
@@ -230,7 +230,7 @@ async fn make_invitation(state: &ServerState, place: &Place, invited: &Invited) 
         expires_at: now + (INVITED * 24).hours(),
     };
     state.identity().create_invitation(invitation, token.hash()).await?;
-    audit::of_organization(state, actor, organization, "member.invite", format!("{email} {}", role.as_str())).await?;
+    audit::of_organization(state, actor, organization, "member.invite", format!("{email} {}", role.as_str())).await;
     Ok(token)
 }
 
@@ -286,7 +286,7 @@ pub(crate) async fn revoke(
         let open = state.identity().invitations(organization, None, MEMBERS).await?;
         let invitation = open.into_iter().find(|one| one.id == named.invitation).ok_or_else(Problem::not_found)?;
         state.identity().revoke_invitation(invitation.id).await?;
-        audit::of_organization(&state, actor, organization, "member.revoke", invitation.email).await?;
+        audit::of_organization(&state, actor, organization, "member.revoke", invitation.email).await;
         Ok(Redirect::to(&format!("{}/settings/team", place.root())))
     };
     done.await.map_err(|problem| shown.problem(problem))

@@ -68,6 +68,7 @@ impl Site {
         let mut settings = Settings::default();
         settings.data = folder.to_owned();
         settings.requests_per_second = 100_000.try_into().unwrap();
+        settings.docker = false;
         let server = Arc::new(Server::open(settings).await.unwrap());
         let app = router(server.state().clone());
         tokio::spawn({
