@@ -218,6 +218,21 @@ async fn a_run_is_approved_cancelled_and_run_again_from_its_page() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs chromium"]
+async fn a_page_goes_on_with_the_next_attempt_of_its_stage() {
+    let stage = Stage::new().await;
+    stage.found().await;
+    let config = "pipeline \"flaky\"\nstage \"try\" { retry 1 backoff=\"1s\"; run \"echo attempt ${stage.attempt}; sleep 1; test ${stage.attempt} = 2\" }";
+    stage.start(config).await;
+    stage.browser.execute("window.same = true", vec![]).await.unwrap();
+    stage.until_state("succeeded").await;
+    stage.find("#log[data-attempt='2'] #L2").await;
+    assert!(stage.text("#log").await.contains("attempt 2"));
+    assert_eq!(stage.browser.execute("return window.same", vec![]).await.unwrap().json().as_bool(), Some(true));
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs chromium"]
 async fn no_page_scrolls_sideways_or_asks_another_host() {
     let stage = Stage::new().await;
     stage.found().await;
@@ -225,10 +240,13 @@ async fn no_page_scrolls_sideways_or_asks_another_host() {
     stage.start(&format!("pipeline \"wide\"\nstage \"{long}\" {{ run \"printf '%0500d\\\\n' 7\" }}\nstage \"b\" {{ needs \"{long}\"; run \"false\" }}\nstage \"c\" {{ needs \"b\"; run \"true\" }}")).await;
     stage.until_state("failed").await;
     let run = "/acme/main/pipelines/wide/runs/1";
-    let mut paths: Vec<String> = ["", "/pipelines", "/new", "/settings", "/settings/team", "/settings/audit"]
-        .map(|path| format!("/acme/main{path}"))
-        .into();
-    paths.extend(["", "/config", "/settings", "/run"].map(|path| format!("/acme/main/pipelines/wide{path}")));
+    let mut paths: Vec<String> =
+        ["", "/pipelines", "/new", "/settings", "/settings/secrets", "/settings/team", "/settings/audit"]
+            .map(|path| format!("/acme/main{path}"))
+            .into();
+    paths.extend(
+        ["", "/config", "/secrets", "/settings", "/run"].map(|path| format!("/acme/main/pipelines/wide{path}")),
+    );
     paths.extend(["", "?tab=waterfall", "?tab=artifacts", "?tab=summary", "?tab=why"].map(|tab| format!("{run}{tab}")));
     paths.push(format!("{run}?stage={long}"));
     paths.push("/acme/main/pipelines?search=nothing".to_owned());
