@@ -73,11 +73,11 @@ async fn ours(store: &PostgresStore, batches: &[Arc<[Event]>]) -> Duration {
 
 async fn inserted(to: &mut PgConnection, batches: &[Arc<[Event]>]) -> Duration {
     let run = Uuid::now_v7();
-    let create = "WITH pipeline AS (
-             INSERT INTO pipelines (name, created_at) VALUES ('raw', now()) ON CONFLICT DO NOTHING
-         )
-         INSERT INTO pipeline_runs (id, pipeline_name, number, status, created_at, definition, progress)
-         SELECT $1, 'raw', count(*) + 1, 'queued', now(), '', '' FROM pipeline_runs WHERE pipeline_name = 'raw'";
+    let pipeline = "INSERT INTO pipelines (name, created_at) VALUES ('raw', now()) ON CONFLICT DO NOTHING";
+    sqlx::query(pipeline).execute(&mut *to).await.expect("a pipeline");
+    let create = "INSERT INTO pipeline_runs (id, pipeline, number, status, created_at, definition, progress)
+         SELECT $1, p.place, 1 + (SELECT count(*) FROM pipeline_runs r WHERE r.pipeline = p.place), 'queued', now(), '', ''
+         FROM pipelines p WHERE p.name = 'raw'";
     sqlx::query(create).bind(run).execute(&mut *to).await.expect("a run");
     let start = Instant::now();
     for batch in batches {

@@ -46,8 +46,8 @@ impl Drop for Postgres<'_> {
 }
 
 const COPY: &str = "INSERT INTO pipeline_runs
-         (id, pipeline_name, number, status, created_at, started_at, definition, progress, last_seq)
-     SELECT c.id, pipeline_name, n, status, created_at, started_at, replace(definition, $1::text, c.id::text), progress,
+         (id, pipeline, number, status, created_at, started_at, definition, progress, last_seq)
+     SELECT c.id, pipeline, n, status, created_at, started_at, replace(definition, $1::text, c.id::text), progress,
          last_seq
      FROM pipeline_runs r, generate_series($2::bigint + 1, $3::bigint) n,
          LATERAL (SELECT ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid AS id) c

@@ -32,8 +32,8 @@ impl Sqlite {
 }
 
 const COPY: &str = "WITH RECURSIVE n (n) AS (SELECT ?2 + 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?3)
-     INSERT INTO pipeline_runs (id, pipeline_name, number, status, created_at, started_at, definition, progress, last_seq)
-     SELECT printf('00000000-0000-7000-8000-%012d', n), pipeline_name, n, status, created_at, started_at,
+     INSERT INTO pipeline_runs (id, pipeline, number, status, created_at, started_at, definition, progress, last_seq)
+     SELECT printf('00000000-0000-7000-8000-%012d', n), pipeline, n, status, created_at, started_at,
          replace(definition, ?1, printf('00000000-0000-7000-8000-%012d', n)), progress, last_seq
      FROM pipeline_runs, n WHERE id = ?1 ORDER BY n";
 
