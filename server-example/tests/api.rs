@@ -292,6 +292,11 @@ stage "s" {
     set(format!("/api/v1/tenants/{tenant}/secrets/TOKEN"), "hidden-by-the-pipelines").await;
     set(format!("/api/v1/tenants/{tenant}/secrets/OTHER"), OF_TENANT).await;
     set(format!("/api/v1/pipelines/{pipeline}/secrets/TOKEN"), OF_PIPELINE).await;
+    for (name, value) in [("SHORT", "abc"), ("1ST", "long enough"), ("NUL", "long\0enough")] {
+        let path = format!("/api/v1/tenants/{tenant}/secrets/{name}");
+        let refused = site.ask(&owner, Method::PUT, &path, Some(json!({ "value": value }))).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{name}: {}", refused.text);
+    }
     let run = site.run(&owner, &pipeline).await;
     let events = site.events(&owner, &run).await;
     assert_eq!(events.last().unwrap()["status"], "succeeded", "{events:?}");

@@ -3,30 +3,15 @@
 use buildit::store::{SecretPlace, SecretScope, SecretSummary};
 use buildit_storage::secrets::SealError;
 use jiff::Timestamp;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 use super::audit;
 use crate::access::Access;
 use crate::problem::Problem;
 use crate::state::ServerState;
 
-/// How long a value may be.
-const LONGEST: usize = 64 * 1024;
-
 /// How many of one owner are listed.
 const LISTED: usize = 500;
-
-/// Whether a secret can be called that: it becomes a variable of jobs.
-fn check(name: &str) -> Result<(), Problem> {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    let is_good = (1..=100).contains(&name.len())
-        && name.bytes().all(is_plain)
-        && !name.starts_with(|first: char| first.is_ascii_digit());
-    if is_good {
-        return Ok(());
-    }
-    Err(Problem::invalid("the name of a secret has 1 to 100 letters, digits and `_`, and begins with no digit"))
-}
 
 pub(crate) async fn set(
     state: &ServerState,
@@ -34,10 +19,6 @@ pub(crate) async fn set(
     place: &SecretPlace,
     value: SecretString,
 ) -> Result<(), Problem> {
-    check(&place.name)?;
-    if value.expose_secret().is_empty() || value.expose_secret().len() > LONGEST {
-        return Err(Problem::invalid("a secret has 1 byte to 64 KiB"));
-    }
     state.secrets().set(place, &value, Timestamp::now()).await.map_err(told)?;
     audit::of_tenant(state, access, "secret.set", place.to_string(), &[]).await;
     Ok(())
@@ -59,6 +40,14 @@ pub(crate) async fn list(state: &ServerState, scope: SecretScope, owner: &str) -
 }
 
 fn told(error: SealError) -> Problem {
-    tracing::error!(error = &error as &dyn std::error::Error, "a secret cannot be kept");
-    Problem::internal()
+    match error {
+        SealError::Name(_) | SealError::Owner(_) | SealError::TooShort | SealError::TooLong => {
+            Problem::invalid(error.to_string())
+        }
+        SealError::Busy(_) => Problem::conflict(error.to_string()),
+        error => {
+            tracing::error!(error = &error as &dyn std::error::Error, "a secret cannot be kept");
+            Problem::internal()
+        }
+    }
 }
