@@ -1,5 +1,6 @@
 //! The server as a program: `cargo run --example server`.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -23,11 +24,10 @@ struct Options {
 }
 
 #[tokio::main]
-#[expect(clippy::print_stderr, reason = "a program tells where it listens")]
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let filter = EnvFilter::try_from_env("BUILDIT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false).init();
     let mut settings = Settings::load(options.config.as_deref()).context("the settings cannot be read")?;
     settings.listen = options.listen.unwrap_or(settings.listen);
     settings.data = options.data.unwrap_or(settings.data);
@@ -36,12 +36,17 @@ async fn main() -> anyhow::Result<()> {
     // The port that it has, where any was asked for.
     settings.listen = listener.local_addr()?;
     let server = Server::open(settings).await?;
-    eprintln!("listening on http://{}", listener.local_addr()?);
+    say(&format!("listening on http://{}", listener.local_addr()?));
     if let Some(url) = server.state().setup_url().await? {
-        eprintln!("there is no owner yet: open {url}");
+        say(&format!("there is no owner yet: open {url}"));
     }
     server.serve(listener, stopped()).await?;
     Ok(())
+}
+
+/// Tells people. Nobody need listen.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// Until somebody stops the program.

@@ -1,0 +1,108 @@
+//! The program, killed (SIGKILL) in the middle of runs and started again: the runs go on (guarantees G1, G2 and G3).
+//!
+//! It is the example `server`, which `cargo test` builds unless it is told to build one test alone.
+
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+
+/// The program, and where it listens.
+struct Program(Child, String);
+
+impl Program {
+    fn start(data: &Path) -> Self {
+        let mut command = Command::new(program());
+        command
+            .args(["--listen", "127.0.0.1:0", "--data"])
+            .arg(data)
+            .env("BUILDIT_LOG", "warn")
+            .env("BUILDIT_DOCKER", "false");
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let address =
+            lines.map(Result::unwrap).find_map(|line| line.strip_prefix("listening on http://").map(str::to_owned));
+        Self(child, address.expect("it says where it listens"))
+    }
+
+    fn ask(&self, method: &str, path: &str, body: Option<Value>) -> String {
+        let mut stream = TcpStream::connect(&self.1).unwrap();
+        let body = body.map(|body| body.to_string()).unwrap_or_default();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            self.1,
+            body.len()
+        );
+        stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 2"), "{head}");
+        body.to_owned()
+    }
+
+    fn id_of(&self, path: &str, body: Value) -> String {
+        let made: Value = serde_json::from_str(&self.ask("POST", path, Some(body))).unwrap();
+        made["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Its last state, when it has ended.
+    fn events(&self, run: &str) -> Vec<Value> {
+        let told = self.ask("GET", &format!("/api/v1/runs/{run}/events"), None);
+        told.lines()
+            .filter_map(|line| line.strip_prefix("data: "))
+            .map(|data| serde_json::from_str(data).unwrap())
+            .collect()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The example beside this test.
+fn program() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    test.parent().unwrap().parent().unwrap().join("examples/server")
+}
+
+#[test]
+fn g1_g2_g3_runs_go_on_when_the_server_was_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (noted, go) = (folder.path().join("noted"), folder.path().join("go"));
+    let config = format!(
+        "pipeline \"p\"\nstage \"one\" {{ run \"echo begun | tee -a {noted}; while ! test -e {go}; do sleep 0.05; done; echo done\" }}\nstage \"two\" {{ needs \"one\"; run \"echo two >> {noted}\" }}",
+        noted = noted.display(),
+        go = go.display()
+    );
+    let first = Program::start(&folder.path().join("data"));
+    let pipeline = first.id_of("/api/v1/pipelines", json!({ "config": config }));
+    let runs: Vec<String> =
+        (0..3).map(|_| first.id_of(&format!("/api/v1/pipelines/{pipeline}/runs"), json!({}))).collect();
+    // All of them are in the middle of their first stage.
+    while std::fs::read_to_string(&noted).unwrap_or_default().lines().count() < runs.len() {
+        std::thread::yield_now();
+    }
+    drop(first);
+    std::fs::write(&go, "").unwrap();
+    let second = Program::start(&folder.path().join("data"));
+    for run in &runs {
+        let events = second.events(run);
+        assert_eq!(events.last().unwrap()["status"], "succeeded", "{events:?}");
+        let starts = events.iter().filter(|event| event["type"] == "attempt_started").count();
+        assert_eq!(starts, 2, "each stage was started once: {events:?}");
+        let log = second.ask("GET", &format!("/api/v1/runs/{run}/stages/one/attempts/1/log/raw"), None);
+        assert!(log.contains("begun\n") && log.contains("done\n"), "{log}");
+    }
+    let mut noted: Vec<String> = std::fs::read_to_string(&noted).unwrap().lines().map(str::to_owned).collect();
+    noted.sort();
+    assert_eq!(noted, ["begun", "begun", "begun", "two", "two", "two"]);
+}
