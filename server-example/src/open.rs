@@ -112,6 +112,11 @@ impl Server {
         &self.state
     }
 
+    /// Its routes below the path that [`Settings::external_url`](crate::Settings::external_url) says, if it says one.
+    pub fn routes(&self) -> Router {
+        mounted(&self.state)
+    }
+
     /// Serves at this listener and drives runs, until `stop` is over. Then requests under way are answered, and the runs are
     /// left, with their jobs, to whoever takes them up.
     ///
@@ -125,7 +130,7 @@ impl Server {
     ) -> io::Result<()> {
         let stopped = tokio_util::sync::CancellationToken::new();
         let working = tokio::spawn(work(self.state.clone()));
-        let app = mounted(&self.state).into_make_service_with_connect_info::<SocketAddr>();
+        let app = self.routes().into_make_service_with_connect_info::<SocketAddr>();
         let told = stopped.clone();
         let serving = axum::serve(listener, app).with_graceful_shutdown(async move {
             stop.await;

@@ -229,3 +229,39 @@ async fn what_is_set_is_there_after_a_restart() {
     site.get(&key, "/api/v1/pipelines").await.ok();
     assert_eq!(site.get(&Who::here(), "/api/v1/pipelines").await.status.as_u16(), 401);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_of_it_may_lie_below_a_path() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = buildit_server::Settings::default();
+    settings.data = folder.path().to_owned();
+    settings.docker = false;
+    settings.external_url = Some("http://localhost:30080/tools/ci".into());
+    let site = Site::open_with(settings).await;
+    let here = Who::here();
+    assert_eq!(site.get(&here, "/tools/ci").await.header("location"), "/tools/ci/setup");
+    assert_eq!(site.get(&here, "/tools/ci/").await.header("location"), "/tools/ci");
+    let fields = [("organization", "acme"), ("email", "ada@example.com"), ("password", "correct horse")];
+    let founded = site.form(&here, "/tools/ci/setup", &fields).await;
+    assert_eq!(founded.header("location"), "/tools/ci/acme/main", "{}", founded.text);
+    assert!(founded.header("set-cookie").contains("Path=/tools/ci"));
+    let owner = Who::browser(&founded);
+    let made = site
+        .form(&owner, "/tools/ci/acme/main/new", &[("config", "pipeline \"p\"\nstage \"s\" { run \"true\" }")])
+        .await;
+    assert_eq!(made.header("location"), "/tools/ci/acme/main/pipelines/p");
+    let run = site.form(&owner, "/tools/ci/acme/main/pipelines/p/run", &[]).await;
+    let pages = ["", "/pipelines", "/new", "/settings", "/settings/team", "/pipelines/p", "/pipelines/p/config"];
+    let pages = pages.map(|page| format!("/tools/ci/acme/main{page}")).into_iter();
+    for path in pages.chain([run.header("location").to_owned(), "/tools/ci/tenants".to_owned()]) {
+        let page = site.get(&owner, &path).await.ok().text;
+        for attribute in ["href=\"/", "src=\"/", "action=\"/", "data-live=\"/", "hx-post=\"/", "hx-get=\"/"] {
+            let mut links = page.match_indices(attribute).map(|(at, _)| &page[at + attribute.len() - 1..]);
+            let odd = links.find(|link| !link.starts_with("/tools/ci"));
+            assert!(odd.is_none(), "{path}: {attribute} {}", &odd.unwrap()[..40]);
+        }
+    }
+    let asked = site.get(&Who::away(), "/tools/ci/acme/main").await;
+    assert_eq!(asked.header("location"), "/tools/ci/login?next=%2Ftools%2Fci%2Facme%2Fmain");
+    site.get(&Who::away(), "/health/ready").await.ok();
+}

@@ -14,7 +14,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
-use buildit_server::{Server, Settings, router};
+use buildit_server::{Server, Settings};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -69,8 +69,12 @@ impl Site {
         settings.data = folder.to_owned();
         settings.requests_per_second = 100_000.try_into().unwrap();
         settings.docker = false;
+        Self::open_with(settings).await
+    }
+
+    pub(crate) async fn open_with(settings: Settings) -> Self {
         let server = Arc::new(Server::open(settings).await.unwrap());
-        let app = router(server.state().clone());
+        let app = server.routes();
         tokio::spawn({
             let server = Arc::clone(&server);
             async move { server.work().await }
