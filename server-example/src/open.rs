@@ -128,18 +128,18 @@ impl Server {
         listener: TcpListener,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> io::Result<()> {
-        let stopped = tokio_util::sync::CancellationToken::new();
         let working = tokio::spawn(work(self.state.clone()));
         let app = self.routes().into_make_service_with_connect_info::<SocketAddr>();
-        let told = stopped.clone();
+        let stopping = self.state.stopping().clone();
+        let told = stopping.clone();
         let serving = axum::serve(listener, app).with_graceful_shutdown(async move {
             stop.await;
             told.cancel();
         });
-        // Live pages never end by themselves.
+        // A reader that takes nothing would keep it for ever.
         let served = tokio::select! {
             served = async { serving.await } => served,
-            () = async { stopped.cancelled().await; tokio::time::sleep(LEAVE).await } => Ok(()),
+            () = async { stopping.cancelled().await; tokio::time::sleep(LEAVE).await } => Ok(()),
         };
         self.shutdown().await;
         // It ends with the engine.

@@ -156,9 +156,18 @@ impl Problem {
     }
 }
 
+/// What a response says, for whoever shows it to people.
+#[derive(Clone, Debug)]
+pub(crate) struct Told {
+    pub(crate) title: &'static str,
+    pub(crate) detail: Option<String>,
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        let told = Told { title: self.title, detail: self.detail.clone() };
         let mut response = (self.status(), Json(self)).into_response();
+        response.extensions_mut().insert(told);
         let kind = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
         response

@@ -52,7 +52,7 @@ pub fn router(state: ServerState) -> Router {
             csrf
         }
     };
-    let pages = web::router().merge(api::router(state.base())).layer(sessions).layer(csrf);
+    let pages = web::router(&state).merge(api::router(state.base())).layer(sessions).layer(csrf);
     pages
         .merge(health::router())
         .layer(from_fn(guard))

@@ -13,6 +13,7 @@ use buildit::id::{OrganizationId, TenantId};
 use buildit::store::{AuditStore, CredentialStore, IdentityStore, PipelineStore, SecretStore, Store, StoreError};
 use buildit_storage::secrets::{Keyring, SealedSecrets};
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::access::{Limits, Passwords, SetupToken, is_loopback_name};
@@ -40,6 +41,8 @@ struct Inner {
     limits: Limits,
     passwords: Passwords,
     setup: SetupToken,
+    /// Told when the server stops.
+    stopping: CancellationToken,
     /// Whether there is known to be one: there is from then on.
     has_owner: AtomicBool,
 }
@@ -70,6 +73,7 @@ impl ServerState {
             blobs,
             passwords: Passwords::new(),
             setup: SetupToken::new()?,
+            stopping: CancellationToken::new(),
             has_owner: AtomicBool::new(false),
         })))
     }
@@ -123,6 +127,11 @@ impl ServerState {
     /// What somebody who is not at this machine needs to become the owner.
     pub(crate) fn setup(&self) -> &SetupToken {
         &self.0.setup
+    }
+
+    /// What tells live readers that the server stops: they come again, here or elsewhere, and miss nothing.
+    pub(crate) fn stopping(&self) -> &CancellationToken {
+        &self.0.stopping
     }
 
     /// The address at which the owner is made, with the token; `None` when there is one.

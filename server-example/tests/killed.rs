@@ -106,3 +106,28 @@ fn g1_g2_g3_runs_go_on_when_the_server_was_killed() {
     noted.sort();
     assert_eq!(noted, ["begun", "begun", "begun", "two", "two", "two"]);
 }
+
+#[test]
+fn a_stop_tells_those_who_look_on_that_it_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::start(&folder.path().join("data"));
+    let config = "pipeline \"p\"\nstage \"s\" { run \"sleep 60\" }";
+    let pipeline = program.id_of("/api/v1/pipelines", json!({ "config": config }));
+    let run = program.id_of(&format!("/api/v1/pipelines/{pipeline}/runs"), json!({}));
+    let mut stream = TcpStream::connect(&program.1).unwrap();
+    let ask = format!("GET /api/v1/runs/{run}/events HTTP/1.1\r\nHost: {}\r\n\r\n", program.1);
+    stream.write_all(ask.as_bytes()).unwrap();
+    let mut told = String::new();
+    let mut reader = BufReader::new(stream);
+    while !told.contains("attempt_started") {
+        reader.read_line(&mut told).unwrap();
+    }
+    assert!(Command::new("kill").arg(program.0.id().to_string()).status().unwrap().success());
+    reader.read_to_string(&mut told).unwrap();
+    assert!(told.ends_with("\r\n0\r\n\r\n"), "the answer was cut off, not ended: {told}");
+    // The job is left to the next server, which is told to end it.
+    drop(program);
+    let program = Program::start(&folder.path().join("data"));
+    program.ask("POST", &format!("/api/v1/runs/{run}/cancel"), Some(json!({})));
+    assert_eq!(program.events(&run).last().unwrap()["status"], "cancelled");
+}

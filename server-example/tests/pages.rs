@@ -205,6 +205,11 @@ async fn no_address_without_a_page_is_a_blank() {
     }
     let page = site.get(&owner, "/acme/main/pipelines/none").await.text;
     assert!(page.contains("Go to the start") && page.contains("404"));
+    // What is refused before a handler is asked is a page, too.
+    for path in ["/acme/main/pipelines/none/runs/abc", "/acme/main/settings/audit?cursor=x"] {
+        let answer = site.get(&owner, path).await;
+        assert!(answer.status.is_client_error() && answer.header("content-type").starts_with("text/html"), "{path}");
+    }
     for path in ["/health", "/health/live", "/health/ready"] {
         assert_eq!(site.get(&Who::away(), path).await.ok().json()["status"], "ok");
     }

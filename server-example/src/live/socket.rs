@@ -117,6 +117,7 @@ async fn talk(state: &ServerState, actor: &Actor, run: RunId, after: u64, socket
                 Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(Over::Gone),
                 Some(Ok(_)) => {}
             },
+            () = state.stopping().cancelled() => return Ok(()),
             () = tokio::time::sleep(BEAT) => {
                 may_look(state, actor, run).await?;
                 say(socket, &Said::Beat).await?;

@@ -19,7 +19,8 @@ pub(crate) fn serve(
     run: RunId,
     after: u64,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>> + Send> {
-    let events = super::events(state, run, after).map(move |event| match event {
+    let stopping = state.stopping().clone().cancelled_owned();
+    let events = super::events(state, run, after).take_until(stopping).map(move |event| match event {
         Ok(event) => {
             let said = Event::default().id(event.seq.to_string()).event("run").json_data(&event);
             said.inspect_err(|error| tracing::error!(%run, %error, "an event cannot be told")).ok()

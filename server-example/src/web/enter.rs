@@ -13,7 +13,7 @@ use serde::Deserialize;
 use tower_sessions::Session;
 
 use super::assets::VERSION;
-use super::page::{PageError, Shown, Theme, draw};
+use super::page::{Theme, draw};
 use crate::access::{Actor, Token, USER};
 use crate::app::audit;
 use crate::app::members::slug;
@@ -137,22 +137,18 @@ pub(crate) async fn setup_page(
     State(state): State<ServerState>,
     actor: Actor,
     headers: HeaderMap,
-    shown: Shown,
     Query(asked): Query<Asked>,
-) -> Result<Response, PageError> {
-    let page = async {
-        if state.has_owner().await? {
-            return Ok(Redirect::to(&format!("{}/login", state.base())).into_response());
-        }
-        may_found(&state, &actor, &asked.token)?;
-        draw(&EnterPage {
-            organization: Some(String::new()),
-            is_new: true,
-            token: asked.token,
-            ..EnterPage::new(&state, &headers, SETUP.0, SETUP.1, "/setup", "Create the owner")
-        })
-    };
-    page.await.map_err(|problem| shown.problem(problem))
+) -> Result<Response, Problem> {
+    if state.has_owner().await? {
+        return Ok(Redirect::to(&format!("{}/login", state.base())).into_response());
+    }
+    may_found(&state, &actor, &asked.token)?;
+    draw(&EnterPage {
+        organization: Some(String::new()),
+        is_new: true,
+        token: asked.token,
+        ..EnterPage::new(&state, &headers, SETUP.0, SETUP.1, "/setup", "Create the owner")
+    })
 }
 
 pub(crate) async fn setup(
@@ -161,9 +157,8 @@ pub(crate) async fn setup(
     peer: Peer,
     session: Session,
     headers: HeaderMap,
-    shown: Shown,
     Form(filled): Form<Filled>,
-) -> Result<Response, PageError> {
+) -> Result<Response, Problem> {
     let page = EnterPage {
         organization: Some(filled.organization.clone()),
         is_new: true,
@@ -177,11 +172,10 @@ pub(crate) async fn setup(
         may_found(&state, &actor, &filled.token)?;
         found(&state, filled, &session).await
     };
-    let made = match made.await {
+    match made.await {
         Ok(to) => Ok(Redirect::to(&to).into_response()),
         Err(problem) => page.refuse(&problem),
-    };
-    made.map_err(|problem| shown.problem(problem))
+    }
 }
 
 /// Makes the owner with an organization and its first tenant, and logs them in.
@@ -235,20 +229,16 @@ pub(crate) async fn login_page(
     State(state): State<ServerState>,
     actor: Actor,
     headers: HeaderMap,
-    shown: Shown,
     Query(asked): Query<Asked>,
-) -> Result<Response, PageError> {
-    let page = async {
-        if !state.has_owner().await? {
-            return Ok(Redirect::to(&format!("{}/setup", state.base())).into_response());
-        }
-        if matches!(actor, Actor::User(_)) {
-            return Ok(Redirect::to(safe(&asked.next, state.base())).into_response());
-        }
-        let next = safe(&asked.next, state.base()).to_owned();
-        draw(&EnterPage { next, ..EnterPage::new(&state, &headers, LOGIN.0, LOGIN.1, "/login", "Log in") })
-    };
-    page.await.map_err(|problem| shown.problem(problem))
+) -> Result<Response, Problem> {
+    if !state.has_owner().await? {
+        return Ok(Redirect::to(&format!("{}/setup", state.base())).into_response());
+    }
+    if matches!(actor, Actor::User(_)) {
+        return Ok(Redirect::to(safe(&asked.next, state.base())).into_response());
+    }
+    let next = safe(&asked.next, state.base()).to_owned();
+    draw(&EnterPage { next, ..EnterPage::new(&state, &headers, LOGIN.0, LOGIN.1, "/login", "Log in") })
 }
 
 pub(crate) async fn login(
@@ -256,9 +246,8 @@ pub(crate) async fn login(
     peer: Peer,
     session: Session,
     headers: HeaderMap,
-    shown: Shown,
     Form(filled): Form<Filled>,
-) -> Result<Response, PageError> {
+) -> Result<Response, Problem> {
     let page = EnterPage {
         email: filled.email.clone(),
         next: safe(&filled.next, state.base()).to_owned(),
@@ -273,11 +262,10 @@ pub(crate) async fn login(
         let user = user.filter(|_| is_right).ok_or_else(|| Problem::invalid("the address or the password is wrong"))?;
         enter(&session, user.id).await
     };
-    let entered = match entered.await {
+    match entered.await {
         Ok(()) => Ok(Redirect::to(&next).into_response()),
         Err(problem) => page.refuse(&problem),
-    };
-    entered.map_err(|problem| shown.problem(problem))
+    }
 }
 
 pub(crate) async fn logout(State(state): State<ServerState>, session: Session) -> Redirect {
@@ -291,18 +279,14 @@ pub(crate) async fn invitation_page(
     State(state): State<ServerState>,
     Path(token): Path<String>,
     headers: HeaderMap,
-    shown: Shown,
-) -> Result<Response, PageError> {
-    let page = async {
-        let (text, email, is_new) = invited(&state, &token).await?;
-        draw(&EnterPage {
-            email,
-            is_new,
-            has_email: false,
-            ..EnterPage::new(&state, &headers, "You are invited", &text, format!("/invitations/{token}"), "Accept")
-        })
-    };
-    page.await.map_err(|problem| shown.problem(problem))
+) -> Result<Response, Problem> {
+    let (text, email, is_new) = invited(&state, &token).await?;
+    draw(&EnterPage {
+        email,
+        is_new,
+        has_email: false,
+        ..EnterPage::new(&state, &headers, "You are invited", &text, format!("/invitations/{token}"), "Accept")
+    })
 }
 
 /// What an invitation says, whom it is for, and whether they are new here.
@@ -331,26 +315,22 @@ pub(crate) async fn accept(
     peer: Peer,
     session: Session,
     headers: HeaderMap,
-    shown: Shown,
     Form(filled): Form<Filled>,
-) -> Result<Response, PageError> {
-    let done = async {
-        state.limits().login(peer.0.ip())?;
-        let (text, email, is_new) = invited(&state, &token).await?;
-        let name = filled.name.trim().to_owned();
-        match join(&state, &token, &email, filled).await {
-            Ok(user) => {
-                enter(&session, user).await?;
-                Ok(Redirect::to(&format!("{}/", state.base())).into_response())
-            }
-            Err(problem) => {
-                let action = format!("/invitations/{token}");
-                let page = EnterPage::new(&state, &headers, "You are invited", &text, action, "Accept");
-                EnterPage { email, name, is_new, has_email: false, ..page }.refuse(&problem)
-            }
+) -> Result<Response, Problem> {
+    state.limits().login(peer.0.ip())?;
+    let (text, email, is_new) = invited(&state, &token).await?;
+    let name = filled.name.trim().to_owned();
+    match join(&state, &token, &email, filled).await {
+        Ok(user) => {
+            enter(&session, user).await?;
+            Ok(Redirect::to(&format!("{}/", state.base())).into_response())
         }
-    };
-    done.await.map_err(|problem: Problem| shown.problem(problem))
+        Err(problem) => {
+            let action = format!("/invitations/{token}");
+            let page = EnterPage::new(&state, &headers, "You are invited", &text, action, "Accept");
+            EnterPage { email, name, is_new, has_email: false, ..page }.refuse(&problem)
+        }
+    }
 }
 
 /// Makes the user, or sees that it is they, and makes them a member.

@@ -10,7 +10,7 @@ use buildit::store::{RunFilter, RunSummary};
 use serde::Deserialize;
 
 use super::assets::VERSION;
-use super::page::{Crumb, Frame, PageError, Place, Shown, Theme, draw, part};
+use super::page::{Crumb, Frame, Place, Theme, draw, part};
 use super::rows::RunRow;
 use crate::access::Actor;
 use crate::problem::Problem;
@@ -20,20 +20,18 @@ use crate::state::ServerState;
 const SHOWN: usize = 8;
 
 /// `/`: to the tenant of who asks, or to where one gets in.
-pub(crate) async fn entry(State(state): State<ServerState>, actor: Actor, shown: Shown) -> Result<Redirect, PageError> {
-    let to = async {
-        if !state.has_owner().await? {
-            return Ok(format!("{}/setup", state.base()));
+pub(crate) async fn entry(State(state): State<ServerState>, actor: Actor) -> Result<Redirect, Problem> {
+    if !state.has_owner().await? {
+        return Ok(Redirect::to(&format!("{}/setup", state.base())));
+    }
+    let Actor::User(user) = actor else { return Ok(Redirect::to(&format!("{}/login", state.base()))) };
+    for (organization, _) in state.identity().organizations_of(user.id).await? {
+        if let Some(tenant) = state.identity().tenants(organization.id, None, 1).await?.into_iter().next() {
+            let root = format!("{}/{}/{}", state.base(), part(&organization.name), part(&tenant.name));
+            return Ok(Redirect::to(&root));
         }
-        let Actor::User(user) = actor else { return Ok(format!("{}/login", state.base())) };
-        for (organization, _) in state.identity().organizations_of(user.id).await? {
-            if let Some(tenant) = state.identity().tenants(organization.id, None, 1).await?.into_iter().next() {
-                return Ok(format!("{}/{}/{}", state.base(), part(&organization.name), part(&tenant.name)));
-            }
-        }
-        Err(Problem::forbidden("you are a member of no organization: ask somebody to invite you"))
-    };
-    to.await.map(|to| Redirect::to(&to)).map_err(|problem| shown.problem(problem))
+    }
+    Err(Problem::forbidden("you are a member of no organization: ask somebody to invite you"))
 }
 
 /// How many tenants of an organization are shown.
@@ -54,21 +52,17 @@ pub(crate) async fn tenants(
     State(state): State<ServerState>,
     actor: Actor,
     headers: HeaderMap,
-    shown: Shown,
-) -> Result<Response, PageError> {
-    let page = async {
-        let Actor::User(user) = actor else { return Err(Problem::unauthenticated()) };
-        let mut organizations = Vec::new();
-        for (organization, _) in state.identity().organizations_of(user.id).await? {
-            let root = format!("{}/{}", state.base(), part(&organization.name));
-            let tenants = state.identity().tenants(organization.id, None, TENANTS).await?.into_iter();
-            let links = tenants.map(|tenant| (format!("{root}/{}", part(&tenant.name)), tenant.name));
-            organizations.push((organization.name, links.collect()));
-        }
-        let (base, theme) = (state.base().to_owned(), Theme::of(&headers).word());
-        draw(&TenantsPage { base, theme, version: &VERSION, organizations })
-    };
-    page.await.map_err(|problem| shown.problem(problem))
+) -> Result<Response, Problem> {
+    let Actor::User(user) = actor else { return Err(Problem::unauthenticated()) };
+    let mut organizations = Vec::new();
+    for (organization, _) in state.identity().organizations_of(user.id).await? {
+        let root = format!("{}/{}", state.base(), part(&organization.name));
+        let tenants = state.identity().tenants(organization.id, None, TENANTS).await?.into_iter();
+        let links = tenants.map(|tenant| (format!("{root}/{}", part(&tenant.name)), tenant.name));
+        organizations.push((organization.name, links.collect()));
+    }
+    let (base, theme) = (state.base().to_owned(), Theme::of(&headers).word());
+    draw(&TenantsPage { base, theme, version: &VERSION, organizations })
 }
 
 #[derive(Template)]
@@ -82,29 +76,22 @@ struct Dashboard {
     is_empty: bool,
 }
 
-pub(crate) async fn dashboard(
-    State(state): State<ServerState>,
-    place: Place,
-    shown: Shown,
-) -> Result<Response, PageError> {
-    let page = async {
-        let root = place.root();
-        let runs = async |status| {
-            let filter = RunFilter { status: Some(status), ..RunFilter::of_tenant(place.access.tenant.id) };
-            let found: Vec<RunSummary> = state.store().runs(&filter, SHOWN).await?;
-            Ok::<_, Problem>(found.into_iter().map(|run| RunRow::new(&root, run)).collect::<Vec<_>>())
-        };
-        let any = state.store().runs(&RunFilter::of_tenant(place.access.tenant.id), 1).await?;
-        draw(&Dashboard {
-            frame: place.frame("dashboard", "Dashboard", vec![Crumb::here("Dashboard")]),
-            waiting: runs(RunStatus::Waiting).await?,
-            running: runs(RunStatus::Running).await?,
-            queued: runs(RunStatus::Queued).await?,
-            failed: runs(RunStatus::Failed).await?,
-            is_empty: any.is_empty(),
-        })
+pub(crate) async fn dashboard(State(state): State<ServerState>, place: Place) -> Result<Response, Problem> {
+    let root = place.root();
+    let runs = async |status| {
+        let filter = RunFilter { status: Some(status), ..RunFilter::of_tenant(place.access.tenant.id) };
+        let found: Vec<RunSummary> = state.store().runs(&filter, SHOWN).await?;
+        Ok::<_, Problem>(found.into_iter().map(|run| RunRow::new(&root, run)).collect::<Vec<_>>())
     };
-    page.await.map_err(|problem| shown.problem(problem))
+    let any = state.store().runs(&RunFilter::of_tenant(place.access.tenant.id), 1).await?;
+    draw(&Dashboard {
+        frame: place.frame("dashboard", "Dashboard", vec![Crumb::here("Dashboard")]),
+        waiting: runs(RunStatus::Waiting).await?,
+        running: runs(RunStatus::Running).await?,
+        queued: runs(RunStatus::Queued).await?,
+        failed: runs(RunStatus::Failed).await?,
+        is_empty: any.is_empty(),
+    })
 }
 
 #[derive(Debug, Deserialize)]

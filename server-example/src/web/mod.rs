@@ -13,12 +13,13 @@ mod start;
 mod wizard;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
 use crate::state::ServerState;
 
 /// The pages and what they are made of.
-pub(crate) fn router() -> Router<ServerState> {
+pub(crate) fn router(state: &ServerState) -> Router<ServerState> {
     Router::new()
         .route("/", get(home::entry))
         .route("/assets/{*file}", get(assets::serve))
@@ -55,4 +56,5 @@ pub(crate) fn router() -> Router<ServerState> {
         .route("/{organization}/{tenant}/pipelines/{pipeline}/secrets/{name}/delete", post(secrets::delete_of_pipeline))
         .route("/{organization}/{tenant}/settings/audit", get(settings::audit))
         .fallback(page::missing)
+        .layer(from_fn_with_state(state.clone(), page::problems))
 }

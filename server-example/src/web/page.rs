@@ -3,9 +3,11 @@
 use std::fmt;
 
 use askama::Template;
-use axum::extract::{FromRequestParts, OriginalUri, Path};
+use axum::extract::{FromRequestParts, OriginalUri, Path, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::uri::PathAndQuery;
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use buildit::account::{Organization, Role};
 use jiff::Timestamp;
@@ -14,7 +16,7 @@ use serde::Deserialize;
 use super::assets::VERSION;
 use super::enter::safe;
 use crate::access::{Access, Actor};
-use crate::problem::Problem;
+use crate::problem::{Problem, Told};
 use crate::state::ServerState;
 use crate::view::words;
 
@@ -106,11 +108,10 @@ impl Place {
 }
 
 impl FromRequestParts<ServerState> for Place {
-    type Rejection = PageError;
+    type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &ServerState) -> Result<Self, PageError> {
-        let shown = Shown::of(parts, state);
-        find(parts, state).await.map_err(|problem| PageError { problem, shown })
+    async fn from_request_parts(parts: &mut Parts, state: &ServerState) -> Result<Self, Problem> {
+        find(parts, state).await
     }
 }
 
@@ -185,53 +186,6 @@ pub(crate) fn draw(template: &impl Template) -> Result<Response, Problem> {
     }
 }
 
-/// What a page of an error needs to know of the request.
-#[derive(Clone, Debug)]
-pub(crate) struct Shown {
-    uri: Uri,
-    base: String,
-    theme: Theme,
-    is_get: bool,
-}
-
-/// The address as it was asked for, where this router is nested in another.
-fn whole(parts: &Parts) -> Uri {
-    parts.extensions.get::<OriginalUri>().map_or_else(|| parts.uri.clone(), |OriginalUri(uri)| uri.clone())
-}
-
-impl Shown {
-    fn of(parts: &Parts, state: &ServerState) -> Self {
-        Self {
-            uri: whole(parts),
-            base: state.base().to_owned(),
-            theme: Theme::of(&parts.headers),
-            is_get: parts.method == axum::http::Method::GET,
-        }
-    }
-}
-
-impl FromRequestParts<ServerState> for Shown {
-    type Rejection = std::convert::Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, state: &ServerState) -> Result<Self, Self::Rejection> {
-        Ok(Self::of(parts, state))
-    }
-}
-
-impl Shown {
-    /// Turns a problem into a page.
-    pub(crate) fn problem(&self, problem: Problem) -> PageError {
-        PageError { problem, shown: self.clone() }
-    }
-}
-
-/// A problem as a page.
-#[derive(Debug)]
-pub(crate) struct PageError {
-    problem: Problem,
-    shown: Shown,
-}
-
 #[derive(Template)]
 #[template(path = "problem.html")]
 struct ProblemPage<'a> {
@@ -244,32 +198,41 @@ struct ProblemPage<'a> {
     retry: Option<String>,
 }
 
-impl IntoResponse for PageError {
-    fn into_response(self) -> Response {
-        let Self { problem, shown } = self;
-        if problem.status() == StatusCode::UNAUTHORIZED {
-            let back = shown.uri.path_and_query().map_or("/", |path| path.as_str());
-            let login = format!("{}/login", shown.base);
-            return Redirect::to(&if shown.is_get { format!("{login}?next={}", part(back)) } else { login })
-                .into_response();
-        }
-        let page = ProblemPage {
-            base: &shown.base,
-            theme: shown.theme.word(),
-            version: &VERSION,
-            status: problem.status().as_u16(),
-            title: problem.title(),
-            detail: problem.detail(),
-            retry: shown.is_get.then(|| safe(&shown.uri.to_string(), &shown.base).to_owned()),
-        };
-        match draw(&page) {
-            Ok(drawn) => (problem.status(), drawn).into_response(),
-            Err(problem) => problem.into_response(),
-        }
+/// Turns whatever went wrong behind it into a page: the problems of handlers, and what was refused before one was asked.
+pub(crate) async fn problems(State(state): State<ServerState>, request: Request, next: Next) -> Response {
+    let uri =
+        request.extensions().get::<OriginalUri>().map_or_else(|| request.uri().clone(), |OriginalUri(uri)| uri.clone());
+    let (theme, is_get) = (Theme::of(request.headers()), request.method() == Method::GET);
+    let response = next.run(request).await;
+    let status = response.status();
+    let is_page =
+        response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    if !(status.is_client_error() || status.is_server_error()) || is_page {
+        return response;
+    }
+    let base = state.base();
+    if status == StatusCode::UNAUTHORIZED {
+        let login = format!("{base}/login");
+        let back = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        return Redirect::to(&if is_get { format!("{login}?next={}", part(back)) } else { login }).into_response();
+    }
+    let told = response.extensions().get::<Told>();
+    let page = ProblemPage {
+        base,
+        theme: theme.word(),
+        version: &VERSION,
+        status: status.as_u16(),
+        title: told.map_or(status.canonical_reason().unwrap_or("Something went wrong"), |told| told.title),
+        detail: told.and_then(|told| told.detail.as_deref()),
+        retry: is_get.then(|| safe(&uri.to_string(), base).to_owned()),
+    };
+    match draw(&page) {
+        Ok(drawn) => (status, drawn).into_response(),
+        Err(problem) => problem.into_response(),
     }
 }
 
 /// There is no such page.
-pub(crate) async fn missing(shown: Shown) -> PageError {
-    shown.problem(Problem::not_found())
+pub(crate) async fn missing() -> Problem {
+    Problem::not_found()
 }

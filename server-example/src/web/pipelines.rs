@@ -8,7 +8,7 @@ use buildit::account::Role;
 use buildit::store::{PipelineFilter, PipelineLine, PipelineSource, RunFilter, StoredPipeline};
 use serde::Deserialize;
 
-use super::page::{Crumb, Frame, PageError, Place, Shown, draw, part};
+use super::page::{Crumb, Frame, Place, draw, part};
 use super::rows::RunRow;
 use crate::app::{pipelines, runs as of_runs};
 use crate::list::{List, Page};
@@ -51,36 +51,32 @@ struct PipelineRow {
 pub(crate) async fn list(
     State(state): State<ServerState>,
     place: Place,
-    shown: Shown,
     Query(asked): Query<Search>,
-) -> Result<Response, PageError> {
-    let page = async {
-        let root = place.root();
-        let search = asked.search.unwrap_or_default().trim().to_owned();
-        let filter = PipelineFilter {
-            search: Some(search.clone()).filter(|search| !search.is_empty()),
-            after: asked.cursor,
-            ..PipelineFilter::of_tenant(place.access.tenant.id)
-        };
-        let limit = Page::default().limit();
-        let found = state.store().pipelines(&filter, limit + 1).await?;
-        let list = List::cut(found, limit, |line: &PipelineLine| line.pipeline.name.clone());
-        let next =
-            list.next.as_ref().map(|next| format!("{root}/pipelines?search={}&cursor={}", part(&search), part(next)));
-        let rows = list.items.into_iter().map(|line| PipelineRow {
-            link: format!("{root}/pipelines/{}", part(&line.pipeline.name)),
-            name: line.pipeline.name,
-            last: line.last_run.map(|run| RunRow::new(&root, run)),
-        });
-        draw(&ListPage {
-            frame: place.frame("pipelines", "Pipelines", vec![Crumb::here("Pipelines")]),
-            search,
-            rows: rows.collect(),
-            next,
-            may_make: place.may(Role::Member),
-        })
+) -> Result<Response, Problem> {
+    let root = place.root();
+    let search = asked.search.unwrap_or_default().trim().to_owned();
+    let filter = PipelineFilter {
+        search: Some(search.clone()).filter(|search| !search.is_empty()),
+        after: asked.cursor,
+        ..PipelineFilter::of_tenant(place.access.tenant.id)
     };
-    page.await.map_err(|problem| shown.problem(problem))
+    let limit = Page::default().limit();
+    let found = state.store().pipelines(&filter, limit + 1).await?;
+    let list = List::cut(found, limit, |line: &PipelineLine| line.pipeline.name.clone());
+    let next =
+        list.next.as_ref().map(|next| format!("{root}/pipelines?search={}&cursor={}", part(&search), part(next)));
+    let rows = list.items.into_iter().map(|line| PipelineRow {
+        link: format!("{root}/pipelines/{}", part(&line.pipeline.name)),
+        name: line.pipeline.name,
+        last: line.last_run.map(|run| RunRow::new(&root, run)),
+    });
+    draw(&ListPage {
+        frame: place.frame("pipelines", "Pipelines", vec![Crumb::here("Pipelines")]),
+        search,
+        rows: rows.collect(),
+        next,
+        may_make: place.may(Role::Member),
+    })
 }
 
 /// The third part of an address below a tenant.
@@ -143,43 +139,39 @@ const STATUSES: [&str; 6] = ["queued", "running", "waiting", "succeeded", "faile
 pub(crate) async fn runs(
     State(state): State<ServerState>,
     place: Place,
-    shown: Shown,
     Path(named_): Path<Named>,
     Query(asked): Query<Filter>,
-) -> Result<Response, PageError> {
-    let page = async {
-        let pipeline = named(&state, &place, &named_.pipeline).await?;
-        let (frame, head) = head(&place, &pipeline, "runs");
-        let given = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
-        let pull_request = given(&asked.pull_request).map(|number| number.parse());
-        let filter = RunFilter {
-            tenant: Some(place.access.tenant.id),
-            status: given(&asked.status).as_deref().map(of_runs::status).transpose()?,
-            branch: given(&asked.branch),
-            author: given(&asked.author),
-            pull_request: pull_request.transpose().map_err(|_| Problem::invalid("a pull request is a number"))?,
-            before: asked.cursor.as_deref().map(str::parse).transpose().map_err(|_| Problem::not_found())?,
-            ..RunFilter::of_pipeline(&pipeline.name)
-        };
-        let limit = Page::default().limit();
-        let list = List::cut(state.store().runs(&filter, limit + 1).await?, limit, |run| run.id.to_string());
-        let Filter { status, branch, author, pull_request, .. } = &asked;
-        let is_filtered = [status, branch, author, pull_request].iter().any(|text| !text.is_empty());
-        let next = list.next.as_ref().map(|next| {
-            let [status, branch, author, pull] = [status, branch, author, pull_request].map(part);
-            format!("{}?status={status}&branch={branch}&author={author}&pull_request={pull}&cursor={next}", head.link)
-        });
-        let root = place.root();
-        draw(&RunsPage {
-            frame,
-            head,
-            is_filtered,
-            rows: list.items.into_iter().map(|run| RunRow::new(&root, run)).collect(),
-            next,
-            filter: asked,
-        })
+) -> Result<Response, Problem> {
+    let pipeline = named(&state, &place, &named_.pipeline).await?;
+    let (frame, head) = head(&place, &pipeline, "runs");
+    let given = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+    let pull_request = given(&asked.pull_request).map(|number| number.parse());
+    let filter = RunFilter {
+        tenant: Some(place.access.tenant.id),
+        status: given(&asked.status).as_deref().map(of_runs::status).transpose()?,
+        branch: given(&asked.branch),
+        author: given(&asked.author),
+        pull_request: pull_request.transpose().map_err(|_| Problem::invalid("a pull request is a number"))?,
+        before: asked.cursor.as_deref().map(str::parse).transpose().map_err(|_| Problem::not_found())?,
+        ..RunFilter::of_pipeline(&pipeline.name)
     };
-    page.await.map_err(|problem| shown.problem(problem))
+    let limit = Page::default().limit();
+    let list = List::cut(state.store().runs(&filter, limit + 1).await?, limit, |run| run.id.to_string());
+    let Filter { status, branch, author, pull_request, .. } = &asked;
+    let is_filtered = [status, branch, author, pull_request].iter().any(|text| !text.is_empty());
+    let next = list.next.as_ref().map(|next| {
+        let [status, branch, author, pull] = [status, branch, author, pull_request].map(part);
+        format!("{}?status={status}&branch={branch}&author={author}&pull_request={pull}&cursor={next}", head.link)
+    });
+    let root = place.root();
+    draw(&RunsPage {
+        frame,
+        head,
+        is_filtered,
+        rows: list.items.into_iter().map(|run| RunRow::new(&root, run)).collect(),
+        next,
+        filter: asked,
+    })
 }
 
 #[derive(Template)]
@@ -211,42 +203,34 @@ impl ConfigPage {
 pub(crate) async fn config(
     State(state): State<ServerState>,
     place: Place,
-    shown: Shown,
     Path(named_): Path<Named>,
-) -> Result<Response, PageError> {
-    let page = async {
-        let pipeline = named(&state, &place, &named_.pipeline).await?;
-        draw(&ConfigPage::new(&place, &pipeline))
-    };
-    page.await.map_err(|problem| shown.problem(problem))
+) -> Result<Response, Problem> {
+    let pipeline = named(&state, &place, &named_.pipeline).await?;
+    draw(&ConfigPage::new(&place, &pipeline))
 }
 
 pub(crate) async fn save(
     State(state): State<ServerState>,
     place: Place,
-    shown: Shown,
     Path(named_): Path<Named>,
     Form(written): Form<Written>,
-) -> Result<Response, PageError> {
-    let page = async {
-        let access = place.grant(Role::Member)?;
-        let pipeline = named(&state, &place, &named_.pipeline).await?;
-        let config = written.config.replace("\r\n", "\n");
-        match pipelines::update(&state, &access, &pipeline, written.version, None, Some(config.clone())).await {
-            Ok(saved) => draw(&ConfigPage { is_saved: true, ..ConfigPage::new(&place, &saved) }),
-            Err(problem) => {
-                let page = ConfigPage {
-                    config,
-                    version: written.version,
-                    problem: Some(problem.detail().unwrap_or(problem.title()).to_owned()),
-                    findings: problem.diagnostics().to_vec(),
-                    ..ConfigPage::new(&place, &pipeline)
-                };
-                Ok((problem.status(), draw(&page)?).into_response())
-            }
+) -> Result<Response, Problem> {
+    let access = place.grant(Role::Member)?;
+    let pipeline = named(&state, &place, &named_.pipeline).await?;
+    let config = written.config.replace("\r\n", "\n");
+    match pipelines::update(&state, &access, &pipeline, written.version, None, Some(config.clone())).await {
+        Ok(saved) => draw(&ConfigPage { is_saved: true, ..ConfigPage::new(&place, &saved) }),
+        Err(problem) => {
+            let page = ConfigPage {
+                config,
+                version: written.version,
+                problem: Some(problem.detail().unwrap_or(problem.title()).to_owned()),
+                findings: problem.diagnostics().to_vec(),
+                ..ConfigPage::new(&place, &pipeline)
+            };
+            Ok((problem.status(), draw(&page)?).into_response())
         }
-    };
-    page.await.map_err(|problem: Problem| shown.problem(problem))
+    }
 }
 
 #[derive(Template)]
@@ -279,55 +263,43 @@ impl SettingsPage {
 pub(crate) async fn settings(
     State(state): State<ServerState>,
     place: Place,
-    shown: Shown,
     Path(named_): Path<Named>,
-) -> Result<Response, PageError> {
-    let page = async {
-        let pipeline = named(&state, &place, &named_.pipeline).await?;
-        draw(&SettingsPage::new(&state, &place, &pipeline))
-    };
-    page.await.map_err(|problem| shown.problem(problem))
+) -> Result<Response, Problem> {
+    let pipeline = named(&state, &place, &named_.pipeline).await?;
+    draw(&SettingsPage::new(&state, &place, &pipeline))
 }
 
 pub(crate) async fn rename(
     State(state): State<ServerState>,
     place: Place,
-    shown: Shown,
     Path(named_): Path<Named>,
     Form(written): Form<Written>,
-) -> Result<Response, PageError> {
-    let page = async {
-        let access = place.grant(Role::Member)?;
-        let pipeline = named(&state, &place, &named_.pipeline).await?;
-        match pipelines::update(&state, &access, &pipeline, written.version, Some(&written.name), None).await {
-            Ok(renamed) => {
-                let to = format!("{}/pipelines/{}/settings", place.root(), part(&renamed.name));
-                Ok(Redirect::to(&to).into_response())
-            }
-            Err(problem) => SettingsPage::new(&state, &place, &pipeline).refuse(&problem),
+) -> Result<Response, Problem> {
+    let access = place.grant(Role::Member)?;
+    let pipeline = named(&state, &place, &named_.pipeline).await?;
+    match pipelines::update(&state, &access, &pipeline, written.version, Some(&written.name), None).await {
+        Ok(renamed) => {
+            let to = format!("{}/pipelines/{}/settings", place.root(), part(&renamed.name));
+            Ok(Redirect::to(&to).into_response())
         }
-    };
-    page.await.map_err(|problem: Problem| shown.problem(problem))
+        Err(problem) => SettingsPage::new(&state, &place, &pipeline).refuse(&problem),
+    }
 }
 
 pub(crate) async fn delete(
     State(state): State<ServerState>,
     place: Place,
-    shown: Shown,
     Path(named_): Path<Named>,
     Form(written): Form<Written>,
-) -> Result<Response, PageError> {
-    let page = async {
-        let access = place.grant(Role::Admin)?;
-        let pipeline = named(&state, &place, &named_.pipeline).await?;
-        if written.name.trim() != pipeline.name {
-            let problem = Problem::invalid("type the name of the pipeline to delete it");
-            return SettingsPage::new(&state, &place, &pipeline).refuse(&problem);
-        }
-        match pipelines::delete(&state, &access, &pipeline).await {
-            Ok(()) => Ok(Redirect::to(&format!("{}/pipelines", place.root())).into_response()),
-            Err(problem) => SettingsPage::new(&state, &place, &pipeline).refuse(&problem),
-        }
-    };
-    page.await.map_err(|problem: Problem| shown.problem(problem))
+) -> Result<Response, Problem> {
+    let access = place.grant(Role::Admin)?;
+    let pipeline = named(&state, &place, &named_.pipeline).await?;
+    if written.name.trim() != pipeline.name {
+        let problem = Problem::invalid("type the name of the pipeline to delete it");
+        return SettingsPage::new(&state, &place, &pipeline).refuse(&problem);
+    }
+    match pipelines::delete(&state, &access, &pipeline).await {
+        Ok(()) => Ok(Redirect::to(&format!("{}/pipelines", place.root())).into_response()),
+        Err(problem) => SettingsPage::new(&state, &place, &pipeline).refuse(&problem),
+    }
 }

@@ -15,7 +15,7 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::page::{Crumb, Frame, PageError, Place, Shown, When, draw, part};
+use super::page::{Crumb, Frame, Place, When, draw, part};
 use crate::app::runs::{self, Which};
 use crate::problem::Problem;
 use crate::state::ServerState;
@@ -181,16 +181,12 @@ async fn record(state: &ServerState, place: &Place, pipeline: &str, number: u64)
 pub(crate) async fn show(
     State(state): State<ServerState>,
     place: Place,
-    shown: Shown,
     Path(named): Path<Named>,
     Query(look): Query<Look>,
-) -> Result<Response, PageError> {
-    let page = async {
-        let record = record(&state, &place, &named.pipeline, named.number).await?;
-        let view = runs::view(&state, &record).await?;
-        page(&state, &place, &named.pipeline, &record, view, &look).await
-    };
-    page.await.map_err(|problem| shown.problem(problem))
+) -> Result<Response, Problem> {
+    let record = record(&state, &place, &named.pipeline, named.number).await?;
+    let view = runs::view(&state, &record).await?;
+    page(&state, &place, &named.pipeline, &record, view, &look).await
 }
 
 async fn page(
@@ -434,34 +430,29 @@ impl RunPage {
 pub(crate) async fn act(
     State(state): State<ServerState>,
     place: Place,
-    shown: Shown,
     Path(acted): Path<Acted>,
     Form(given): Form<IndexMap<String, String>>,
-) -> Result<Response, PageError> {
-    let done = async {
-        let access = place.grant(Role::Member)?;
-        let record = record(&state, &place, &acted.pipeline, acted.number).await?;
-        let (name, number) = match acted.action.as_str() {
-            "cancel" => {
-                runs::cancel(&state, &access, &record).await?;
-                (acted.pipeline, acted.number)
-            }
-            "approve" | "reject" => {
-                let stage = given.get("stage").ok_or_else(|| Problem::invalid("say which stage"))?;
-                let fields = given
-                    .iter()
-                    .filter_map(|(name, value)| Some((name.strip_prefix("field.")?.to_owned(), value.clone())));
-                runs::answer(&state, &access, &record, stage, acted.action == "approve", fields.collect()).await?;
-                (acted.pipeline, acted.number)
-            }
-            "rerun" => named_so(runs::rerun(&state, &access, &record, Which::All).await?),
-            "rerun-from-failed" => named_so(runs::rerun(&state, &access, &record, Which::Failed).await?),
-            _ => return Err(Problem::not_found()),
-        };
-        let to = format!("{}/pipelines/{}/runs/{number}", place.root(), part(name));
-        Ok(Redirect::to(&to).into_response())
+) -> Result<Response, Problem> {
+    let access = place.grant(Role::Member)?;
+    let record = record(&state, &place, &acted.pipeline, acted.number).await?;
+    let (name, number) = match acted.action.as_str() {
+        "cancel" => {
+            runs::cancel(&state, &access, &record).await?;
+            (acted.pipeline, acted.number)
+        }
+        "approve" | "reject" => {
+            let stage = given.get("stage").ok_or_else(|| Problem::invalid("say which stage"))?;
+            let fields =
+                given.iter().filter_map(|(name, value)| Some((name.strip_prefix("field.")?.to_owned(), value.clone())));
+            runs::answer(&state, &access, &record, stage, acted.action == "approve", fields.collect()).await?;
+            (acted.pipeline, acted.number)
+        }
+        "rerun" => named_so(runs::rerun(&state, &access, &record, Which::All).await?),
+        "rerun-from-failed" => named_so(runs::rerun(&state, &access, &record, Which::Failed).await?),
+        _ => return Err(Problem::not_found()),
     };
-    done.await.map_err(|problem| shown.problem(problem))
+    let to = format!("{}/pipelines/{}/runs/{number}", place.root(), part(name));
+    Ok(Redirect::to(&to).into_response())
 }
 
 /// What a run is called in addresses.

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::page::{Crumb, Frame, PageError, Place, Shown, When, draw};
+use super::page::{Crumb, Frame, Place, When, draw};
 use super::pipelines::{Head, head, named};
 use crate::app::secrets;
 use crate::problem::Problem;
@@ -116,76 +116,53 @@ impl SecretsPage {
     }
 }
 
-pub(crate) async fn of_tenant(
-    State(state): State<ServerState>,
-    place: Place,
-    shown: Shown,
-) -> Result<Response, PageError> {
-    let page = async { draw(&SecretsPage::of_tenant(&state, &place).await?) };
-    page.await.map_err(|problem| shown.problem(problem))
+pub(crate) async fn of_tenant(State(state): State<ServerState>, place: Place) -> Result<Response, Problem> {
+    draw(&SecretsPage::of_tenant(&state, &place).await?)
 }
 
 pub(crate) async fn set_of_tenant(
     State(state): State<ServerState>,
     place: Place,
-    shown: Shown,
     Form(filled): Form<Filled>,
-) -> Result<Response, PageError> {
-    let done = async {
-        let at = places::of_tenant(place.access.tenant.id, filled.name.trim());
-        SecretsPage::of_tenant(&state, &place).await?.set(&state, &place, at, filled.value).await
-    };
-    done.await.map_err(|problem| shown.problem(problem))
+) -> Result<Response, Problem> {
+    let at = places::of_tenant(place.access.tenant.id, filled.name.trim());
+    SecretsPage::of_tenant(&state, &place).await?.set(&state, &place, at, filled.value).await
 }
 
 pub(crate) async fn delete_of_tenant(
     State(state): State<ServerState>,
     place: Place,
-    shown: Shown,
     Path(one): Path<Named>,
-) -> Result<Response, PageError> {
-    let done = async {
-        let at = places::of_tenant(place.access.tenant.id, &one.name);
-        SecretsPage::of_tenant(&state, &place).await?.delete(&state, &place, at).await
-    };
-    done.await.map_err(|problem| shown.problem(problem))
+) -> Result<Response, Problem> {
+    let at = places::of_tenant(place.access.tenant.id, &one.name);
+    SecretsPage::of_tenant(&state, &place).await?.delete(&state, &place, at).await
 }
 
 pub(crate) async fn of_pipeline(
     State(state): State<ServerState>,
     place: Place,
-    shown: Shown,
     Path(of): Path<OfPipeline>,
-) -> Result<Response, PageError> {
-    let page = async { draw(&SecretsPage::of_pipeline(&state, &place, &of.pipeline).await?) };
-    page.await.map_err(|problem| shown.problem(problem))
+) -> Result<Response, Problem> {
+    draw(&SecretsPage::of_pipeline(&state, &place, &of.pipeline).await?)
 }
 
 pub(crate) async fn set_of_pipeline(
     State(state): State<ServerState>,
     place: Place,
-    shown: Shown,
     Path(of): Path<OfPipeline>,
     Form(filled): Form<Filled>,
-) -> Result<Response, PageError> {
-    let done = async {
-        let id = named(&state, &place, &of.pipeline).await?.id;
-        let page = SecretsPage::of_pipeline(&state, &place, &of.pipeline).await?;
-        page.set(&state, &place, places::of_pipeline(id, filled.name.trim()), filled.value).await
-    };
-    done.await.map_err(|problem| shown.problem(problem))
+) -> Result<Response, Problem> {
+    let id = named(&state, &place, &of.pipeline).await?.id;
+    let page = SecretsPage::of_pipeline(&state, &place, &of.pipeline).await?;
+    page.set(&state, &place, places::of_pipeline(id, filled.name.trim()), filled.value).await
 }
 
 pub(crate) async fn delete_of_pipeline(
     State(state): State<ServerState>,
     place: Place,
-    shown: Shown,
     Path(one): Path<NamedOfPipeline>,
-) -> Result<Response, PageError> {
-    let done = async {
-        let id = named(&state, &place, &one.pipeline).await?.id;
-        let page = SecretsPage::of_pipeline(&state, &place, &one.pipeline).await?;
-        page.delete(&state, &place, places::of_pipeline(id, &one.name)).await
-    };
-    done.await.map_err(|problem| shown.problem(problem))
+) -> Result<Response, Problem> {
+    let id = named(&state, &place, &one.pipeline).await?.id;
+    let page = SecretsPage::of_pipeline(&state, &place, &one.pipeline).await?;
+    page.delete(&state, &place, places::of_pipeline(id, &one.name)).await
 }

@@ -10,7 +10,7 @@ use buildit::store::AuditFilter;
 use jiff::{Timestamp, ToSpan};
 use serde::Deserialize;
 
-use super::page::{Crumb, Frame, PageError, Place, Shown, When, draw};
+use super::page::{Crumb, Frame, Place, When, draw};
 use crate::access::{Token, role_in};
 use crate::app::members::{change_role, take_out};
 use crate::app::{audit, keys as api_keys};
@@ -65,9 +65,8 @@ impl KeysPage {
     }
 }
 
-pub(crate) async fn keys(State(state): State<ServerState>, place: Place, shown: Shown) -> Result<Response, PageError> {
-    let page = async { draw(&KeysPage::new(&state, &place).await?) };
-    page.await.map_err(|problem| shown.problem(problem))
+pub(crate) async fn keys(State(state): State<ServerState>, place: Place) -> Result<Response, Problem> {
+    draw(&KeysPage::new(&state, &place).await?)
 }
 
 #[derive(Debug, Deserialize)]
@@ -81,32 +80,28 @@ pub(crate) struct NewKey {
 pub(crate) async fn create_key(
     State(state): State<ServerState>,
     place: Place,
-    shown: Shown,
     Form(new): Form<NewKey>,
-) -> Result<Response, PageError> {
-    let page = async {
-        let access = place.grant(Role::Admin)?;
-        let end = match new.days.trim() {
-            "" => Ok(None),
-            days => days.parse::<u16>().map(|days| Some(Timestamp::now() + (i64::from(days) * 24).hours())),
-        };
-        let made = async {
-            let end = end.map_err(|_| Problem::invalid("an age is a number of days"))?;
-            api_keys::make(&state, &access, &new.name, role(&new.role)?, end).await
-        };
-        match made.await {
-            Ok((_, token)) => {
-                let page = KeysPage::new(&state, &place).await?;
-                draw(&KeysPage { made: Some(token.expose().to_owned()), ..page })
-            }
-            Err(problem) => {
-                let said = problem.detail().unwrap_or(problem.title()).to_owned();
-                let page = KeysPage { problem: Some(said), ..KeysPage::new(&state, &place).await? };
-                Ok((problem.status(), draw(&page)?).into_response())
-            }
-        }
+) -> Result<Response, Problem> {
+    let access = place.grant(Role::Admin)?;
+    let end = match new.days.trim() {
+        "" => Ok(None),
+        days => days.parse::<u16>().map(|days| Some(Timestamp::now() + (i64::from(days) * 24).hours())),
     };
-    page.await.map_err(|problem: Problem| shown.problem(problem))
+    let made = async {
+        let end = end.map_err(|_| Problem::invalid("an age is a number of days"))?;
+        api_keys::make(&state, &access, &new.name, role(&new.role)?, end).await
+    };
+    match made.await {
+        Ok((_, token)) => {
+            let page = KeysPage::new(&state, &place).await?;
+            draw(&KeysPage { made: Some(token.expose().to_owned()), ..page })
+        }
+        Err(problem) => {
+            let said = problem.detail().unwrap_or(problem.title()).to_owned();
+            let page = KeysPage { problem: Some(said), ..KeysPage::new(&state, &place).await? };
+            Ok((problem.status(), draw(&page)?).into_response())
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -117,18 +112,14 @@ pub(crate) struct NamedKey {
 pub(crate) async fn delete_key(
     State(state): State<ServerState>,
     place: Place,
-    shown: Shown,
     Path(named): Path<NamedKey>,
-) -> Result<Redirect, PageError> {
-    let done = async {
-        let access = place.grant(Role::Admin)?;
-        if !state.credentials().delete_key(access.tenant.id, named.key).await? {
-            return Err(Problem::not_found());
-        }
-        audit::of_tenant(&state, &access, "key.delete", named.key.to_string(), &[]).await;
-        Ok(Redirect::to(&format!("{}/settings", place.root())))
-    };
-    done.await.map_err(|problem| shown.problem(problem))
+) -> Result<Redirect, Problem> {
+    let access = place.grant(Role::Admin)?;
+    if !state.credentials().delete_key(access.tenant.id, named.key).await? {
+        return Err(Problem::not_found());
+    }
+    audit::of_tenant(&state, &access, "key.delete", named.key.to_string(), &[]).await;
+    Ok(Redirect::to(&format!("{}/settings", place.root())))
 }
 
 #[derive(Template)]
@@ -181,9 +172,8 @@ impl TeamPage {
     }
 }
 
-pub(crate) async fn team(State(state): State<ServerState>, place: Place, shown: Shown) -> Result<Response, PageError> {
-    let page = async { draw(&TeamPage::new(&state, &place).await?) };
-    page.await.map_err(|problem| shown.problem(problem))
+pub(crate) async fn team(State(state): State<ServerState>, place: Place) -> Result<Response, Problem> {
+    draw(&TeamPage::new(&state, &place).await?)
 }
 
 #[derive(Debug, Deserialize)]
@@ -195,20 +185,16 @@ pub(crate) struct Invited {
 pub(crate) async fn invite(
     State(state): State<ServerState>,
     place: Place,
-    shown: Shown,
     Form(invited): Form<Invited>,
-) -> Result<Response, PageError> {
-    let page = async {
-        place.grant(Role::Admin)?;
-        match make_invitation(&state, &place, &invited).await {
-            Ok(token) => {
-                let link = format!("{}/invitations/{}", state.settings().url(), token.expose());
-                draw(&TeamPage { link: Some(link), ..TeamPage::new(&state, &place).await? })
-            }
-            Err(problem) => TeamPage::new(&state, &place).await?.refuse(&problem),
+) -> Result<Response, Problem> {
+    place.grant(Role::Admin)?;
+    match make_invitation(&state, &place, &invited).await {
+        Ok(token) => {
+            let link = format!("{}/invitations/{}", state.settings().url(), token.expose());
+            draw(&TeamPage { link: Some(link), ..TeamPage::new(&state, &place).await? })
         }
-    };
-    page.await.map_err(|problem: Problem| shown.problem(problem))
+        Err(problem) => TeamPage::new(&state, &place).await?.refuse(&problem),
+    }
 }
 
 async fn make_invitation(state: &ServerState, place: &Place, invited: &Invited) -> Result<Token, Problem> {
@@ -248,25 +234,21 @@ pub(crate) struct ChangedMember {
 pub(crate) async fn change_member(
     State(state): State<ServerState>,
     place: Place,
-    shown: Shown,
     Path(named): Path<NamedUser>,
     Form(changed): Form<ChangedMember>,
-) -> Result<Response, PageError> {
+) -> Result<Response, Problem> {
     let (actor, organization) = (&place.access.actor, place.organization.id);
-    let done = async {
-        if changed.role == "remove" {
-            return take_out(&state, actor, organization, named.user).await;
-        }
-        change_role(&state, actor, organization, named.user, role(&changed.role)?).await
-    };
-    let page = match done.await {
-        Ok(()) => Ok(Redirect::to(&format!("{}/settings/team", place.root())).into_response()),
-        Err(problem) => match TeamPage::new(&state, &place).await {
-            Ok(page) => page.refuse(&problem),
+    let done = match changed.role.as_str() {
+        "remove" => take_out(&state, actor, organization, named.user).await,
+        word => match role(word) {
+            Ok(role) => change_role(&state, actor, organization, named.user, role).await,
             Err(problem) => Err(problem),
         },
     };
-    page.map_err(|problem| shown.problem(problem))
+    match done {
+        Ok(()) => Ok(Redirect::to(&format!("{}/settings/team", place.root())).into_response()),
+        Err(problem) => TeamPage::new(&state, &place).await?.refuse(&problem),
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -277,19 +259,15 @@ pub(crate) struct NamedInvitation {
 pub(crate) async fn revoke(
     State(state): State<ServerState>,
     place: Place,
-    shown: Shown,
     Path(named): Path<NamedInvitation>,
-) -> Result<Redirect, PageError> {
-    let done = async {
-        let (actor, organization) = (&place.access.actor, place.organization.id);
-        role_in(&state, actor, organization, Role::Admin).await?;
-        let open = state.identity().invitations(organization, None, MEMBERS).await?;
-        let invitation = open.into_iter().find(|one| one.id == named.invitation).ok_or_else(Problem::not_found)?;
-        state.identity().revoke_invitation(invitation.id).await?;
-        audit::of_organization(&state, actor, organization, "member.revoke", invitation.email).await;
-        Ok(Redirect::to(&format!("{}/settings/team", place.root())))
-    };
-    done.await.map_err(|problem| shown.problem(problem))
+) -> Result<Redirect, Problem> {
+    let (actor, organization) = (&place.access.actor, place.organization.id);
+    role_in(&state, actor, organization, Role::Admin).await?;
+    let open = state.identity().invitations(organization, None, MEMBERS).await?;
+    let invitation = open.into_iter().find(|one| one.id == named.invitation).ok_or_else(Problem::not_found)?;
+    state.identity().revoke_invitation(invitation.id).await?;
+    audit::of_organization(&state, actor, organization, "member.revoke", invitation.email).await;
+    Ok(Redirect::to(&format!("{}/settings/team", place.root())))
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -315,17 +293,13 @@ impl AuditPage {
 pub(crate) async fn audit(
     State(state): State<ServerState>,
     place: Place,
-    shown: Shown,
     Query(before): Query<Before>,
-) -> Result<Response, PageError> {
-    let page = async {
-        place.grant(Role::Admin)?;
-        let limit = Page::default().limit();
-        let filter = AuditFilter::of_organization(place.organization.id);
-        let found = state.store().audit_log(filter, before.cursor, limit + 1).await?;
-        let list = List::cut(found, limit, |record| record.place.to_string());
-        let next = list.next.map(|next| format!("{}/settings/audit?cursor={next}", place.root()));
-        draw(&AuditPage { frame: frame(&place, "Audit log"), records: list.items, next })
-    };
-    page.await.map_err(|problem| shown.problem(problem))
+) -> Result<Response, Problem> {
+    place.grant(Role::Admin)?;
+    let limit = Page::default().limit();
+    let filter = AuditFilter::of_organization(place.organization.id);
+    let found = state.store().audit_log(filter, before.cursor, limit + 1).await?;
+    let list = List::cut(found, limit, |record| record.place.to_string());
+    let next = list.next.map(|next| format!("{}/settings/audit?cursor={next}", place.root()));
+    draw(&AuditPage { frame: frame(&place, "Audit log"), records: list.items, next })
 }

@@ -8,7 +8,7 @@ use buildit::account::Role;
 use buildit::pipeline::ParamSpec;
 use indexmap::IndexMap;
 
-use super::page::{Frame, PageError, Place, Shown, draw, part};
+use super::page::{Frame, Place, draw, part};
 use super::pipelines::{Head, Named, head, named};
 use crate::app::pipelines;
 use crate::problem::{Finding, Problem};
@@ -40,49 +40,41 @@ impl RunPage {
 pub(crate) async fn form(
     State(state): State<ServerState>,
     place: Place,
-    shown: Shown,
     Path(named_): Path<Named>,
-) -> Result<Response, PageError> {
-    let page = async {
-        place.grant(Role::Member)?;
-        let pipeline = named(&state, &place, &named_.pipeline).await?;
-        let (frame, head) = head(&place, &pipeline, "run");
-        let (params, problem, findings) = match pipelines::spec(&pipeline) {
-            Ok(spec) => (spec.params, None, Vec::new()),
-            Err(problem) => (Vec::new(), Some(problem.title().to_owned()), problem.diagnostics().to_vec()),
-        };
-        draw(&RunPage { frame, head, params, given: IndexMap::new(), problem, findings })
+) -> Result<Response, Problem> {
+    place.grant(Role::Member)?;
+    let pipeline = named(&state, &place, &named_.pipeline).await?;
+    let (frame, head) = head(&place, &pipeline, "run");
+    let (params, problem, findings) = match pipelines::spec(&pipeline) {
+        Ok(spec) => (spec.params, None, Vec::new()),
+        Err(problem) => (Vec::new(), Some(problem.title().to_owned()), problem.diagnostics().to_vec()),
     };
-    page.await.map_err(|problem| shown.problem(problem))
+    draw(&RunPage { frame, head, params, given: IndexMap::new(), problem, findings })
 }
 
 pub(crate) async fn start(
     State(state): State<ServerState>,
     place: Place,
-    shown: Shown,
     Path(named_): Path<Named>,
     Form(given): Form<IndexMap<String, String>>,
-) -> Result<Response, PageError> {
-    let page = async {
-        let access = place.grant(Role::Member)?;
-        let pipeline = named(&state, &place, &named_.pipeline).await?;
-        let params =
-            given.iter().filter_map(|(name, value)| Some((name.strip_prefix("param.")?.to_owned(), value.clone())));
-        let field = |name: &str| given.get(name).map(|value| value.trim().to_owned()).unwrap_or_default();
-        let start = pipelines::Start { branch: field("branch"), commit: field("commit"), params: params.collect() };
-        match pipelines::trigger(&state, &access, &pipeline, start).await {
-            Ok(record) => {
-                let to = format!("{}/pipelines/{}/runs/{}", place.root(), part(&pipeline.name), record.number);
-                Ok(Redirect::to(&to).into_response())
-            }
-            Err(problem) => {
-                let (frame, head) = head(&place, &pipeline, "run");
-                let params = pipelines::spec(&pipeline).map(|spec| spec.params).unwrap_or_default();
-                let (status, findings) = (problem.status(), problem.diagnostics().to_vec());
-                let said = Some(problem.detail().unwrap_or(problem.title()).to_owned());
-                Ok((status, draw(&RunPage { frame, head, params, given, problem: said, findings })?).into_response())
-            }
+) -> Result<Response, Problem> {
+    let access = place.grant(Role::Member)?;
+    let pipeline = named(&state, &place, &named_.pipeline).await?;
+    let params =
+        given.iter().filter_map(|(name, value)| Some((name.strip_prefix("param.")?.to_owned(), value.clone())));
+    let field = |name: &str| given.get(name).map(|value| value.trim().to_owned()).unwrap_or_default();
+    let start = pipelines::Start { branch: field("branch"), commit: field("commit"), params: params.collect() };
+    match pipelines::trigger(&state, &access, &pipeline, start).await {
+        Ok(record) => {
+            let to = format!("{}/pipelines/{}/runs/{}", place.root(), part(&pipeline.name), record.number);
+            Ok(Redirect::to(&to).into_response())
         }
-    };
-    page.await.map_err(|problem: Problem| shown.problem(problem))
+        Err(problem) => {
+            let (frame, head) = head(&place, &pipeline, "run");
+            let params = pipelines::spec(&pipeline).map(|spec| spec.params).unwrap_or_default();
+            let (status, findings) = (problem.status(), problem.diagnostics().to_vec());
+            let said = Some(problem.detail().unwrap_or(problem.title()).to_owned());
+            Ok((status, draw(&RunPage { frame, head, params, given, problem: said, findings })?).into_response())
+        }
+    }
 }

@@ -8,7 +8,7 @@ use buildit::account::Role;
 use buildit::diagnostic::Severity;
 use serde::Deserialize;
 
-use super::page::{Crumb, Frame, PageError, Place, Shown, draw, part};
+use super::page::{Crumb, Frame, Place, draw, part};
 use super::pipelines::Written;
 use crate::app::pipelines;
 use crate::problem::{Finding, Problem};
@@ -74,42 +74,35 @@ impl NewPage {
     }
 }
 
-pub(crate) async fn new_page(place: Place, shown: Shown, Query(begin): Query<Begin>) -> Result<Response, PageError> {
-    let page = async {
-        place.grant(Role::Member)?;
-        let chosen = begin.template.as_deref().unwrap_or(SAMPLES[0].name);
-        let sample = SAMPLES.iter().find(|sample| sample.name == chosen).ok_or_else(Problem::not_found)?;
-        draw(&NewPage { chosen: chosen.to_owned(), config: sample.text.to_owned(), ..NewPage::new(&place) })
-    };
-    page.await.map_err(|problem| shown.problem(problem))
+pub(crate) async fn new_page(place: Place, Query(begin): Query<Begin>) -> Result<Response, Problem> {
+    place.grant(Role::Member)?;
+    let chosen = begin.template.as_deref().unwrap_or(SAMPLES[0].name);
+    let sample = SAMPLES.iter().find(|sample| sample.name == chosen).ok_or_else(Problem::not_found)?;
+    draw(&NewPage { chosen: chosen.to_owned(), config: sample.text.to_owned(), ..NewPage::new(&place) })
 }
 
 pub(crate) async fn create(
     State(state): State<ServerState>,
     place: Place,
-    shown: Shown,
     Form(written): Form<Written>,
-) -> Result<Response, PageError> {
-    let page = async {
-        let access = place.grant(Role::Member)?;
-        let name = Some(written.name.trim()).filter(|name| !name.is_empty());
-        // What a browser sends has its own line ends.
-        let config = written.config.replace("\r\n", "\n");
-        match pipelines::create(&state, &access, name, config.clone()).await {
-            Ok(made) => Ok(Redirect::to(&format!("{}/pipelines/{}", place.root(), part(&made.name))).into_response()),
-            Err(problem) => {
-                let page = NewPage {
-                    name: written.name,
-                    config,
-                    problem: Some(problem.detail().unwrap_or(problem.title()).to_owned()),
-                    findings: problem.diagnostics().to_vec(),
-                    ..NewPage::new(&place)
-                };
-                Ok((problem.status(), draw(&page)?).into_response())
-            }
+) -> Result<Response, Problem> {
+    let access = place.grant(Role::Member)?;
+    let name = Some(written.name.trim()).filter(|name| !name.is_empty());
+    // What a browser sends has its own line ends.
+    let config = written.config.replace("\r\n", "\n");
+    match pipelines::create(&state, &access, name, config.clone()).await {
+        Ok(made) => Ok(Redirect::to(&format!("{}/pipelines/{}", place.root(), part(&made.name))).into_response()),
+        Err(problem) => {
+            let page = NewPage {
+                name: written.name,
+                config,
+                problem: Some(problem.detail().unwrap_or(problem.title()).to_owned()),
+                findings: problem.diagnostics().to_vec(),
+                ..NewPage::new(&place)
+            };
+            Ok((problem.status(), draw(&page)?).into_response())
         }
-    };
-    page.await.map_err(|problem: Problem| shown.problem(problem))
+    }
 }
 
 #[derive(Template)]
@@ -120,11 +113,11 @@ struct Findings {
 }
 
 /// What is wrong with a text, as it is typed.
-pub(crate) async fn validate(_: Place, shown: Shown, Form(written): Form<Written>) -> Result<Response, PageError> {
+pub(crate) async fn validate(_: Place, Form(written): Form<Written>) -> Result<Response, Problem> {
     let found = pipelines::check(&written.config.replace("\r\n", "\n"));
     let is_valid = found.iter().all(|found| found.severity != Severity::Error);
     let page = Findings { findings: found.iter().map(Finding::from).collect(), is_valid };
-    draw(&page).map_err(|problem| shown.problem(problem))
+    draw(&page)
 }
 
 #[cfg(test)]
