@@ -177,18 +177,15 @@ impl IntoResponse for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::NoRun(_)
-            | StoreError::NoLog(_)
-            | StoreError::NoPipeline(_)
-            | StoreError::NoSuchNumber { .. }
-            | StoreError::NotFound(_) => Self::not_found(),
+            StoreError::NoRun(_) | StoreError::NoLog(_) | StoreError::NoSuchNumber { .. } | StoreError::NotFound(_) => {
+                Self::not_found()
+            }
             StoreError::LogRemoved(_) => {
                 Self::new(StatusCode::GONE, "gone", "It was removed").with_detail(error.to_string())
             }
             StoreError::Conflict { .. } => Self::changed(),
             StoreError::NotEnded(_)
             | StoreError::Exists(_)
-            | StoreError::NameTaken(_)
             | StoreError::Taken(_)
             | StoreError::LastOwner
             | StoreError::NotEmpty(_) => Self::conflict(error.to_string()),

@@ -51,7 +51,7 @@ impl PipelineStore for PostgresStore {
         query.push(" AND tenant_id = ").push_bind(tenant.as_uuid()).push(" AND name = ").push_bind(searched(name));
         let row: Option<Row> =
             query.build_query_as().fetch_optional(&mut *self.reads().await?).await.map_err(failed)?;
-        row.ok_or_else(|| StoreError::NoPipeline(name.to_owned()))?.pipeline()
+        row.ok_or_else(|| StoreError::NotFound(format!("pipeline `{name}`")))?.pipeline()
     }
 
     async fn update_pipeline(
@@ -136,7 +136,7 @@ async fn known(from: &mut PgConnection, id: PipelineId, lock: &'static str) -> R
     let mut query = QueryBuilder::<Postgres>::new(PIPELINE);
     query.push(" AND id = ").push_bind(id.as_uuid()).push(lock);
     let row = query.build_query_as().fetch_optional(from).await.map_err(failed)?;
-    row.ok_or_else(|| StoreError::NoPipeline(id.to_string()))
+    row.ok_or_else(|| StoreError::NotFound(format!("pipeline {id}")))
 }
 
 /// The latest runs of these pipelines, by their places.
@@ -200,7 +200,7 @@ impl Write for Create<'_> {
         let create = create.bind(new.name.to_lowercase()).bind(number(new.version)).bind(to_json(&new.source)?);
         let create = create.bind(to_json(&new.settings)?).bind(down(new.created_at));
         let created = create.execute(to).await.map_err(failed)?;
-        if created.rows_affected() == 0 { Err(StoreError::NameTaken(new.name.clone())) } else { Ok(()) }
+        if created.rows_affected() == 0 { Err(StoreError::Taken(format!("the name `{}`", new.name))) } else { Ok(()) }
     }
 }
 
@@ -225,7 +225,7 @@ impl Write for Update {
         let update = update.bind(number(new.version)).bind(to_json(&new.source)?).bind(to_json(&new.settings)?);
         match update.bind(down(new.updated_at)).execute(to).await {
             Ok(_) => Ok(new),
-            Err(error) if has_constraint(&error, NAME) => Err(StoreError::NameTaken(new.name)),
+            Err(error) if has_constraint(&error, NAME) => Err(StoreError::Taken(format!("the name `{}`", new.name))),
             Err(error) => Err(failed(error)),
         }
     }

@@ -30,7 +30,7 @@ impl Change for DeleteTenant {
     type Answer = bool;
 
     async fn change(&self, to: &mut dyn Statements) -> Result<bool, StoreError> {
-        let of_tenant = "SELECT 1 WHERE EXISTS (SELECT 1 FROM pipelines WHERE tenant_id = $1)
+        let of_tenant = "SELECT 1 WHERE EXISTS (SELECT 1 FROM pipelines WHERE tenant_id = $1 AND id IS NOT NULL)
              OR EXISTS (SELECT 1 FROM pipeline_runs WHERE tenant_id = $1)
              OR EXISTS (SELECT 1 FROM job_queue WHERE tenant_id = $1)";
         if !to.rows(sql("SELECT id FROM tenants WHERE id = $1").bind(self.0)).await?.is_empty()
@@ -38,6 +38,8 @@ impl Change for DeleteTenant {
         {
             return Err(StoreError::NotEmpty(self.0));
         }
+        // The names that its runs had made, of which none is left.
+        to.run(sql("DELETE FROM pipelines WHERE tenant_id = $1 AND id IS NULL").bind(self.0)).await?;
         Ok(to.run(sql("DELETE FROM tenants WHERE id = $1").bind(self.0)).await? > 0)
     }
 }

@@ -43,7 +43,7 @@ impl PipelineStore for SqliteStore {
         let mut query = QueryBuilder::<Sqlite>::new(PIPELINE);
         query.push(" AND tenant_id = ").push_bind(tenant_text(tenant)).push(" AND name = ").push_bind(name);
         let row: Option<Row> = query.build_query_as().fetch_optional(self.reads()).await.map_err(failed)?;
-        row.ok_or_else(|| StoreError::NoPipeline(name.to_owned()))?.pipeline()
+        row.ok_or_else(|| StoreError::NotFound(format!("pipeline `{name}`")))?.pipeline()
     }
 
     async fn update_pipeline(
@@ -119,7 +119,7 @@ impl SqliteStore {
         let mut query = QueryBuilder::<Sqlite>::new(PIPELINE);
         query.push(" AND id = ").push_bind(id.to_string());
         let row = query.build_query_as().fetch_optional(self.reads()).await.map_err(failed)?;
-        row.ok_or_else(|| StoreError::NoPipeline(id.to_string()))
+        row.ok_or_else(|| StoreError::NotFound(format!("pipeline {id}")))
     }
 
     /// The latest runs of these pipelines, by their places.
@@ -205,7 +205,7 @@ impl Write for Create {
         let create = create.bind(new.name.to_lowercase()).bind(number(new.version)).bind(to_json(&new.source)?);
         let create = create.bind(to_json(&new.settings)?).bind(to_text(new.created_at));
         let created = create.execute(to.connection().await?).await.map_err(failed)?;
-        if created.rows_affected() == 0 { Err(StoreError::NameTaken(new.name.clone())) } else { Ok(()) }
+        if created.rows_affected() == 0 { Err(StoreError::Taken(format!("the name `{}`", new.name))) } else { Ok(()) }
     }
 }
 
@@ -226,14 +226,14 @@ impl Write for Update {
         let mut known = QueryBuilder::<Sqlite>::new(PIPELINE);
         known.push(" AND id = ").push_bind(self.id.to_string());
         let known: Option<Row> = known.build_query_as().fetch_optional(&mut *connection).await.map_err(failed)?;
-        let known = known.ok_or_else(|| StoreError::NoPipeline(self.id.to_string()))?;
+        let known = known.ok_or_else(|| StoreError::NotFound(format!("pipeline {}", self.id)))?;
         let place = known.place;
         let new = known.pipeline()?.changed(self.expected_version, self.change.clone(), self.now)?;
         let other = sqlx::query_scalar("SELECT place FROM pipelines WHERE tenant_id = ? AND name = ? AND place <> ?");
         let other = other.bind(tenant_text(new.tenant)).bind(&new.name).bind(place);
         let other: Option<i64> = other.fetch_optional(&mut *connection).await.map_err(failed)?;
         if other.is_some() {
-            return Err(StoreError::NameTaken(new.name));
+            return Err(StoreError::Taken(format!("the name `{}`", new.name)));
         }
         let update = "UPDATE pipelines SET name = ?, folded = ?, version = ?, source = ?, settings = ?, updated_at = ?
              WHERE place = ?";

@@ -101,7 +101,9 @@ pub(crate) fn remains(folder: &Path, target: Target, run: RunId, what: &str) {
         for kind in [&["ps", "-a"][..], &["network", "ls"], &["volume", "ls"]] {
             let filter = format!("name={}", JobId::backend_prefix(run));
             let output = Command::new("docker").args(kind).args(["-q", "--filter", &filter]).output();
-            let left = output.expect("docker is asked").stdout;
+            let output = output.expect("docker is asked");
+            assert!(output.status.success(), "{what}: docker {kind:?}: {output:?}");
+            let left = output.stdout;
             assert!(left.is_empty(), "{what}: docker {kind:?} {}", String::from_utf8_lossy(&left));
         }
     }

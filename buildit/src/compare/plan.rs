@@ -1,7 +1,7 @@
 //! What was asked, as names and values that can be told apart.
 
 use indexmap::IndexMap;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::pipeline::{PipelineSpec, StageSpec};
 use crate::store::NewRun;
@@ -34,19 +34,14 @@ pub(super) fn of_context(run: &NewRun) -> IndexMap<String, Value> {
 /// An object's fields but for these, flat.
 fn parts(value: serde_json::Result<Value>, but: &[&str]) -> IndexMap<String, Value> {
     let mut flat = IndexMap::new();
-    let Ok(Value::Object(fields)) = value else { return flat };
-    for (name, mut value) in by_name(fields).into_iter().filter(|(name, _)| !but.contains(&&**name)) {
+    let Ok(Value::Object(mut fields)) = value else { return flat };
+    // Whatever order the program that embeds this has chosen for such maps.
+    fields.sort_keys();
+    for (name, mut value) in fields.into_iter().filter(|(name, _)| !but.contains(&&**name)) {
         without_origins(&mut value);
         flatten(&name, value, &mut flat);
     }
     flat
-}
-
-/// An object's fields in one order, whatever order the program that embeds this has chosen for such maps.
-fn by_name(fields: Map<String, Value>) -> Vec<(String, Value)> {
-    let mut fields: Vec<_> = fields.into_iter().collect();
-    fields.sort_by(|(one, _), (other, _)| one.cmp(other));
-    fields
 }
 
 fn without_origins(value: &mut Value) {
@@ -63,8 +58,9 @@ fn without_origins(value: &mut Value) {
 
 fn flatten(prefix: &str, value: Value, into: &mut IndexMap<String, Value>) {
     match value {
-        Value::Object(fields) => {
-            for (name, value) in by_name(fields) {
+        Value::Object(mut fields) => {
+            fields.sort_keys();
+            for (name, value) in fields {
                 let name = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
                 flatten(&name, value, into);
             }

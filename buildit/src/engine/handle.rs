@@ -14,7 +14,7 @@ use super::message::Message;
 use super::notices;
 use super::report::RunReport;
 use crate::event::{Approval, Event};
-use crate::id::{FencingToken, JobId, RunId, StageName};
+use crate::id::{FencingToken, RunId, StageName};
 use crate::plan::Plan;
 use crate::store::StoreError;
 
@@ -84,24 +84,18 @@ impl RunHandle {
         feed::logs(Arc::clone(&self.core), Arc::clone(&self.bus), stage.into(), from)
     }
 
-    /// The log of a job behind this line: what a reader that was cut off goes on with. Its end is looked for among the
-    /// events after number `seen`.
+    /// The log of one attempt behind this line, whose end is looked for among the events after number `seen`: what a reader
+    /// that was cut off goes on with, and one of all logs of a run of many stages, who need not read again for each of them
+    /// what happened before its start.
     #[must_use]
-    pub fn log_after(&self, job: JobId, line: u64, seen: u64) -> BoxStream<'static, Result<StageLog, StoreError>> {
-        let from = LogFrom { attempt: Some(job.attempt), line, event: seen };
-        feed::logs(Arc::clone(&self.core), Arc::clone(&self.bus), job.stage, from)
-    }
-
-    /// The log of an attempt whose start is the event of this number. A reader of all logs of a run of many stages
-    /// follows them with this: what happened before the start is not read again for each of them.
-    #[must_use]
-    pub fn logs_since(
+    pub fn log_after(
         &self,
         stage: impl Into<StageName>,
         attempt: u32,
-        started: u64,
+        line: u64,
+        seen: u64,
     ) -> BoxStream<'static, Result<StageLog, StoreError>> {
-        let from = LogFrom { attempt: Some(attempt), event: started, ..LogFrom::default() };
+        let from = LogFrom { attempt: Some(attempt), line, event: seen };
         feed::logs(Arc::clone(&self.core), Arc::clone(&self.bus), stage.into(), from)
     }
 

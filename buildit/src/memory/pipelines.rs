@@ -180,7 +180,7 @@ impl Pipelines {
     /// A pipeline that is kept.
     pub(super) fn stored(&self, id: PipelineId) -> Result<&StoredPipeline, StoreError> {
         let stored = self.by_id.get(&id).and_then(|known| known.stored.as_ref());
-        stored.ok_or_else(|| StoreError::NoPipeline(id.to_string()))
+        stored.ok_or_else(|| StoreError::NotFound(format!("pipeline {id}")))
     }
 
     /// Those that are kept, in the order of their names.

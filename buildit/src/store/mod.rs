@@ -104,16 +104,10 @@ pub enum StoreError {
         /// The number.
         number: u64,
     },
-    /// There is no such pipeline.
-    #[error("no pipeline `{0}`")]
-    NoPipeline(String),
-    /// The tenant has a pipeline of this name already.
-    #[error("there is a pipeline `{0}` already")]
-    NameTaken(String),
     /// Something else has this name, address or id, of which there may be one.
     #[error("{0} is taken")]
     Taken(String),
-    /// What is to be changed, or what it belongs to, is not there.
+    /// What is asked for or to be changed, or what it belongs to, is not there.
     #[error("{0} is not there")]
     NotFound(String),
     /// No store keeps this text: it is empty where it may not be, too long, or holds a NUL.

@@ -20,29 +20,29 @@ pub trait PipelineStore: RunStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError::NameTaken`] when the tenant has one of this name; any other [`StoreError`] when it was not kept.
+    /// [`StoreError::Taken`] when the tenant has one of this name; any other [`StoreError`] when it was not kept.
     async fn create_pipeline(&self, new: NewPipeline) -> Result<StoredPipeline, StoreError>;
 
     /// A pipeline.
     ///
     /// # Errors
     ///
-    /// [`StoreError::NoPipeline`] when there is none.
+    /// [`StoreError::NotFound`] when there is none.
     async fn pipeline(&self, id: PipelineId) -> Result<StoredPipeline, StoreError>;
 
     /// The pipeline that has this name now.
     ///
     /// # Errors
     ///
-    /// [`StoreError::NoPipeline`] when there is none.
+    /// [`StoreError::NotFound`] when there is none.
     async fn pipeline_named(&self, tenant: TenantId, name: &str) -> Result<StoredPipeline, StoreError>;
 
     /// Changes a pipeline of this version, whose version is one larger then.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Conflict`] when it has another version, [`StoreError::NameTaken`] when another one has the new name,
-    /// a bare one too; [`StoreError::NoPipeline`] when there is none. Then nothing is changed.
+    /// [`StoreError::Conflict`] when it has another version, [`StoreError::Taken`] when another one has the new name,
+    /// a bare one too; [`StoreError::NotFound`] when there is none. Then nothing is changed.
     async fn update_pipeline(
         &self,
         id: PipelineId,
@@ -65,14 +65,14 @@ pub trait PipelineStore: RunStore {
     /// # Errors
     ///
     /// [`StoreError::NotEnded`] when a run of it is not [closed](RunStore::close_run): then nothing was removed, but when
-    /// the run was created meanwhile. [`StoreError::NoPipeline`] when there is none.
+    /// the run was created meanwhile. [`StoreError::NotFound`] when there is none.
     async fn delete_pipeline(&self, id: PipelineId) -> Result<(), StoreError>;
 
     /// Stages of a pipeline as its latest run had them, behind the position `after`; at most `limit`.
     ///
     /// # Errors
     ///
-    /// [`StoreError::NoPipeline`] when there is no such pipeline.
+    /// [`StoreError::NotFound`] when there is no such pipeline.
     async fn pipeline_stages(
         &self,
         id: PipelineId,

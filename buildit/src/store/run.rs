@@ -227,6 +227,13 @@ impl NewRun {
         }
     }
 
+    /// The scope of the caches and kept results of its pipeline: those of another tenant's pipeline of the same name have
+    /// another one. That of a pipeline of nobody is its name.
+    #[must_use]
+    pub fn scope(&self) -> String {
+        self.tenant.scope(&self.plan.name)
+    }
+
     /// The blobs that it refers to before anything has happened: its source, and what the stages have left that it is
     /// spared.
     pub fn blobs(&self) -> impl Iterator<Item = Digest> + '_ {
@@ -268,15 +275,6 @@ pub struct TakenRun {
 impl TakenRun {
     /// How many events a store reads of each run: those of most runs, and few enough that many runs fit into memory.
     pub const EVENTS: usize = 1024;
-}
-
-impl NewRun {
-    /// The scope of the caches and kept results of its pipeline: those of another tenant's pipeline of the same name have
-    /// another one. That of a pipeline of nobody is its name.
-    #[must_use]
-    pub fn scope(&self) -> String {
-        self.tenant.scope(&self.plan.name)
-    }
 }
 
 /// Why the earlier runs of a concurrency group are to end when the run of this number comes: what a store answers in

@@ -38,7 +38,7 @@ impl<'a> Logs<'a> {
 
     /// An attempt started, with the event of this number.
     pub(crate) fn open(&mut self, stage: &StageName, attempt: u32, started: u64) {
-        let lines = self.run.logs_since(stage.clone(), attempt, started);
+        let lines = self.run.log_after(stage.clone(), attempt, 0, started);
         self.open.push(Open { stage: stage.clone(), attempt, lines });
     }
 

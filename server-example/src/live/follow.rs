@@ -123,7 +123,10 @@ impl Log {
                 return Ok(None);
             }
             let handle = self.state.engine().run(self.job.run);
-            self.engine = handle.map(|handle| handle.log_after(self.job.clone(), self.after, self.seen));
+            self.engine = handle.map(|handle| {
+                let JobId { stage, attempt, .. } = &self.job;
+                handle.log_after(stage.clone(), *attempt, self.after, self.seen)
+            });
             if self.engine.is_none() {
                 tokio::time::sleep(LOOK).await;
             }

@@ -66,7 +66,7 @@ async fn pipelines_and_their_runs_stay_together() {
         assert_eq!(store.runs(&RunFilter::default(), 9).await.unwrap(), runs);
         assert_eq!(store.run_by_number(tenant, "store", 1).await.unwrap().id, first);
         assert_eq!(store.run_by_number(tenant, "shop", 1).await.unwrap().id, other);
-        assert!(matches!(store.pipeline(gone.id).await, Err(StoreError::NoPipeline(_))));
+        assert!(matches!(store.pipeline(gone.id).await, Err(StoreError::NotFound(_))));
     }
     let store = open();
     for (name, number) in [("store", 3), ("shop", 2), ("gone", 1)] {

@@ -175,7 +175,7 @@ impl IdentityStore for MemoryStore {
     }
 
     async fn delete_tenant(&self, id: TenantId) -> Result<bool, StoreError> {
-        let runs = self.runs(&RunFilter { tenant: Some(id), ..RunFilter::default() }, 1).await?;
+        let runs = self.runs(&RunFilter::of_tenant(id), 1).await?;
         let pipelines = self.pipelines(&PipelineFilter::of_tenant(id), 1).await?;
         let queue = self.queue_locked();
         let mut journaled = self.accounts_locked();

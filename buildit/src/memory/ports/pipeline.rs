@@ -20,7 +20,7 @@ impl PipelineStore for MemoryStore {
         let mut runs = self.runs_locked();
         let bare = runs.pipelines.find(new.tenant, &new.name);
         if bare.is_some_and(|id| runs.pipelines.stored(id).is_ok()) {
-            return Err(StoreError::NameTaken(new.name));
+            return Err(StoreError::Taken(format!("the name `{}`", new.name)));
         }
         let stored = StoredPipeline::of_new(new, bare.unwrap_or_else(PipelineId::new));
         runs.write_pipeline(PipelineWrite::Kept(Box::new(stored.clone())))?;
@@ -34,7 +34,7 @@ impl PipelineStore for MemoryStore {
     async fn pipeline_named(&self, tenant: TenantId, name: &str) -> Result<StoredPipeline, StoreError> {
         let runs = self.runs_locked();
         let found = runs.pipelines.find(tenant, name).and_then(|id| runs.pipelines.stored(id).ok());
-        found.cloned().ok_or_else(|| StoreError::NoPipeline(name.to_owned()))
+        found.cloned().ok_or_else(|| StoreError::NotFound(format!("pipeline `{name}`")))
     }
 
     async fn update_pipeline(
@@ -47,7 +47,7 @@ impl PipelineStore for MemoryStore {
         let mut runs = self.runs_locked();
         let changed = runs.pipelines.stored(id)?.clone().changed(expected_version, change, now)?;
         if runs.pipelines.find(changed.tenant, &changed.name).is_some_and(|other| other != id) {
-            return Err(StoreError::NameTaken(changed.name));
+            return Err(StoreError::Taken(format!("the name `{}`", changed.name)));
         }
         runs.write_pipeline(PipelineWrite::Kept(Box::new(changed.clone())))?;
         Ok(changed)

@@ -70,21 +70,21 @@ async fn a_pipeline_is_kept_as_it_was_created(store: Arc<dyn PipelineStore>) -> 
     ensure_eq!(store.pipeline(created.id).await?, created, "the pipeline by its id");
     ensure_eq!(store.pipeline_named(wanted.tenant, &wanted.name).await?, created, "the pipeline by its name");
     for (tenant, name) in [(wanted.tenant, "shop"), (TenantId::NONE, &*wanted.name)] {
-        ensure_refused!(store.pipeline_named(tenant, name).await, StoreError::NoPipeline(_), "a pipeline of nobody");
+        ensure_refused!(store.pipeline_named(tenant, name).await, StoreError::NotFound(_), "a pipeline of nobody");
     }
     let id = PipelineId::new();
-    ensure_refused!(store.pipeline(id).await, StoreError::NoPipeline(_), "a pipeline that is not there");
-    ensure_refused!(store.delete_pipeline(id).await, StoreError::NoPipeline(_), "deleting it");
-    ensure_refused!(store.pipeline_stages(id, None, 9).await, StoreError::NoPipeline(_), "its stages");
+    ensure_refused!(store.pipeline(id).await, StoreError::NotFound(_), "a pipeline that is not there");
+    ensure_refused!(store.delete_pipeline(id).await, StoreError::NotFound(_), "deleting it");
+    ensure_refused!(store.pipeline_stages(id, None, 9).await, StoreError::NotFound(_), "its stages");
     let changed = store.update_pipeline(id, 1, renamed("b"), at(2)).await;
-    ensure_refused!(changed, StoreError::NoPipeline(_), "changing it");
+    ensure_refused!(changed, StoreError::NotFound(_), "changing it");
     Ok(())
 }
 
 async fn a_name_is_taken_once_by_each_tenant(store: Arc<dyn PipelineStore>) -> Result<(), Broken> {
     let (one, two) = (TenantId::new(), TenantId::new());
     let first = store.create_pipeline(new(one, "shop")).await?;
-    ensure_refused!(store.create_pipeline(new(one, "shop")).await, StoreError::NameTaken(_), "a second of that name");
+    ensure_refused!(store.create_pipeline(new(one, "shop")).await, StoreError::Taken(_), "a second of that name");
     let other = store.create_pipeline(new(two, "shop")).await?;
     ensure_eq!(store.pipeline_named(one, "shop").await?.id, first.id, "the one");
     ensure_eq!(store.pipeline_named(two, "shop").await?.id, other.id, "the other's");
@@ -96,17 +96,13 @@ async fn a_name_is_taken_once_by_each_tenant(store: Arc<dyn PipelineStore>) -> R
 async fn a_pipeline_that_runs_have_made_becomes_one_that_is_kept(store: Arc<dyn PipelineStore>) -> Result<(), Broken> {
     let tenant = TenantId::new();
     let run = store.create_run(of(tenant, "shop", 0)).await?;
-    ensure_refused!(store.pipeline_named(tenant, "shop").await, StoreError::NoPipeline(_), "one that nobody has kept");
+    ensure_refused!(store.pipeline_named(tenant, "shop").await, StoreError::NotFound(_), "one that nobody has kept");
     ensure_eq!(names(&store, &PipelineFilter::of_tenant(tenant), 9).await?, [""; 0], "the list");
     let kept = store.create_pipeline(new(tenant, "shop")).await?;
     ensure_eq!((kept.version, kept.created_at), (1, at(1)), "the pipeline");
     ensure_eq!(store.run_by_number(tenant, "shop", 1).await?.id, run.run.id, "its first run");
     ensure_eq!(store.create_run(of(tenant, "shop", 1)).await?.number, 2, "the next number");
-    ensure_refused!(
-        store.create_pipeline(new(tenant, "shop")).await,
-        StoreError::NameTaken(_),
-        "a second of that name"
-    );
+    ensure_refused!(store.create_pipeline(new(tenant, "shop")).await, StoreError::Taken(_), "a second of that name");
     Ok(())
 }
 
@@ -124,7 +120,7 @@ async fn a_pipeline_is_changed_by_who_knows_its_version(store: Arc<dyn PipelineS
     ensure_refused!(late, StoreError::Conflict { expected: 1, actual: 2 }, "a change of the version before");
     for name in ["taken", "bare"] {
         let taken = store.update_pipeline(first.id, 2, renamed(name), at(3)).await;
-        ensure_refused!(taken, StoreError::NameTaken(_), format!("the name `{name}`"));
+        ensure_refused!(taken, StoreError::Taken(_), format!("the name `{name}`"));
     }
     ensure_eq!(store.pipeline(first.id).await?, expected, "what it is after that");
     let change = PipelineChange { settings: Some(settings(&json!({ "a": 1 }))), ..renamed("shop") };
@@ -149,7 +145,7 @@ async fn a_renamed_pipeline_keeps_its_runs(store: Arc<dyn PipelineStore>) -> Res
     let pipeline = store.create_pipeline(new(tenant, "shop")).await?;
     let first = store.create_run(of(tenant, "shop", 0)).await?.run.id;
     store.update_pipeline(pipeline.id, 1, renamed("store"), at(2)).await?;
-    ensure_refused!(store.pipeline_named(tenant, "shop").await, StoreError::NoPipeline(_), "the old name");
+    ensure_refused!(store.pipeline_named(tenant, "shop").await, StoreError::NotFound(_), "the old name");
     let of_name = async |name: &str| {
         let filter = RunFilter { tenant: Some(tenant), ..RunFilter::of_pipeline(name) };
         let runs = store.runs(&filter, 9).await?;
@@ -237,8 +233,8 @@ async fn a_deleted_pipeline_is_gone_with_its_runs(store: Arc<dyn PipelineStore>)
         store.create_run(other.clone()).await?;
     }
     store.delete_pipeline(pipeline.id).await?;
-    ensure_refused!(store.pipeline(pipeline.id).await, StoreError::NoPipeline(_), "the pipeline");
-    ensure_refused!(store.delete_pipeline(pipeline.id).await, StoreError::NoPipeline(_), "deleting it again");
+    ensure_refused!(store.pipeline(pipeline.id).await, StoreError::NotFound(_), "the pipeline");
+    ensure_refused!(store.delete_pipeline(pipeline.id).await, StoreError::NotFound(_), "deleting it again");
     for run in runs {
         ensure_refused!(store.run(run).await, StoreError::NoRun(_), "a run of it");
     }

@@ -7,7 +7,8 @@ use crate::account::Tenant;
 use crate::id::{OrganizationId, TenantId};
 use crate::store::{Enqueue, IdentityStore, StoreError};
 use crate::testing::store::clause::{Broken, clauses, ensure, ensure_eq, ensure_refused};
-use crate::testing::store::samples::{at, claim, kept_run, waiting};
+use crate::testing::store::samples::{at, claim, life, waiting};
+use crate::testing::store::tenants::of;
 use crate::testing::store::{Clause, TenantStores};
 
 pub(in crate::testing::store) fn clauses() -> Vec<Clause<dyn IdentityStore>> {
@@ -87,7 +88,9 @@ async fn a_tenant_with_runs_is_not_deleted(stores: Arc<TenantStores>) -> Result<
     let TenantStores { tenants, runs } = &*stores;
     let (web, ..) = kept_tenant(tenants, "web").await?;
     let (other, ..) = kept_tenant(tenants, "other").await?;
-    let run = kept_run(runs).await?;
+    let run = of(web, "sample", 0);
+    let run = runs.create_run(run).await?.run.id;
+    ensure_refused!(tenants.delete_tenant(web).await, StoreError::NotEmpty(_), "a tenant with a run");
     runs.enqueue(Enqueue { tenant: web, ..waiting(run) }).await?;
     ensure_refused!(tenants.delete_tenant(web).await, StoreError::NotEmpty(_), "a tenant with a run in the queue");
     ensure!(tenants.tenant(web).await?.is_some(), "it is gone");
@@ -95,5 +98,10 @@ async fn a_tenant_with_runs_is_not_deleted(stores: Arc<TenantStores>) -> Result<
     ensure_eq!(taken.len(), 1, "what was taken");
     ensure_refused!(tenants.delete_tenant(web).await, StoreError::NotEmpty(_), "a tenant with a run under way");
     ensure!(tenants.delete_tenant(other).await?, "a tenant without runs is not there");
+    runs.append(run, 0, taken[0].token, life().into()).await?;
+    runs.close_run(run, taken[0].token).await?;
+    ensure_refused!(tenants.delete_tenant(web).await, StoreError::NotEmpty(_), "a tenant with a run that has ended");
+    runs.delete_run(run).await?;
+    ensure!(tenants.delete_tenant(web).await?, "a tenant whose runs are gone is not there");
     Ok(())
 }

@@ -20,12 +20,13 @@ impl PipelineStore for Broken {
         if self.has(Fault::RefusesBare) {
             let made = RunFilter { tenant: Some(new.tenant), ..RunFilter::of_pipeline(&new.name) };
             if !self.inner.runs(&made, 1).await?.is_empty() {
-                return Err(StoreError::NameTaken(new.name));
+                return Err(StoreError::Taken(format!("the name `{}`", new.name)));
             }
         }
         match self.inner.create_pipeline(new.clone()).await {
-            Err(StoreError::NameTaken(name)) if self.has(Fault::RenamesDoubles) => {
-                self.inner.create_pipeline(NewPipeline { name: format!("{name} (2)"), ..new }).await
+            Err(StoreError::Taken(_)) if self.has(Fault::RenamesDoubles) => {
+                let name = format!("{} (2)", new.name);
+                self.inner.create_pipeline(NewPipeline { name, ..new }).await
             }
             created => created,
         }
