@@ -17,8 +17,8 @@ use buildit::id::{FencingToken, JobId, RunId, TenantId};
 use buildit::memory::MemoryStore;
 use buildit::pipeline::{PipelineBuilder, RunContext, StageBuilder};
 use buildit::store::{
-    Claim, Enqueue, EventPage, Lease, LogAppend, LogPage, LogStore, NewRun, QueueStore, QueuedJob, RunFilter,
-    RunRecord, RunStore, RunSummary, Share, Standing, Store, StoreError, TakenRun,
+    Ask, AskStore, AskSubject, Claim, Enqueue, EventPage, Lease, LogAppend, LogPage, LogStore, NewRun, QueueStore,
+    QueuedJob, RunFilter, RunRecord, RunStore, RunSummary, Share, Standing, Store, StoreError, TakenRun,
 };
 use buildit::testing::{Act, Script, ScriptedExecutor};
 use jiff::Timestamp;
@@ -128,6 +128,29 @@ where
 
     async fn logs_of_run(&self, run: RunId) -> Result<Vec<JobId>, StoreError> {
         self.inner.logs_of_run(run).await
+    }
+}
+
+#[async_trait]
+impl<S, W> AskStore for Audited<S, W>
+where
+    S: Store,
+    W: Write + std::fmt::Debug + Send + 'static,
+{
+    async fn ask(&self, run: RunId, ask: Ask) -> Result<bool, StoreError> {
+        self.inner.ask(run, ask).await
+    }
+
+    async fn asks(&self, runs: &[RunId], limit: usize) -> Result<Vec<(RunId, Ask)>, StoreError> {
+        self.inner.asks(runs, limit).await
+    }
+
+    async fn settle(&self, run: RunId, subject: &AskSubject) -> Result<(), StoreError> {
+        self.inner.settle(run, subject).await
+    }
+
+    async fn asks_changed(&self) {
+        self.inner.asks_changed().await;
     }
 }
 

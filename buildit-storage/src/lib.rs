@@ -25,5 +25,7 @@ pub mod secrets;
 mod sql;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod steering;
 
 pub use blobs::ObjectBlobs;

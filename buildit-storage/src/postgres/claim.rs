@@ -28,8 +28,11 @@ pub(super) struct Take {
 
 /// Whether there is something to do before anything else, and the tenants that may have something to take, by their
 /// turns.
-const LOOK: &str = "SELECT s.is_late, s.is_due, t.tenant_id, t.turn, t.weight, t.max_running, t.running
+const LOOK: &str = "SELECT s.is_drained, s.is_paused, s.is_late, s.is_due,
+         t.tenant_id, t.turn, t.weight, t.max_running, t.running
      FROM (SELECT
+         EXISTS (SELECT FROM workers WHERE id = $4 AND paused) AS is_drained,
+         EXISTS (SELECT FROM installation WHERE queue_paused) AS is_paused,
          EXISTS (SELECT FROM job_queue WHERE status = 'taken' AND locked_until <= $1) AS is_late,
          EXISTS (SELECT FROM job_queue WHERE status = 'scheduled' AND scheduled_for <= $1) AS is_due
      ) s LEFT JOIN (
@@ -46,6 +49,8 @@ const LOOK: &str = "SELECT s.is_late, s.is_due, t.tenant_id, t.turn, t.weight, t
 
 #[derive(FromRow)]
 struct LookRow {
+    is_drained: bool,
+    is_paused: bool,
     is_late: bool,
     is_due: bool,
     tenant_id: Option<Uuid>,
@@ -56,7 +61,12 @@ struct LookRow {
 }
 
 /// What a look sees.
+#[derive(Default)]
 struct Look {
+    /// Whether this worker is given nothing.
+    is_drained: bool,
+    /// Whether nothing new is taken.
+    is_paused: bool,
     is_late: bool,
     is_due: bool,
     tenants: Vec<(Uuid, Line)>,
@@ -120,7 +130,8 @@ const TAKE: &str = "WITH plan AS MATERIALIZED (
          SELECT t.tenant_id FROM queue_tenants t JOIN plan p ON p.tenant_id = t.tenant_id
          WHERE p.seen = t.turn ORDER BY t.tenant_id FOR NO KEY UPDATE OF t
      ), allowed AS MATERIALIZED (
-         SELECT p.* FROM plan p WHERE p.seen IS NULL OR p.tenant_id IN (SELECT tenant_id FROM gate)
+         SELECT p.* FROM plan p JOIN queue_tenants t ON t.tenant_id = p.tenant_id
+         WHERE NOT t.paused AND (p.seen IS NULL OR p.tenant_id IN (SELECT tenant_id FROM gate))
      ), due AS MATERIALIZED (
          SELECT d.place, d.id FROM allowed p CROSS JOIN LATERAL (
              SELECT q.place, r.id FROM job_queue q JOIN pipeline_runs r ON r.id = q.subject
@@ -229,10 +240,16 @@ impl Take {
     async fn go_on(&self, connection: &mut PgConnection, so_far: &mut SoFar) -> Result<(), StoreError> {
         while so_far.jobs.len() < self.claim.limit {
             let look = self.look(connection, &so_far.spent).await?;
+            if look.is_drained {
+                return Ok(());
+            }
             if !so_far.is_prepared && (look.is_late || look.is_due) {
                 so_far.is_prepared = true;
                 so_far.jobs.extend(self.prepare(connection, &look).await?);
                 continue;
+            }
+            if look.is_paused {
+                return Ok(());
             }
             let plan = Plan::new(look.tenants.iter().map(|(_, line)| *line), self.claim.limit - so_far.jobs.len());
             let mut taken = self.take(connection, &look.tenants, &plan).await?;
@@ -260,10 +277,12 @@ impl Take {
     }
 
     async fn look(&self, from: &mut PgConnection, but: &[Uuid]) -> Result<Look, StoreError> {
-        let rows = sqlx::query_as(LOOK).bind(self.now).bind(but).bind(TENANTS).fetch_all(from).await;
+        let rows = sqlx::query_as(LOOK).bind(self.now).bind(but).bind(TENANTS).bind(self.claim.worker.as_str());
+        let rows = rows.fetch_all(from).await;
         let rows: Vec<LookRow> = rows.map_err(failed)?;
-        let mut look = Look { is_late: false, is_due: false, tenants: Vec::new() };
+        let mut look = Look::default();
         for row in rows {
+            (look.is_drained, look.is_paused) = (row.is_drained, row.is_paused);
             (look.is_late, look.is_due) = (row.is_late, row.is_due);
             let (Some(tenant), Some(turn), Some(weight)) = (row.tenant_id, row.turn, row.weight) else { continue };
             let share = share(weight, row.max_running)?;

@@ -1,4 +1,4 @@
-//! News of the queue.
+//! News of the queue, and of what is asked of runs.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -8,8 +8,15 @@ use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
-/// The channel on which the queue's writers say that a run may be taken.
-const CHANNEL: &str = "buildit_queue";
+use crate::records;
+
+/// The channel on which writers say what is new.
+pub(super) fn channel(news: records::News) -> &'static str {
+    match news {
+        records::News::Queue => "buildit_queue",
+        records::News::Asks => "buildit_asks",
+    }
+}
 
 /// How long after a failure the server is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -19,8 +26,26 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct News {
     /// Of one connection; it shows its options, and the password with them, to nobody.
     pool: PgPool,
-    heard: Arc<Notify>,
+    heard: Arc<Heard>,
     task: OnceLock<AbortHandle>,
+}
+
+/// Who is told.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    /// A run may have become due.
+    queue: Notify,
+    /// Something may be asked of a run.
+    asks: Notify,
+}
+
+impl Heard {
+    fn of(&self, news: records::News) -> &Notify {
+        match news {
+            records::News::Queue => &self.queue,
+            records::News::Asks => &self.asks,
+        }
+    }
 }
 
 impl News {
@@ -29,10 +54,10 @@ impl News {
         Self { pool: pool.connect_lazy_with(options), heard: Arc::default(), task: OnceLock::new() }
     }
 
-    /// What is notified when a run may have become due.
-    pub(super) fn heard(&self) -> &Notify {
+    /// What is notified when there may be such news.
+    pub(super) fn heard(&self, news: records::News) -> &Notify {
         self.task.get_or_init(|| tokio::spawn(listen(self.pool.clone(), Arc::clone(&self.heard))).abort_handle());
-        &self.heard
+        self.heard.of(news)
     }
 
     /// Ends the connection.
@@ -49,7 +74,7 @@ impl Drop for News {
     }
 }
 
-async fn listen(pool: PgPool, heard: Arc<Notify>) {
+async fn listen(pool: PgPool, heard: Arc<Heard>) {
     loop {
         if let Err(error) = hear(&pool, &heard).await {
             tracing::debug!(%error, "no news of the queue for the moment");
@@ -58,14 +83,18 @@ async fn listen(pool: PgPool, heard: Arc<Notify>) {
     }
 }
 
-async fn hear(pool: &PgPool, heard: &Notify) -> Result<(), sqlx::Error> {
+async fn hear(pool: &PgPool, heard: &Heard) -> Result<(), sqlx::Error> {
+    let all = [records::News::Queue, records::News::Asks];
     let mut listener = PgListener::connect_with(pool).await?;
-    listener.listen(CHANNEL).await?;
+    listener.listen_all(all.map(channel)).await?;
+    let mut said = None;
     loop {
-        // The first time and after a lost connection too: something may have been said that nobody heard. The second
-        // call is for whoever is about to wait.
-        heard.notify_waiters();
-        heard.notify_one();
-        listener.try_recv().await?;
+        // The first time and after a lost connection it is all of it: something may have been said that nobody heard.
+        for news in all.into_iter().filter(|news| said.as_deref().is_none_or(|said| said == channel(*news))) {
+            // The second call is for whoever is about to wait.
+            heard.of(news).notify_waiters();
+            heard.of(news).notify_one();
+        }
+        said = listener.try_recv().await?.map(|said| said.channel().to_owned());
     }
 }

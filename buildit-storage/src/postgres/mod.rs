@@ -18,6 +18,7 @@
 //!
 //! What was confirmed is as durable as the server's `fsync` and `synchronous_commit` make it.
 
+mod ask;
 mod cache;
 mod claim;
 mod clock;

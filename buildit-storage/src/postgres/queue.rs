@@ -17,10 +17,11 @@ use super::error::failed;
 use super::run::fence;
 use super::tenant::{SetShare, wake};
 use super::transaction::Write;
+use crate::records::News;
 use crate::sql::{claimed_until, number};
 
 /// How long a word of the server is waited for at most; whoever waits looks more often by itself.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
 #[async_trait]
 impl QueueStore for PostgresStore {
@@ -78,7 +79,7 @@ impl QueueStore for PostgresStore {
     /// What was said since the wait before counts, so nothing is missed between a look at the queue and the wait.
     /// Dropping the future loses nothing.
     async fn queue_changed(&self) {
-        let _ = tokio::time::timeout(LONGEST_WAIT, self.news().heard().notified()).await;
+        let _ = tokio::time::timeout(LONGEST_WAIT, self.news().heard(News::Queue).notified()).await;
     }
 
     async fn dead_letters(&self) -> Result<Vec<RunId>, StoreError> {

@@ -11,8 +11,9 @@ use uuid::Uuid;
 use super::PostgresStore;
 use super::column::down;
 use super::error::failed;
+use super::listen::channel;
 use super::transaction::Write;
-use crate::records::{Change, Kind, Query, Records, Row, Statements, Value};
+use crate::records::{Change, Kind, News, Query, Records, Row, Statements, Value};
 
 #[async_trait]
 impl Records for PostgresStore {
@@ -27,6 +28,17 @@ impl Records for PostgresStore {
 
     async fn change<C: Change>(&self, change: C) -> Result<C::Answer, StoreError> {
         self.write(Several(change)).await
+    }
+
+    /// It is a hint: whoever waits looks by itself when it does not come.
+    async fn announce(&self, news: News) {
+        let announced = async {
+            let notify = sqlx::query("SELECT pg_notify($1, '')").bind(channel(news));
+            notify.execute(&mut *self.reads().await?).await.map_err(failed)
+        };
+        if let Err(error) = announced.await {
+            tracing::debug!(%error, "news are not announced");
+        }
     }
 }
 

@@ -14,8 +14,8 @@ use super::error::failed;
 use super::transaction::Write;
 use crate::sql::number;
 
-/// The end of a list of `WITH` queries: the tenants of this query may have something to take from now on. Those that had
-/// not come in where the others are, as [`come_in`](buildit::store::come_in) says.
+/// The end of a list of `WITH` queries: the tenants of this query may have something to take from now on, unless they are
+/// paused. Those that had not come in where the others are, as [`come_in`](buildit::store::come_in) says.
 macro_rules! wake {
     ($tenants:literal) => {
         concat!(
@@ -30,7 +30,7 @@ macro_rules! wake {
                      (SELECT max(turn) FROM queue_tenants), 0), true
                  FROM ready WHERE tenant_id NOT IN (SELECT tenant_id FROM known) ORDER BY tenant_id
                  ON CONFLICT (tenant_id) DO UPDATE SET turn = greatest(t.turn, excluded.turn), is_ready = true
-                     WHERE NOT t.is_ready
+                     WHERE NOT t.is_ready AND NOT t.paused
                  RETURNING tenant_id
              ) "
         )
@@ -98,7 +98,7 @@ const SET_SHARE: &str = "WITH owned AS (
      SELECT $1, $2, $3, coalesce((SELECT min(turn) FROM queue_tenants WHERE is_ready),
          (SELECT max(turn) FROM queue_tenants), 0), said.said IS NOT NULL FROM said
      ON CONFLICT (tenant_id) DO UPDATE SET weight = excluded.weight, max_running = excluded.max_running,
-         turn = CASE WHEN t.is_ready THEN t.turn ELSE greatest(t.turn, excluded.turn) END, is_ready = true";
+         turn = CASE WHEN t.is_ready THEN t.turn ELSE greatest(t.turn, excluded.turn) END, is_ready = NOT t.paused";
 
 #[async_trait]
 impl Write for SetShare {

@@ -1,9 +1,9 @@
-//! Accounts, on either database.
+//! Accounts, what is asked of runs, and the queue as people see it, on either database.
 //!
 //! ```text
-//! accounts.rs                               the ports, for both stores
+//! accounts.rs, steering.rs                  the ports, for both stores
 //!   │
-//! identity, credential, audit               what is asked: SQL that both databases understand
+//! identity, credential, audit, queue, …     what is asked: SQL that both databases understand
 //!   │
 //! Records: read one statement, change with one or more statements in a transaction
 //!   │                             │
@@ -13,6 +13,7 @@
 //! What both understand: parameters `$1`, `RETURNING`, `ON CONFLICT`, `EXISTS`, `lower` of letters of ASCII. A row is
 //! locked by an update that changes nothing: in PostgreSQL it makes others wait, and SQLite has one writer anyway.
 
+pub(crate) mod ask;
 pub(crate) mod audit;
 pub(crate) mod credential;
 mod found;
@@ -20,11 +21,14 @@ pub(crate) mod identity;
 mod invitation;
 mod member;
 mod query;
+pub(crate) mod queue;
+pub(crate) mod request;
 mod row;
 mod tenant;
 #[cfg(all(test, feature = "sqlite"))]
 mod tests;
 mod value;
+pub(crate) mod worker;
 
 use std::fmt::Debug;
 
@@ -47,6 +51,18 @@ pub(crate) trait Records: Debug + Send + Sync + 'static {
 
     /// Makes a change in a transaction; nothing is changed when it is refused.
     async fn change<C: Change>(&self, change: C) -> Result<C::Answer, StoreError>;
+
+    /// Tells those who wait that there may be something new.
+    async fn announce(&self, news: News);
+}
+
+/// What somebody may wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum News {
+    /// A run that may be taken.
+    Queue,
+    /// Something that is asked of a run.
+    Asks,
 }
 
 /// Several statements, all or nothing. It may be tried several times, so it keeps nothing of a try.

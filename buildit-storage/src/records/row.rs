@@ -25,6 +25,6 @@ impl Row {
     /// [`StoreError::Corrupt`] when it is none of this type.
     pub(super) fn take<T: Column>(&mut self) -> Result<T, StoreError> {
         let value = self.0.pop_front().and_then(T::from_value);
-        value.ok_or_else(|| StoreError::Corrupt(format!("a column of an account is no {}", type_name::<T>())))
+        value.ok_or_else(|| StoreError::Corrupt(format!("a column is no {}", type_name::<T>())))
     }
 }

@@ -12,7 +12,7 @@ use buildit::id::{ApiKeyId, InvitationId, OrganizationId, TenantId, UserId};
 use buildit::store::{AuditFilter, StoreError};
 use jiff::Timestamp;
 
-use super::{Change, Query, Records, Row, Statements, audit, credential, identity};
+use super::{Change, News, Query, Records, Row, Statements, audit, credential, identity};
 use crate::sqlite::SqliteStore;
 
 /// Statements with how they are carried out.
@@ -54,6 +54,8 @@ impl Records for Explained {
     async fn change<C: Change>(&self, change: C) -> Result<C::Answer, StoreError> {
         self.store.change(Explaining { change, plans: self.plans.clone() }).await
     }
+
+    async fn announce(&self, _: News) {}
 }
 
 #[derive(Debug)]

@@ -1,7 +1,8 @@
 //! Values of columns.
 
 use buildit::account::{Role, TokenHash};
-use buildit::id::{ApiKeyId, InvitationId, OrganizationId, TenantId, UserId};
+use buildit::id::{ApiKeyId, Digest, InvitationId, OrganizationId, RunId, TenantId, UserId, WorkerId};
+use buildit::store::{Intake, QueueStatus};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -163,6 +164,55 @@ impl Column for Role {
     }
 }
 
+impl Column for Digest {
+    const KIND: Kind = Kind::Text;
+
+    fn into_value(self) -> Value {
+        Value::Text(self.to_hex())
+    }
+
+    fn from_value(value: Value) -> Option<Self> {
+        String::from_value(value)?.parse().ok()
+    }
+}
+
+impl Column for WorkerId {
+    const KIND: Kind = Kind::Text;
+
+    fn into_value(self) -> Value {
+        Value::Text(self.as_str().to_owned())
+    }
+
+    fn from_value(value: Value) -> Option<Self> {
+        String::from_value(value).map(Self::from)
+    }
+}
+
+/// Whether it is paused.
+impl Column for Intake {
+    const KIND: Kind = Kind::Bool;
+
+    fn into_value(self) -> Value {
+        Value::Bool(self.is_paused())
+    }
+
+    fn from_value(value: Value) -> Option<Self> {
+        bool::from_value(value).map(Self::paused)
+    }
+}
+
+impl Column for QueueStatus {
+    const KIND: Kind = Kind::Text;
+
+    fn into_value(self) -> Value {
+        Value::Text(self.as_str().to_owned())
+    }
+
+    fn from_value(value: Value) -> Option<Self> {
+        Self::of_word(&String::from_value(value)?)
+    }
+}
+
 macro_rules! uuid_columns {
     ($($id:ty),+) => {$(
         impl Column for $id {
@@ -178,7 +228,7 @@ macro_rules! uuid_columns {
         }
     )+};
 }
-uuid_columns!(OrganizationId, UserId, TenantId, ApiKeyId, InvitationId);
+uuid_columns!(OrganizationId, UserId, TenantId, ApiKeyId, InvitationId, RunId);
 
 #[cfg(test)]
 mod tests {

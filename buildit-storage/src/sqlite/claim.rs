@@ -12,7 +12,7 @@ use super::error::failed;
 use super::queue::bury;
 use super::run::run_id;
 use super::session::Session;
-use super::tenant::{Ready, list, ready, rest, took, wake};
+use super::tenant::{Ready, intakes, list, ready, rest, took, wake};
 use super::transaction::Transaction;
 use super::writer::Write;
 use crate::sql::{Plan, claimed_until, count, number, to_text};
@@ -33,11 +33,15 @@ impl Write for Take {
 
     async fn write(&self, to: &mut Transaction<'_>) -> Result<Vec<QueuedJob>, StoreError> {
         let connection = to.connection().await?;
+        let (own, everywhere) = intakes(connection, self.claim.worker.as_str()).await?;
+        if own.is_paused() {
+            return Ok(Vec::new());
+        }
         let mut all = self.take_late(connection).await?;
         self.look(connection).await?;
         let mut spent = Vec::new();
         let mut latest = 0;
-        while all.len() < self.claim.limit {
+        while all.len() < self.claim.limit && !everywhere.is_paused() {
             let lines = ready(connection, &spent, TENANTS).await?;
             if lines.is_empty() {
                 break;

@@ -15,6 +15,7 @@
 //! the process ends, however it ends. A lease belongs to its session: for whoever opens the file or takes up that run
 //! it ends with it. A claim of the queue looks at its time alone.
 
+mod ask;
 mod begin;
 mod bulk;
 mod cache;

@@ -10,7 +10,7 @@ use super::SqliteStore;
 use super::error::failed;
 use super::transaction::Transaction;
 use super::writer::Write;
-use crate::records::{Change, Kind, Query, Records, Row, Statements, Value};
+use crate::records::{Change, Kind, News, Query, Records, Row, Statements, Value};
 use crate::sql::to_text;
 
 #[async_trait]
@@ -26,6 +26,13 @@ impl Records for SqliteStore {
 
     async fn change<C: Change>(&self, change: C) -> Result<C::Answer, StoreError> {
         self.write(Several(change)).await
+    }
+
+    async fn announce(&self, news: News) {
+        match news {
+            News::Queue => self.changed().notify_waiters(),
+            News::Asks => self.asked().notify_waiters(),
+        }
     }
 }
 

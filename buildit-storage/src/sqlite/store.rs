@@ -43,6 +43,8 @@ struct Inner {
     session: Arc<Session>,
     /// Told when there may be something new in the queue.
     changed: Notify,
+    /// Told when something is asked of a run.
+    asked: Notify,
     file: PathBuf,
 }
 
@@ -75,8 +77,8 @@ impl SqliteStore {
         let session = Arc::new(Session::begin(file).map_err(|error| StoreError::backend("sqlite", error))?);
         let reads = SqlitePoolOptions::new().max_connections(READERS);
         let reads = reads.connect_lazy_with(options.clone().read_only(true).pragma("query_only", "on"));
-        let (writer, changed) = (Writer::start(connection, options), Notify::new());
-        let inner = Inner { reads, writer, session, changed, file: file.to_owned() };
+        let (writer, changed, asked) = (Writer::start(connection, options), Notify::new(), Notify::new());
+        let inner = Inner { reads, writer, session, changed, asked, file: file.to_owned() };
         let store = Self { inner: Arc::new(inner), blobs: None };
         store.end_leases_of_the_dead().await?;
         Ok(store)
@@ -109,6 +111,10 @@ impl SqliteStore {
 
     pub(super) fn changed(&self) -> &Notify {
         &self.inner.changed
+    }
+
+    pub(super) fn asked(&self) -> &Notify {
+        &self.inner.asked
     }
 
     pub(super) async fn write<W: Write>(&self, change: W) -> Result<W::Answer, StoreError> {

@@ -1,7 +1,7 @@
 //! Tenants in the queue: their shares, and whose turn it is.
 
 use buildit::id::TenantId;
-use buildit::store::{Line, Share, StoreError};
+use buildit::store::{Intake, Line, Share, StoreError};
 use sqlx::{FromRow, SqliteConnection};
 
 use super::error::failed;
@@ -45,13 +45,21 @@ pub(super) async fn ready(from: &mut SqliteConnection, but: &[String], limit: us
     rows.into_iter().map(ready).collect()
 }
 
-/// A tenant may have something to take from now on. One that had not comes in where the others are, as
+/// Whether this worker is given anything, and whether anything new is taken.
+pub(super) async fn intakes(from: &mut SqliteConnection, worker: &str) -> Result<(Intake, Intake), StoreError> {
+    let query = "SELECT coalesce((SELECT paused FROM workers WHERE id = ?), 0), queue_paused FROM installation";
+    let (own, all): (bool, bool) = sqlx::query_as(query).bind(worker).fetch_one(from).await.map_err(failed)?;
+    Ok((Intake::paused(own), Intake::paused(all)))
+}
+
+/// A tenant may have something to take from now on, unless it is paused. One that had not comes in where the others are, as
 /// [`come_in`](buildit::store::come_in) says.
 pub(super) async fn wake(to: &mut SqliteConnection, tenant: &str) -> Result<(), StoreError> {
     let wake = "INSERT INTO queue_tenants (tenant_id, turn, is_ready)
          VALUES (?, coalesce((SELECT min(turn) FROM queue_tenants WHERE is_ready = 1),
              (SELECT max(turn) FROM queue_tenants), 0), 1)
-         ON CONFLICT (tenant_id) DO UPDATE SET turn = max(turn, excluded.turn), is_ready = 1 WHERE is_ready = 0";
+         ON CONFLICT (tenant_id) DO UPDATE SET turn = max(turn, excluded.turn), is_ready = 1
+             WHERE is_ready = 0 AND paused = 0";
     sqlx::query(wake).bind(tenant).execute(to).await.map(drop).map_err(failed)
 }
 

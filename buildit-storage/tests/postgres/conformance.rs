@@ -62,6 +62,14 @@ async fn it_keeps_pipelines() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs postgres"]
+async fn its_queue_is_seen_and_steered() {
+    let many = Many::default();
+    store::assert_clauses(store::control_clauses(), async || Arc::new(many.store().await) as _).await;
+    store::assert_clauses(store::request_clauses(), async || Arc::new(many.store().await) as _).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs postgres"]
 async fn it_keeps_sealed_secrets() {
     let many = Many::default();
     store::assert_clauses(store::secret_clauses(), async || Arc::new(many.store().await) as _).await;

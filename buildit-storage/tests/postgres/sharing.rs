@@ -25,6 +25,13 @@ async fn groups_hold_among_engines() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs postgres"]
+async fn any_engine_asks_something_of_any_run() {
+    let scratch = Scratch::new().await;
+    engines::asks_are_heeded(&stores(&scratch, 2).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs postgres"]
 async fn shares_hold_among_eight_claimers() {
     let scratch = Scratch::new().await;
     engines::shares_hold(&stores(&scratch, 8).await, 8, new_run).await;

@@ -4,10 +4,10 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use buildit::engine::{Engine, QueueOptions, StartOptions, WorkOptions};
-use buildit::event::RunStatus;
+use buildit::engine::{Asked, Engine, QueueOptions, StartOptions, WorkOptions};
+use buildit::event::{Approval, EventBody, RunStatus};
 use buildit::id::{RunId, TenantId};
-use buildit::pipeline::{PipelineBuilder, PipelineSpec, RunContext, StageBuilder};
+use buildit::pipeline::{ApprovalSpec, PipelineBuilder, PipelineSpec, RunContext, StageBuilder};
 use buildit::store::{Claim, Enqueue, Share, Store};
 use buildit::testing::{Act, Script, ScriptedExecutor};
 
@@ -86,6 +86,53 @@ pub(crate) async fn groups_hold(stores: &[Arc<dyn Store>]) {
     for work in work {
         work.await.unwrap();
     }
+}
+
+/// What is asked through one engine of runs that another one drives, or none.
+pub(crate) async fn asks_are_heeded(stores: &[Arc<dyn Store>]) {
+    let hanging = ScriptedExecutor::new("local", Script::new().stage("ship", [Act::hang(), Act::succeed()]));
+    let engines: Vec<Engine> = stores.iter().map(|store| engine(store, &hanging)).collect();
+    let [one, other] = &engines[..] else { panic!("two engines ask and drive") };
+    let gated = PipelineBuilder::new("gated")
+        .stage(StageBuilder::run("gate", "true").approval(ApprovalSpec::default()))
+        .stage(StageBuilder::run("ship", "true").needs(["gate"]))
+        .build();
+    let store = &stores[1];
+    let until = async |run, wanted: RunStatus| {
+        let begun = Instant::now();
+        while store.run(run).await.unwrap().status != wanted {
+            assert!(begun.elapsed() < LONGEST, "run {run} is never {}", wanted.as_str());
+            tokio::task::yield_now().await;
+        }
+    };
+    let run = one.start(&gated, options()).await.unwrap().id();
+    until(run, RunStatus::Waiting).await;
+    assert_eq!(other.answer(run, "gate", Approval::yes("ann")).await.unwrap(), Asked::Heeded);
+    let events = store.events(run, 0, 1000).await.unwrap().events;
+    assert!(
+        events
+            .iter()
+            .any(|event| matches!(&event.body, EventBody::ApprovalGiven { approval, .. } if approval.by == "ann"))
+    );
+    assert_eq!(other.cancel(run, "late").await.unwrap(), Asked::Kept);
+    assert_eq!(ended(&stores[1], &[run]).await, [RunStatus::Cancelled]);
+
+    // Asked while nobody drives it, and heeded by who comes.
+    let run = one.start(&gated, options()).await.unwrap().id();
+    until(run, RunStatus::Waiting).await;
+    one.shutdown().await;
+    assert_eq!(other.cancel(run, "late").await.unwrap(), Asked::Kept);
+    other.resume_run(run).await.unwrap();
+    assert_eq!(ended(&stores[0], &[run]).await, [RunStatus::Cancelled]);
+
+    // In the queue: at once, and by nobody.
+    let run = other.enqueue(&gated, options(), QueueOptions::default()).await.unwrap().run.id;
+    assert_eq!(other.cancel(run, "not needed").await.unwrap(), Asked::Heeded);
+    assert_eq!(store.run(run).await.unwrap().status, RunStatus::Cancelled);
+    let claim = Claim { worker: "last".into(), limit: 9, lease: Duration::from_secs(1) };
+    assert_eq!(store.claim(claim, jiff::Timestamp::now()).await.unwrap(), []);
+    assert_eq!(store.open_runs().await.unwrap(), []);
+    other.shutdown().await;
 }
 
 /// Claimers that take and complete runs of three tenants at once: limits hold, nothing is taken twice, all of it is

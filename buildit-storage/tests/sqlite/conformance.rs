@@ -48,6 +48,13 @@ async fn it_keeps_pipelines() {
     store::assert_clauses(store::pipeline_clauses(), async || Arc::new(fresh(&folder).await) as _).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn its_queue_is_seen_and_steered() {
+    let folder = tempfile::tempdir().unwrap();
+    store::assert_clauses(store::control_clauses(), async || Arc::new(fresh(&folder).await) as _).await;
+    store::assert_clauses(store::request_clauses(), async || Arc::new(fresh(&folder).await) as _).await;
+}
+
 #[tokio::test]
 async fn it_keeps_sealed_secrets() {
     let folder = tempfile::tempdir().unwrap();

@@ -21,6 +21,12 @@ async fn groups_hold_among_engines() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn any_engine_asks_something_of_any_run() {
+    let (_folder, stores) = two().await;
+    engines::asks_are_heeded(&stores).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn shares_hold_among_claimers() {
     let (_folder, stores) = two().await;
     engines::shares_hold(&stores, 4, new_run).await;

@@ -78,7 +78,7 @@ impl RunBus {
     /// The run is to end in good order.
     pub(super) fn cancel(&self, reason: String) {
         self.stop.raise(Stop::Gracefully);
-        let _ = self.sender.send(Message::Cancel { reason });
+        let _ = self.sender.send(Message::Cancel { reason, reply: None });
     }
 
     /// The run is to end at once.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::bus::RunBus;
 use super::claims::Claims;
 use super::groups::Groups;
+use super::mailbox::Mailbox;
 use super::plans::Plans;
 use super::results::Results;
 use super::slots::Slots;
@@ -38,6 +39,7 @@ pub(super) struct Core {
     pub(super) log_limit: Option<NonZeroU64>,
     pub(super) slots: Arc<Slots>,
     pub(super) groups: Arc<Groups>,
+    pub(super) mailbox: Mailbox,
     pub(super) claims: Claims,
     pub(super) plans: Plans,
     pub(super) closing: AtomicBool,
@@ -91,6 +93,7 @@ impl Core {
             log_limit: parts.log_limit,
             slots: parts.slots,
             groups: Arc::default(),
+            mailbox: Mailbox::default(),
             claims: Claims::default(),
             plans: Plans::default(),
             closing: AtomicBool::new(false),

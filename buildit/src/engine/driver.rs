@@ -182,10 +182,15 @@ impl Driver {
             Message::Looked(found) => self.looked(found, now),
             Message::Slot(slot) => self.work.granted.push(slot),
             Message::Turn => self.work.turn = true,
-            Message::Cancel { reason } => {
+            Message::Cancel { reason, reply } => {
                 // Not every cancel comes from a handle.
                 self.bus.stop.raise(Stop::Gracefully);
                 self.tell(Input::Cancel { reason: &reason }, now);
+                match reply {
+                    // One that says nothing new has nothing to wait for.
+                    Some(reply) if self.work.batch.is_empty() => drop(reply.send(Ok(()))),
+                    reply => self.work.replies.extend(reply),
+                }
             }
             Message::Kill { reason } => {
                 self.work.killed = true;

@@ -116,6 +116,30 @@ pub enum ApproveError {
     NotDriven,
 }
 
+/// What was asked of a run is not done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AskError {
+    /// It has ended.
+    #[error("the run has ended")]
+    Ended,
+    /// The answer was not taken.
+    #[error(transparent)]
+    Refused(#[from] ApproveError),
+    /// Somebody else has answered.
+    #[error("somebody else has answered `{0}` already")]
+    Answered(StageName),
+    /// Its plan is none.
+    #[error("the run cannot be read here:\n{0}")]
+    Diagnostics(#[from] Diagnostics),
+    /// Its events are not those of its plan.
+    #[error("the run's record is broken")]
+    Replay(#[from] ReplayError),
+    /// The store failed.
+    #[error("the run cannot be asked")]
+    Store(#[from] StoreError),
+}
+
 /// A run went out of this engine's hands before it ended. It is open in the store, and can be taken up again.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]

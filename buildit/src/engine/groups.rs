@@ -83,7 +83,7 @@ impl Groups {
             if let Some(reason) = cancel
                 && !std::mem::replace(&mut member.is_cancelled, true)
             {
-                let _ = member.bus.sender.send(Message::Cancel { reason });
+                let _ = member.bus.sender.send(Message::Cancel { reason, reply: None });
             }
             match waits_for {
                 // That one may have been broken off, and then nothing happens until somebody takes it up.

@@ -30,8 +30,8 @@ pub(super) enum Message {
     Slot(Slot),
     /// A person answered.
     Approve { stage: StageIndex, approval: Approval, reply: oneshot::Sender<Result<(), ApproveError>> },
-    /// The run is to end.
-    Cancel { reason: String },
+    /// The run is to end. Whoever asks may want to know when that is durable.
+    Cancel { reason: String, reply: Option<oneshot::Sender<Result<(), ApproveError>>> },
     /// The run is to end at once.
     Kill { reason: String },
     /// It is the run's turn in its concurrency group.

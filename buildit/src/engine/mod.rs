@@ -39,6 +39,7 @@
 //! ```
 
 mod append;
+mod ask;
 mod attempt;
 mod boxed;
 mod builder;
@@ -56,6 +57,7 @@ mod lanes;
 mod launch;
 mod lease;
 mod looks;
+mod mailbox;
 mod message;
 mod missing;
 mod notices;
@@ -82,9 +84,10 @@ mod work;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+pub use ask::Asked;
 pub use builder::EngineBuilder;
 pub use clock::SystemClock;
-pub use error::{ApproveError, BuildError, RerunError, ResumeError, RunError, StartError};
+pub use error::{ApproveError, AskError, BuildError, RerunError, ResumeError, RunError, StartError};
 pub use feed::StageLog;
 pub use handle::RunHandle;
 pub use options::{QueueOptions, StartOptions, WorkOptions};
@@ -92,6 +95,7 @@ pub use report::RunReport;
 pub use rerun::Rerun;
 
 use self::core::Core;
+use crate::event::Approval;
 use crate::id::RunId;
 use crate::pipeline::Pipeline;
 use crate::store::{RunRecord, Store, StoreError};
@@ -193,6 +197,37 @@ impl Engine {
     pub fn run(&self, run: RunId) -> Option<RunHandle> {
         let bus = self.core.runs().get(&run).cloned()?;
         Some(RunHandle::new(Arc::clone(&self.core), bus))
+    }
+
+    /// Asks a run to end in good order, whichever engine drives it. One that waits in the queue ends at once, and nobody
+    /// takes it up for that. When this returns, that is durable: it is ended by whoever drives it or takes it up.
+    ///
+    /// Whether this person may is for the caller to know, as it is for [`answer`](Self::answer).
+    ///
+    /// # Errors
+    ///
+    /// [`AskError::Ended`] when it has ended; any other [`AskError`] when it could not be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future may have asked. To ask again does no harm.
+    pub async fn cancel(&self, run: RunId, reason: impl Into<String> + Send) -> Result<Asked, AskError> {
+        ask::cancel(&self.core, run, reason.into()).await
+    }
+
+    /// Answers a stage that waits for a person, whichever engine drives the run. When this returns, the answer is
+    /// durable; [`Asked`] says whether it was heeded yet.
+    ///
+    /// # Errors
+    ///
+    /// [`AskError::Refused`] when the stage waits for no answer, or for a better one; [`AskError::Answered`] when somebody
+    /// else's came before.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future may have answered.
+    pub async fn answer(&self, run: RunId, stage: &str, approval: Approval) -> Result<Asked, AskError> {
+        ask::answer(&self.core, run, stage, approval).await
     }
 
     /// Where runs, events and logs are kept.

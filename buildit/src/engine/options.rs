@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::id::{Digest, ExecutorName, TenantId};
+use crate::id::{Digest, ExecutorName, RunId, TenantId};
 use crate::pipeline::{ExpandLimits, RunContext};
 use crate::store::WorkFolder;
 
 /// How a run is started.
 #[derive(Clone, Debug)]
 pub struct StartOptions {
+    /// The id of the run, which no other has; one of its own without.
+    pub id: Option<RunId>,
     /// Whose it is; [nobody's](TenantId::NONE) without.
     pub tenant: TenantId,
     /// The event, the commit, the parameters.
@@ -31,6 +33,7 @@ pub struct StartOptions {
 impl Default for StartOptions {
     fn default() -> Self {
         Self {
+            id: None,
             tenant: TenantId::NONE,
             context: RunContext::default(),
             source: None,
@@ -47,6 +50,13 @@ impl StartOptions {
     #[must_use]
     pub fn new(context: RunContext) -> Self {
         Self { context, ..Self::default() }
+    }
+
+    /// The same under this id, so that whoever starts it twice starts it once.
+    #[must_use]
+    pub fn id(mut self, id: RunId) -> Self {
+        self.id = Some(id);
+        self
     }
 
     /// The same as a run of this tenant.

@@ -166,7 +166,10 @@ async fn go_on(core: &Arc<Core>, taken: TakenRun) -> Result<Option<RunHandle>, R
     let place = join(core, &record, &bus);
     let host = RunHost::new(Arc::clone(core), Arc::clone(&bus), masker);
     let released = seen.left(core);
-    Ok(Some(Ready { bus, inbox, host, run, placement, secrets, place, record, released }.spawn(core)))
+    let handle = Ready { bus, inbox, host, run, placement, secrets, place, record, released }.spawn(core);
+    // Something may have been asked of it before it was driven here.
+    core.mailbox.look();
+    Ok(Some(handle))
 }
 
 /// What of a run's events matters to its executors.

@@ -16,6 +16,7 @@ use super::handle::RunHandle;
 use super::host::RunHost;
 use super::lease;
 use super::looks::Looks;
+use super::mailbox::Mailbox;
 use super::message::Message;
 use super::missing;
 use super::options::StartOptions;
@@ -50,6 +51,7 @@ pub(super) async fn check(core: &Core, pipeline: &dyn Pipeline, options: StartOp
     let context = Arc::new(options.context);
     let known = core.plans.compile(pipeline.spec(&context)?, options.limits)?;
     let new = NewRun {
+        id: options.id.unwrap_or_else(RunId::new),
         tenant: options.tenant,
         source: options.source,
         in_place: options.in_place,
@@ -226,6 +228,7 @@ impl Ready {
         let max_parallel = record.run.max_parallel.map_or(usize::MAX, |jobs| jobs.get() as usize);
         let preparer = Preparer::new(&bus.plan, record.run.source, secrets);
         core.runs().insert(bus.info.id, Arc::clone(&bus));
+        Mailbox::watch(core);
         if core.is_closing() {
             // A shutdown that began meanwhile may have missed it; one that begins now sees it.
             bus.hand_over();
@@ -272,6 +275,7 @@ impl Ready {
                 let _ = core.store.lease_run(id, over, now).await;
             }
             core.runs().remove(&id);
+            Mailbox::rest(&core);
             bus.ended.send_replace(Some(ended));
         });
         handle

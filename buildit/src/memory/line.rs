@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use crate::id::RunId;
-use crate::store::{Line, Share};
+use crate::store::{Intake, Line, Share};
 
 /// Where an entry lies in the order of taking: higher priority first, then by age.
 pub(super) type Place = (Reverse<i32>, u64);
@@ -13,13 +13,15 @@ pub(super) type Place = (Reverse<i32>, u64);
 #[derive(Debug)]
 pub(super) struct TenantLine {
     line: Line,
+    intake: Intake,
     /// Those that are due.
     pub(super) waiting: BTreeMap<Place, RunId>,
 }
 
 impl Default for TenantLine {
     fn default() -> Self {
-        Self { line: Line { turn: 0, share: Share::default(), running: 0 }, waiting: BTreeMap::new() }
+        let line = Line { turn: 0, share: Share::default(), running: 0 };
+        Self { line, intake: Intake::Open, waiting: BTreeMap::new() }
     }
 }
 
@@ -40,9 +42,17 @@ impl TenantLine {
         self.line.share = share;
     }
 
+    pub(super) fn intake(&self) -> Intake {
+        self.intake
+    }
+
+    pub(super) fn set_intake(&mut self, intake: Intake) {
+        self.intake = intake;
+    }
+
     /// Whether something may be taken.
     pub(super) fn is_ready(&self) -> bool {
-        !self.waiting.is_empty() && self.line.share.room(self.line.running) > 0
+        !self.intake.is_paused() && !self.waiting.is_empty() && self.line.share.room(self.line.running) > 0
     }
 
     /// Something is due.

@@ -24,6 +24,7 @@ mod logs;
 mod pipelines;
 mod ports;
 mod queue;
+mod requests;
 mod results;
 mod run;
 mod runs;

@@ -6,8 +6,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::line::{Place, TenantLine};
-use crate::id::{RunId, TenantId};
-use crate::store::{Enqueue, Share, StoreError, come_in};
+use crate::id::{RunId, TenantId, WorkerId};
+use crate::store::{
+    Ask, AskSubject, Enqueue, Intake, Line, QueuePlace, QueueStatus, Share, StoreError, Worker, come_in,
+};
 
 /// Everything that changes a queue: what is journaled is what is applied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +44,27 @@ pub(super) enum QueueChange {
         tenant: TenantId,
         share: Share,
     },
+    Prioritised {
+        run: RunId,
+        priority: i32,
+    },
+    /// Whether runs of a tenant are taken, or of any.
+    Intake {
+        tenant: Option<TenantId>,
+        intake: Intake,
+    },
+    Asked {
+        run: RunId,
+        ask: Ask,
+    },
+    Settled {
+        run: RunId,
+        subject: AskSubject,
+    },
+    /// The run is gone, and nothing is asked of it any more.
+    Unasked {
+        run: RunId,
+    },
 }
 
 /// A run in the queue.
@@ -55,6 +78,10 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    pub(super) fn shown_place(&self) -> QueuePlace {
+        QueuePlace { priority: self.job.priority, age: self.place.1 }
+    }
+
     /// Whether it was taken as often as it may be.
     pub(super) fn is_worn_out(&self) -> bool {
         self.taken >= self.job.max_attempts.max(1)
@@ -74,6 +101,11 @@ pub(super) struct Queue {
     /// Dead letters, by when they died.
     dead: BTreeMap<u64, RunId>,
     next: u64,
+    /// Whether runs of any tenant are taken.
+    intake: Intake,
+    workers: BTreeMap<WorkerId, Worker>,
+    /// What is asked of runs, by when it was.
+    asks: BTreeMap<u64, (RunId, Ask)>,
 }
 
 impl Queue {
@@ -88,6 +120,56 @@ impl Queue {
 
     pub(super) fn entry(&self, run: RunId) -> Option<&Entry> {
         self.entries.get(&run)
+    }
+
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
+    }
+
+    /// How an entry stands.
+    pub(super) fn status(&self, entry: &Entry) -> QueueStatus {
+        let run = entry.job.run;
+        if entry.is_taken {
+            QueueStatus::Taken
+        } else if self.dead.values().any(|dead| *dead == run) {
+            QueueStatus::Dead
+        } else if self.behind.contains(&run) {
+            QueueStatus::Behind
+        } else if self.later.contains(&(entry.scheduled_for, run)) {
+            QueueStatus::Scheduled
+        } else {
+            QueueStatus::Waiting
+        }
+    }
+
+    /// The line of a tenant, and whether its runs are taken.
+    pub(super) fn line(&self, tenant: TenantId) -> (Line, Intake) {
+        let none = TenantLine::default();
+        let line = self.tenants.get(&tenant).unwrap_or(&none);
+        (line.line(), line.intake())
+    }
+
+    /// Whether runs of any tenant are taken.
+    pub(super) fn intake(&self) -> Intake {
+        self.intake
+    }
+
+    /// Whether a worker takes runs.
+    pub(super) fn intake_of(&self, worker: &WorkerId) -> Intake {
+        self.workers.get(worker).map_or(Intake::Open, |worker| worker.intake)
+    }
+
+    pub(super) fn workers_mut(&mut self) -> &mut BTreeMap<WorkerId, Worker> {
+        &mut self.workers
+    }
+
+    /// What is asked of all runs, in the order in which it was.
+    pub(super) fn asks(&self) -> impl Iterator<Item = (RunId, &Ask)> {
+        self.asks.values().map(|(run, ask)| (*run, ask))
+    }
+
+    pub(super) fn asks_of(&self, run: RunId) -> impl Iterator<Item = &Ask> {
+        self.asks().filter(move |(of, _)| *of == run).map(|(_, ask)| ask)
     }
 
     /// Those that are taken, whether or not their leases have ended.
@@ -145,7 +227,7 @@ impl Queue {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.entries.len() + self.tenants.len()
+        self.entries.len() + self.tenants.len() + self.asks.len()
     }
 
     /// What makes an empty queue this one. Whose turn it is begins anew.
@@ -164,6 +246,11 @@ impl Queue {
             }
         }
         changes.extend(self.dead.values().map(|run| QueueChange::Died { run: *run }));
+        let paused = self.tenants.iter().filter(|(_, line)| line.intake().is_paused()).map(|(tenant, _)| Some(*tenant));
+        let everywhere = self.intake.is_paused().then_some(None);
+        let paused = paused.chain(everywhere);
+        changes.extend(paused.map(|tenant| QueueChange::Intake { tenant, intake: Intake::Paused }));
+        changes.extend(self.asks().map(|(run, ask)| QueueChange::Asked { run, ask: ask.clone() }));
         changes
     }
 
@@ -214,6 +301,31 @@ impl Queue {
                 self.dead.retain(|_, dead| *dead != run);
             }
             QueueChange::Shared { tenant, share } => self.change(tenant, |line| line.set_share(share)),
+            QueueChange::Prioritised { run, priority } => self.prioritise(run, priority),
+            QueueChange::Intake { tenant: Some(tenant), intake } => self.change(tenant, |line| line.set_intake(intake)),
+            QueueChange::Intake { tenant: None, intake } => self.intake = intake,
+            QueueChange::Asked { run, ask } => drop(self.asks.insert(self.next, (run, ask))),
+            QueueChange::Settled { run, subject } => {
+                self.asks.retain(|_, (of, ask)| *of != run || ask.subject() != subject);
+            }
+            QueueChange::Unasked { run } => self.asks.retain(|_, (of, _)| *of != run),
+        }
+    }
+
+    /// Moves an entry to where its new priority belongs.
+    fn prioritise(&mut self, run: RunId, priority: i32) {
+        let Some(entry) = self.entries.get_mut(&run) else { return };
+        let before = entry.place;
+        entry.job.priority = priority;
+        entry.place.0 = std::cmp::Reverse(priority);
+        let (place, tenant) = (entry.place, entry.job.tenant);
+        if self.taken.remove(&before).is_some() {
+            self.taken.insert(place, run);
+        }
+        if let Some(line) = self.tenants.get_mut(&tenant)
+            && line.waiting.remove(&before).is_some()
+        {
+            line.waiting.insert(place, run);
         }
     }
 

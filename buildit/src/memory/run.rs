@@ -145,6 +145,11 @@ impl RunState {
         Ok(())
     }
 
+    /// The lease, whether or not it has ended.
+    pub(super) fn held(&self) -> Option<&Lease> {
+        self.lease.as_ref()
+    }
+
     /// Whether somebody holds the run.
     pub(super) fn is_leased(&self, now: Timestamp) -> bool {
         self.lease.as_ref().is_some_and(|held| held.until > now)

@@ -9,6 +9,7 @@ use super::caches::{CacheChange, Caches};
 use super::journal::{BlobFolder, ChangeFile, Folder};
 use super::kept::KeptRun;
 use super::queue::{Queue, QueueChange};
+use super::requests::JournaledRequests;
 use super::results::{JournaledResults, Results};
 use super::runs::Runs;
 use super::secrets::{SecretChange, Secrets};
@@ -40,6 +41,10 @@ struct Inner {
     secrets: Mutex<JournaledSecrets>,
     accounts: Mutex<JournaledAccounts>,
     audit: Mutex<JournaledAudit>,
+    requests: Mutex<JournaledRequests>,
+    /// Told when something is asked of a run.
+    #[cfg(feature = "engine")]
+    asked: tokio::sync::Notify,
     folder: Option<Arc<Folder>>,
 }
 
@@ -177,6 +182,9 @@ impl MemoryStore {
             secrets: Mutex::new(JournaledSecrets { secrets, file: Some(secret_file) }),
             accounts: Mutex::new(JournaledAccounts::open(&folder)?),
             audit: Mutex::new(JournaledAudit::open(&folder)?),
+            requests: Mutex::new(JournaledRequests::open(&folder)?),
+            #[cfg(feature = "engine")]
+            asked: tokio::sync::Notify::new(),
             folder: Some(folder),
         })))
     }
@@ -207,6 +215,16 @@ impl MemoryStore {
 
     pub(super) fn audit_locked(&self) -> MutexGuard<'_, JournaledAudit> {
         lock(&self.0.audit)
+    }
+
+    pub(super) fn requests_locked(&self) -> MutexGuard<'_, JournaledRequests> {
+        lock(&self.0.requests)
+    }
+
+    /// What is told when something is asked of a run.
+    #[cfg(feature = "engine")]
+    pub(super) fn asked(&self) -> &tokio::sync::Notify {
+        &self.0.asked
     }
 
     pub(super) fn kept_blobs(&self) -> &Blobs {

@@ -1,7 +1,9 @@
 //! The port [`Store`]: where runs, logs and the queue are kept. It is the sum of small traits, so that a caller asks
 //! for no more than it uses.
 
+mod ask;
 mod audit;
+mod control;
 mod credential;
 mod events;
 mod fit;
@@ -11,6 +13,7 @@ mod log;
 mod pipeline;
 mod progress;
 mod queue;
+mod request;
 mod retention;
 mod run;
 mod search;
@@ -21,7 +24,9 @@ mod upkeep;
 
 use std::fmt::Debug;
 
+pub use ask::{Ask, AskStore, AskSubject};
 pub use audit::{AuditFilter, AuditStore};
+pub use control::{Intake, QueueControl, QueueFilter, QueueLine, QueueOf, QueuePlace, QueueStatus, QueuedRun, Worker};
 pub use credential::CredentialStore;
 pub use events::each_event;
 pub use fit::{LONGEST_TEXT, check_organization, check_tenant, check_text, check_user, is_fit};
@@ -34,6 +39,7 @@ pub use pipeline::{
 };
 pub use progress::RunProgress;
 pub use queue::{Claim, Enqueue, Lease, QueueStore, QueuedJob};
+pub use request::{Request, RequestStore};
 pub use retention::{Retention, apply_retention, expired_runs};
 pub use run::{EventPage, NewRun, RunRecord, RunStore, Standing, TakenRun, WorkFolder, replaced_by};
 pub use search::{BadQuery, LogHit, LogHits, LogQuery, LogSearch, LogTerms, SearchPlace};
@@ -45,9 +51,9 @@ pub use upkeep::{KeptLogs, LogRetention, LogSift, LogUpkeep};
 use crate::id::{JobId, RunId, TenantId};
 
 /// Everything that an engine keeps.
-pub trait Store: RunStore + LogStore + QueueStore {}
+pub trait Store: RunStore + AskStore + LogStore + QueueStore {}
 
-impl<T: RunStore + LogStore + QueueStore + ?Sized> Store for T {}
+impl<T: RunStore + AskStore + LogStore + QueueStore + ?Sized> Store for T {}
 
 /// Everything that is done with the logs of closed runs.
 pub trait LogKeep: LogUpkeep + LogSearch {}

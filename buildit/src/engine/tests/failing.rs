@@ -12,8 +12,8 @@ use crate::executor::{Adoption, Executor, ExecutorError, JobContext, LogCursor, 
 use crate::id::{FencingToken, JobId, RunId, TenantId};
 use crate::job::{JobSpec, Stream};
 use crate::store::{
-    Claim, Enqueue, EventPage, Lease, LogAppend, LogPage, LogStore, NewRun, QueueStore, QueuedJob, RunFilter,
-    RunRecord, RunSummary, Share, Standing,
+    Ask, AskStore, AskSubject, Claim, Enqueue, EventPage, Lease, LogAppend, LogPage, LogStore, NewRun, QueueStore,
+    QueuedJob, RunFilter, RunRecord, RunSummary, Share, Standing,
 };
 
 /// A store in memory that takes no events, or no log, while it is full. Clones are the same store.
@@ -116,6 +116,25 @@ impl LogStore for FullStore {
 
     async fn logs_of_run(&self, run: RunId) -> Result<Vec<JobId>, StoreError> {
         self.inner.logs_of_run(run).await
+    }
+}
+
+#[async_trait]
+impl AskStore for FullStore {
+    async fn ask(&self, run: RunId, ask: Ask) -> Result<bool, StoreError> {
+        self.inner.ask(run, ask).await
+    }
+
+    async fn asks(&self, runs: &[RunId], limit: usize) -> Result<Vec<(RunId, Ask)>, StoreError> {
+        self.inner.asks(runs, limit).await
+    }
+
+    async fn settle(&self, run: RunId, subject: &AskSubject) -> Result<(), StoreError> {
+        self.inner.settle(run, subject).await
+    }
+
+    async fn asks_changed(&self) {
+        self.inner.asks_changed().await;
     }
 }
 

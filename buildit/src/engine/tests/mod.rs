@@ -18,6 +18,7 @@ use crate::secret::MemorySecrets;
 use crate::store::RunStore;
 use crate::testing::{Act, Death, KillAt, Script, ScriptedExecutor, SimulatedClock};
 
+mod asking;
 mod breaking;
 mod course;
 mod failing;

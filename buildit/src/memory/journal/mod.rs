@@ -8,7 +8,8 @@
 //! | `logs/ID/DIGEST-ATTEMPT` | a job's log | no: it outlives the process, and the machine within seconds |
 //! | `logs/ID/DIGEST-ATTEMPT.removed` | where a log ended whose lines were removed | before the lines go |
 //! | `blobs/XX/DIGEST` | a blob | before it gets this name |
-//! | `queue` | what changed the queue | before a write returns |
+//! | `queue` | what changed the queue, and what is asked of runs | before a write returns |
+//! | `requests` | which request made which run | before a write returns |
 //! | `caches` | the keys of caches | no: they may be lost |
 //! | `secrets` | sealed secrets | before a write returns |
 //! | `accounts` | users, organizations, tenants, and what lets in by its hash | before a write returns |

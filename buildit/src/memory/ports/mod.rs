@@ -1,13 +1,16 @@
 //! The ports of [`MemoryStore`](super::MemoryStore).
 
 mod artifact;
+mod ask;
 mod audit;
+mod control;
 mod credential;
 mod garbage;
 mod identity;
 mod log;
 mod pipeline;
 mod queue;
+mod request;
 mod result;
 mod run;
 mod search;

@@ -40,7 +40,7 @@ impl QueueStore for MemoryStore {
         match created {
             Ok((record, asked)) => {
                 drop(journaled);
-                self.ask(id, asked);
+                self.ask_to_end(id, asked);
                 Ok(record)
             }
             Err(error) => {
@@ -63,6 +63,9 @@ impl QueueStore for MemoryStore {
         let until = now.saturating_add(claim.lease.min(MAX_LEASE)).unwrap_or(Timestamp::MAX);
         let lease = Lease { worker: claim.worker, until };
         let mut journaled = self.queue_locked();
+        if journaled.queue.intake_of(&lease.worker).is_paused() {
+            return Ok(Vec::new());
+        }
         let mut all = Vec::new();
         let mut changes = Vec::new();
         for (id, entry) in journaled.queue.taken() {
@@ -76,6 +79,9 @@ impl QueueStore for MemoryStore {
         // Those that died make room for others of their tenants.
         journaled.change(std::mem::take(&mut changes))?;
         journaled.queue.look(now);
+        if journaled.queue.intake().is_paused() {
+            return Ok(all);
+        }
         let (mut passed, mut behind, mut latest) = (Vec::new(), Vec::new(), 0);
         let (tenants, lines): (Vec<_>, Vec<_>) = journaled.queue.lines().unzip();
         let mut turns = Turns::new(lines.iter().map(|line| line.line()));

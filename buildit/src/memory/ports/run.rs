@@ -17,7 +17,7 @@ use crate::store::{EventPage, Lease, NewRun, RunFilter, RunRecord, RunStore, Run
 impl RunStore for MemoryStore {
     async fn create_run(&self, run: NewRun) -> Result<RunRecord, StoreError> {
         let (record, asked) = self.runs_locked().create(run, self.folder())?;
-        self.ask(record.run.id, asked);
+        self.ask_to_end(record.run.id, asked);
         Ok(record)
     }
 
@@ -100,9 +100,9 @@ impl RunStore for MemoryStore {
         // In the order in which a claim takes the two.
         let mut journaled = self.queue_locked();
         self.runs_locked().check_closed(run)?;
-        if journaled.queue.contains(run) {
-            journaled.change(vec![QueueChange::Removed { run }])?;
-        }
+        let queued = journaled.queue.contains(run).then_some(QueueChange::Removed { run });
+        let asked = journaled.queue.asks_of(run).next().map(|_| QueueChange::Unasked { run });
+        journaled.change(queued.into_iter().chain(asked).collect())?;
         drop(journaled);
         let gone = self.runs_locked().delete(run)?;
         // What may be gigabytes of logs holds nobody up.
@@ -121,7 +121,7 @@ impl RunStore for MemoryStore {
 
 impl MemoryStore {
     /// These runs are asked to end by this one: they may be taken, so that they can.
-    pub(super) fn ask(&self, by: RunId, asked: Vec<RunId>) {
+    pub(super) fn ask_to_end(&self, by: RunId, asked: Vec<RunId>) {
         if let Err(error) = self.recall(&asked) {
             tracing::warn!(run = %by, %error, "dead letters of a group could not be asked to end");
         }

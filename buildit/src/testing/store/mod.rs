@@ -18,13 +18,15 @@
 //!
 //! A store that outlives its process also passes [`assert_durable`], which opens it anew between writing and reading.
 //! [`assert_durable_accounts`] does so with accounts. What a store can do beyond that has clauses of its own
-//! ([`eviction_clauses`], [`pipeline_clauses`], [`reference_clauses`], [`removal_clauses`], [`secret_clauses`],
-//! [`tenant_clauses`]), for [`assert_clauses`].
+//! ([`control_clauses`], [`eviction_clauses`], [`pipeline_clauses`], [`reference_clauses`], [`removal_clauses`],
+//! [`request_clauses`], [`secret_clauses`], [`tenant_clauses`]), for [`assert_clauses`].
 //! Whoever wants the violations themselves calls [`check_store`] and its like.
 
 mod accounts;
 mod artifact;
+mod asks;
 mod clause;
+mod control;
 mod durable;
 mod garbage;
 mod groups;
@@ -32,6 +34,7 @@ mod keep;
 mod log;
 mod pipeline;
 mod queue;
+mod request;
 mod result;
 mod run;
 mod samples;
@@ -48,12 +51,20 @@ pub use keep::KeepStore;
 
 use crate::artifact::{BlobStore, CacheStore, EvictCaches, RemoveBlobs};
 use crate::cached::ResultStore;
-use crate::store::{AccountStore, AuditStore, IdentityStore, PipelineStore, ReferenceStore, SecretStore, Store};
+use crate::store::{
+    AccountStore, AuditStore, IdentityStore, PipelineStore, QueueControl, ReferenceStore, RequestStore, SecretStore,
+    Store,
+};
 
 /// A store that refers to blobs, and says to which.
 pub trait Referring: Store + CacheStore + ReferenceStore {}
 
 impl<T: Store + CacheStore + ReferenceStore + ?Sized> Referring for T {}
+
+/// A store whose queue is seen and steered.
+pub trait Controlled: Store + QueueControl {}
+
+impl<T: Store + QueueControl + ?Sized> Controlled for T {}
 
 /// Where tenants are, and where their runs are: in one store, as far as anybody can tell.
 #[derive(Clone, Debug)]
@@ -74,8 +85,20 @@ impl TenantStores {
 /// The clauses about runs, logs and the queue.
 #[must_use]
 pub fn store_clauses() -> Vec<Clause<dyn Store>> {
-    [run::clauses(), tenants::clauses(), log::clauses(), queue::clauses(), shares::clauses(), groups::clauses()]
-        .concat()
+    let runs = [run::clauses(), tenants::clauses(), log::clauses()].concat();
+    [runs, queue::clauses(), shares::clauses(), groups::clauses(), asks::clauses()].concat()
+}
+
+/// The clauses about seeing and steering the queue, and about workers.
+#[must_use]
+pub fn control_clauses() -> Vec<Clause<dyn Controlled>> {
+    control::clauses()
+}
+
+/// The clauses about requests that may come twice.
+#[must_use]
+pub fn request_clauses() -> Vec<Clause<dyn RequestStore>> {
+    request::clauses()
 }
 
 /// The clauses about blobs.

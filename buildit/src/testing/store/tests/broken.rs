@@ -8,7 +8,7 @@ use crate::cached::Ingredient;
 use crate::event::RunStatus;
 use crate::id::{Digest, FencingToken, RunId, TenantId};
 use crate::memory::MemoryStore;
-use crate::store::RunRecord;
+use crate::store::{Ask, RunRecord};
 
 /// A memory store with a fault.
 #[derive(Debug)]
@@ -27,6 +27,7 @@ pub(super) struct Broken {
     pub(super) leases: Mutex<u64>,
     pub(super) is_archived: Mutex<bool>,
     pub(super) removed: Mutex<BTreeSet<RunId>>,
+    pub(super) asked: Mutex<Vec<(RunId, Ask)>>,
     pub(super) kept: Mutex<Vec<Digest>>,
     /// What the result that was kept last is made of.
     pub(super) made: Mutex<Option<(RunId, Vec<Ingredient>)>>,
@@ -48,6 +49,7 @@ impl Broken {
             leases: Mutex::default(),
             is_archived: Mutex::default(),
             removed: Mutex::default(),
+            asked: Mutex::default(),
             kept: Mutex::default(),
             made: Mutex::default(),
         }

@@ -3,6 +3,7 @@
 mod accounts;
 mod artifact;
 mod broken;
+mod control;
 mod faults;
 mod keep;
 mod log;
@@ -19,21 +20,24 @@ use self::broken::Broken;
 use self::faults::REJECTED;
 use super::{
     Referring, Violation, assert_blobs, assert_durable, assert_keep, assert_results, assert_store, check_blobs,
-    check_clauses, check_durable, check_keep, check_results, check_store, eviction_clauses, pipeline_clauses,
-    reference_clauses, removal_clauses, report, secret_clauses,
+    check_clauses, check_durable, check_keep, check_results, check_store, control_clauses, eviction_clauses,
+    pipeline_clauses, reference_clauses, removal_clauses, report, request_clauses, secret_clauses,
 };
 use crate::artifact::{EvictCaches, RemoveBlobs};
 use crate::memory::MemoryStore;
-use crate::store::{PipelineStore, SecretStore};
+use crate::store::{PipelineStore, QueueControl, RequestStore, SecretStore};
 
 /// What stores do wrong with what goes beyond the ports of an engine.
-async fn check_more<S: Referring + RemoveBlobs + EvictCaches + SecretStore + PipelineStore>(
-    make: impl AsyncFn() -> S,
-) -> Vec<Violation> {
+async fn check_more<S>(make: impl AsyncFn() -> S) -> Vec<Violation>
+where
+    S: Referring + RemoveBlobs + EvictCaches + SecretStore + PipelineStore + QueueControl + RequestStore,
+{
     let mut violations = check_clauses(reference_clauses(), async || Arc::new(make().await) as _).await;
     violations.extend(check_clauses(removal_clauses(), async || Arc::new(make().await) as _).await);
     violations.extend(check_clauses(eviction_clauses(), async || Arc::new(make().await) as _).await);
     violations.extend(check_clauses(pipeline_clauses(), async || Arc::new(make().await) as _).await);
+    violations.extend(check_clauses(control_clauses(), async || Arc::new(make().await) as _).await);
+    violations.extend(check_clauses(request_clauses(), async || Arc::new(make().await) as _).await);
     violations.extend(check_clauses(secret_clauses(), async || Arc::new(make().await) as _).await);
     violations
 }
@@ -99,6 +103,8 @@ fn every_clause_rejects_a_fault() {
     clauses.extend(removal_clauses().iter().map(|clause| clause.name()));
     clauses.extend(eviction_clauses().iter().map(|clause| clause.name()));
     clauses.extend(pipeline_clauses().iter().map(|clause| clause.name()));
+    clauses.extend(control_clauses().iter().map(|clause| clause.name()));
+    clauses.extend(request_clauses().iter().map(|clause| clause.name()));
     clauses.extend(secret_clauses().iter().map(|clause| clause.name()));
     clauses.extend(super::result_clauses().iter().map(|clause| clause.name()));
     assert_eq!(rejecting, clauses);

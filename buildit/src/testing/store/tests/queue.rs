@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use super::broken::Broken;
 use super::faults::Fault;
 use crate::id::{FencingToken, RunId, TenantId};
-use crate::store::{Claim, Enqueue, NewRun, QueueStore, QueuedJob, RunRecord, RunStore, Share, StoreError};
+use crate::store::{
+    Claim, Enqueue, NewRun, QueueControl, QueueStore, QueuedJob, RunRecord, RunStore, Share, StoreError,
+};
 
 #[async_trait]
 impl QueueStore for Broken {
@@ -45,6 +47,9 @@ impl QueueStore for Broken {
 
     async fn claim(&self, claim: Claim, now: Timestamp) -> Result<Vec<QueuedJob>, StoreError> {
         let mut claim = claim;
+        if self.has(Fault::StopsAll) && self.inner.queue_line(TenantId::NONE).await?.everywhere.is_paused() {
+            return Ok(Vec::new());
+        }
         if matches!(self.fault, Fault::SavesTurns | Fault::ShortestFirst) {
             return self.claim_unfairly(claim, now).await;
         }
