@@ -1,5 +1,5 @@
-//! Whether the server is well: `/health/live` (the process answers) and `/health/ready` (its store answers too), with
-//! `/health` for both.
+//! Whether the server is well: `/health/live` (the process answers) and `/health/ready` (its store answers too, and it is
+//! not about to stop), with `/health` for both.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -18,6 +18,9 @@ async fn live() -> Json<Value> {
 }
 
 async fn ready(State(state): State<ServerState>) -> (StatusCode, Json<Value>) {
+    if state.leaving().is_cancelled() {
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "stopping" })));
+    }
     match state.identity().has_users().await {
         Ok(_) => (StatusCode::OK, Json(json!({ "status": "ok" }))),
         Err(error) => {

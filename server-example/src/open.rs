@@ -19,9 +19,10 @@ use buildit_executors::local::LocalBackend;
 use buildit_storage::ObjectBlobs;
 use buildit_storage::secrets::SealedSecrets;
 use buildit_storage::sqlite::SqliteStore;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
 
+use crate::app::workers;
 use crate::health;
 use crate::router::{LEAVE, router};
 use crate::secrets::{OfRuns, SecretKeyError, key_of_environment, keyring};
@@ -30,6 +31,9 @@ use crate::state::{ServerState, ServerStore};
 
 /// How many runs are looked at together.
 const PAGE: usize = 100;
+
+/// How long people see that a worker was lost.
+const LOST: SignedDuration = SignedDuration::from_hours(24);
 
 /// How often what has ended is swept away.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -131,10 +135,13 @@ impl Server {
         let working = tokio::spawn(work(self.state.clone()));
         let app = self.routes().into_make_service_with_connect_info::<SocketAddr>();
         let stopping = self.state.stopping().clone();
-        let told = stopping.clone();
+        let told = self.state.clone();
         let serving = axum::serve(listener, app).with_graceful_shutdown(async move {
             stop.await;
-            told.cancel();
+            told.leaving().cancel();
+            // Whoever sends requests here sees that it is not ready, and sends them elsewhere.
+            tokio::time::sleep(Duration::from_secs(told.settings().leave_seconds)).await;
+            told.stopping().cancel();
         });
         // A reader that takes nothing would keep it for ever.
         let served = tokio::select! {
@@ -172,17 +179,19 @@ fn mounted(state: &ServerState) -> Router {
 
 async fn work(state: ServerState) {
     let sweeping = tokio::spawn(sweep(state.clone()));
-    drive(state).await;
+    let noting = tokio::spawn(workers::note(state.clone()));
+    drive(state.clone()).await;
     sweeping.abort();
+    noting.abort();
+    workers::leave(&state).await;
 }
 
-/// Takes runs from the queue, those first that an earlier server left.
+/// Takes runs from the queue, those first that an earlier server left, until the engine shuts down.
 async fn drive(state: ServerState) {
     let runs = state.settings().runs;
-    if runs == 0 {
-        return;
-    }
-    if let Err(error) = resume(&state).await {
+    if runs > 0
+        && let Err(error) = resume(&state).await
+    {
         tracing::error!(error = &error as &dyn std::error::Error, "open runs cannot be looked for");
     }
     state.engine().work(WorkOptions { runs, ..WorkOptions::default() }).await;
@@ -214,7 +223,17 @@ async fn sweep(state: ServerState) {
         if let Err(error) = state.credentials().sweep_credentials(Timestamp::now()).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "what has ended cannot be swept away");
         }
+        if let Err(error) = sweep_queue(&state).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "what has ended cannot be swept away");
+        }
     }
+}
+
+/// Forgets requests that will not come again, and workers that were lost long ago.
+async fn sweep_queue(state: &ServerState) -> Result<(), StoreError> {
+    let now = Timestamp::now();
+    state.store().sweep_requests(now).await?;
+    state.store().sweep_workers(now - LOST).await.map(drop)
 }
 
 /// The engine with Docker, where there is one.

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use buildit::diagnostic::{Diagnostic, Severity};
-use buildit::engine::{ApproveError, RerunError, StartError};
+use buildit::engine::{ApproveError, AskError, RerunError, StartError};
 use buildit::pipeline::Origin;
 use buildit::store::StoreError;
 use serde::Serialize;
@@ -114,6 +114,12 @@ impl Problem {
 
     pub(crate) fn conflict(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, "conflict", "It is not in a state that allows this").with_detail(detail)
+    }
+
+    /// A key was used for another request before.
+    pub(crate) fn key_reused() -> Self {
+        let title = "The Idempotency-Key was used for another request";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", title)
     }
 
     pub(crate) fn changed() -> Self {
@@ -229,6 +235,17 @@ impl From<ApproveError> for Problem {
         match error {
             ApproveError::NoStage(_) => Self::not_found(),
             error => Self::conflict(error.to_string()),
+        }
+    }
+}
+
+impl From<AskError> for Problem {
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::Refused(error) => error.into(),
+            AskError::Diagnostics(found) => Self::refused(&found.0),
+            AskError::Store(error) => error.into(),
+            error => Self::conflict(told(&error)),
         }
     }
 }

@@ -27,6 +27,9 @@ pub struct Settings {
     pub requests_per_second: NonZeroU32,
     /// How many runs this server drives at once; none for one that serves pages only.
     pub runs: usize,
+    /// For how many seconds it goes on answering when it is told to stop, while `/health/ready` says 503: longer than a
+    /// balancer in front of it takes to see that.
+    pub leave_seconds: u64,
     /// How many jobs this server runs at once.
     pub jobs: usize,
     /// After how many days a login ends.
@@ -48,6 +51,7 @@ impl Default for Settings {
             store: None,
             requests_per_second: NonZeroU32::new(100).unwrap_or(NonZeroU32::MAX),
             runs: 64,
+            leave_seconds: 0,
             jobs: std::thread::available_parallelism().map_or(4, |cores| 2 * cores.get()),
             session_days: 30,
             local_for_all: false,
@@ -107,7 +111,7 @@ impl Settings {
 }
 
 /// What the environment may set.
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "data",
     "listen",
     "external_url",
@@ -115,6 +119,7 @@ const KEYS: [&str; 11] = [
     "store",
     "requests_per_second",
     "runs",
+    "leave_seconds",
     "jobs",
     "session_days",
     "local_for_all",

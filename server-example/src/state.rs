@@ -10,7 +10,10 @@ use buildit::account::Tenant;
 use buildit::artifact::BlobStore;
 use buildit::engine::Engine;
 use buildit::id::{OrganizationId, TenantId};
-use buildit::store::{AuditStore, CredentialStore, IdentityStore, PipelineStore, SecretStore, Store, StoreError};
+use buildit::store::{
+    AuditStore, CredentialStore, IdentityStore, PipelineStore, QueueControl, RequestStore, SecretStore, Store,
+    StoreError,
+};
 use buildit_storage::secrets::{Keyring, SealedSecrets};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -21,9 +24,15 @@ use crate::secrets::Secrets;
 use crate::settings::Settings;
 
 /// Everything that a server keeps in one place.
-pub trait ServerStore: Store + PipelineStore + IdentityStore + CredentialStore + AuditStore + SecretStore {}
+pub trait ServerStore:
+    Store + QueueControl + RequestStore + PipelineStore + IdentityStore + CredentialStore + AuditStore + SecretStore
+{
+}
 
-impl<T: Store + PipelineStore + IdentityStore + CredentialStore + AuditStore + SecretStore> ServerStore for T {}
+impl<T> ServerStore for T where
+    T: Store + QueueControl + RequestStore + PipelineStore + IdentityStore + CredentialStore + AuditStore + SecretStore
+{
+}
 
 /// The server's parts. Clones are the same server.
 #[derive(Clone, Debug)]
@@ -41,8 +50,10 @@ struct Inner {
     limits: Limits,
     passwords: Passwords,
     setup: SetupToken,
-    /// Told when the server stops.
+    /// Told when the server is about to stop, and when it does.
+    leaving: CancellationToken,
     stopping: CancellationToken,
+    since: Timestamp,
     /// Whether there is known to be one: there is from then on.
     has_owner: AtomicBool,
 }
@@ -73,7 +84,9 @@ impl ServerState {
             blobs,
             passwords: Passwords::new(),
             setup: SetupToken::new()?,
+            leaving: CancellationToken::new(),
             stopping: CancellationToken::new(),
+            since: Timestamp::now(),
             has_owner: AtomicBool::new(false),
         })))
     }
@@ -127,6 +140,16 @@ impl ServerState {
     /// What somebody who is not at this machine needs to become the owner.
     pub(crate) fn setup(&self) -> &SetupToken {
         &self.0.setup
+    }
+
+    /// What tells whoever sends requests here that the server is about to stop: it is not ready from then on.
+    pub(crate) fn leaving(&self) -> &CancellationToken {
+        &self.0.leaving
+    }
+
+    /// Since when it is there.
+    pub(crate) fn since(&self) -> Timestamp {
+        self.0.since
     }
 
     /// What tells live readers that the server stops: they come again, here or elsewhere, and miss nothing.

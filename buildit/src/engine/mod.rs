@@ -96,7 +96,7 @@ pub use rerun::Rerun;
 
 use self::core::Core;
 use crate::event::Approval;
-use crate::id::RunId;
+use crate::id::{RunId, WorkerId};
 use crate::pipeline::Pipeline;
 use crate::store::{RunRecord, Store, StoreError};
 
@@ -228,6 +228,12 @@ impl Engine {
     /// A dropped future may have answered.
     pub async fn answer(&self, run: RunId, stage: &str, approval: Approval) -> Result<Asked, AskError> {
         ask::answer(&self.core, run, stage, approval).await
+    }
+
+    /// The name under which it holds its leases.
+    #[must_use]
+    pub fn worker(&self) -> &WorkerId {
+        &self.core.worker
     }
 
     /// Where runs, events and logs are kept.

@@ -56,6 +56,11 @@ impl Access {
         Ok(self)
     }
 
+    /// For what concerns all of the installation, whose owners are those of the organization that came first.
+    pub(crate) async fn to_installation(state: &ServerState, actor: Actor) -> Result<Self, Problem> {
+        Self::to(state, actor, state.default_tenant(), Role::Owner).await
+    }
+
     /// For the one tenant that this actor has, or the one that they name.
     pub(crate) async fn own(
         state: &ServerState,

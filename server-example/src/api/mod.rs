@@ -7,9 +7,11 @@ mod keys;
 mod live;
 mod logs;
 mod pipelines;
+mod queue;
 mod runs;
 mod secrets;
 mod tags;
+mod workers;
 
 use axum::routing::get;
 use axum::{Json, Router};
@@ -20,7 +22,7 @@ use utoipa_axum::routes;
 use crate::problem::Problem;
 use crate::state::ServerState;
 
-pub(crate) use tags::{Body, Id, IfMatch, Tagged};
+pub(crate) use tags::{Body, Id, IdempotencyKey, IfMatch, Tagged};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -69,6 +71,13 @@ fn described() -> OpenApiRouter<ServerState> {
         .routes(routes!(runs::reject))
         .routes(routes!(runs::rerun))
         .routes(routes!(runs::rerun_from_failed))
+        .routes(routes!(queue::list))
+        .routes(routes!(queue::line, queue::set_line))
+        .routes(routes!(queue::set_priority))
+        .routes(routes!(queue::requeue))
+        .routes(routes!(queue::whole, queue::set_whole))
+        .routes(routes!(workers::list))
+        .routes(routes!(workers::set))
         .routes(routes!(secrets::of_a_tenant))
         .routes(routes!(secrets::set_of_tenant, secrets::delete_of_tenant))
         .routes(routes!(secrets::of_a_pipeline))

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use buildit::account::Role;
+use buildit::engine::Asked as Answered;
 use buildit::id::{PipelineId, RunId};
 use buildit::store::{RunFilter, RunRecord, RunSummary};
 use indexmap::IndexMap;
@@ -14,8 +15,9 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::{Body, Id};
+use super::{Body, Id, IdempotencyKey};
 use crate::access::Actor;
+use crate::app::requests::{self, Made};
 use crate::app::runs::Which;
 use crate::app::{pipelines, runs};
 use crate::list::{Asked, List, Page};
@@ -293,28 +295,45 @@ pub(crate) async fn list(
     Ok(Json(List::cut(found, page.limit(), |run| run.id.to_string()).map(RunLine::from)))
 }
 
-/// Puts a run of the pipeline into the queue.
-#[utoipa::path(post, path = "/api/v1/pipelines/{id}/runs", tag = "runs", request_body = Trigger, params(("id" = Uuid, Path)),
-    responses((status = CREATED, body = RunLine), (status = "default", body = Problem, content_type = "application/problem+json")))]
+/// Puts a run of the pipeline into the queue. With an `Idempotency-Key` the same request makes one run, however often it
+/// comes within a day: 200 says that it came before.
+#[utoipa::path(post, path = "/api/v1/pipelines/{id}/runs", tag = "runs", request_body = Trigger,
+    params(("id" = Uuid, Path), ("Idempotency-Key" = Option<String>, Header, description = "Any 1 to 255 visible characters, of the tenant's own")),
+    responses((status = CREATED, body = RunLine), (status = OK, body = RunLine), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn trigger(
     State(state): State<ServerState>,
     actor: Actor,
     Id(id): Id<PipelineId>,
+    IdempotencyKey(key): IdempotencyKey,
     Body(trigger): Body<Trigger>,
 ) -> Result<Response, Problem> {
     let (access, pipeline) = pipelines::find(&state, actor, id, Role::Member).await?;
     let start = pipelines::Start {
+        run: None,
         branch: trigger.branch.unwrap_or_default(),
         commit: trigger.commit.unwrap_or_default(),
         params: trigger.params,
     };
-    let record = pipelines::trigger(&state, &access, &pipeline, start).await?;
-    Ok(created(&state, &record))
+    let Some(key) = key else {
+        return Ok(created(&state, &pipelines::trigger(&state, &access, &pipeline, start).await?));
+    };
+    let content = requests::content(&(pipeline.id, &start.branch, &start.commit, &start.params))?;
+    let made = requests::once(&state, access.tenant.id, key, content, async |run| {
+        pipelines::trigger(&state, &access, &pipeline, pipelines::Start { run: Some(run), ..start }).await
+    });
+    match made.await? {
+        Made::Now(record) => Ok(created(&state, &record)),
+        Made::Before(record) => Ok(shown(&state, &record, StatusCode::OK)),
+    }
 }
 
 fn created(state: &ServerState, record: &RunRecord) -> Response {
+    shown(state, record, StatusCode::CREATED)
+}
+
+fn shown(state: &ServerState, record: &RunRecord, status: StatusCode) -> Response {
     let place = HeaderValue::try_from(format!("{}/api/v1/runs/{}", state.base(), record.run.id));
-    let mut response = (StatusCode::CREATED, Json(RunLine::from(record))).into_response();
+    let mut response = (status, Json(RunLine::from(record))).into_response();
     response.headers_mut().extend(place.ok().map(|place| (header::LOCATION, place)));
     response
 }
@@ -374,9 +393,10 @@ pub(crate) async fn cancel(
     Ok(StatusCode::ACCEPTED)
 }
 
-/// Lets a stage go on that waits for a person.
+/// Lets a stage go on that waits for a person. Whichever server drives the run is told: 202 says that it was not heard of
+/// yet, and that the answer is kept for it.
 #[utoipa::path(post, path = "/api/v1/runs/{id}/approve", tag = "runs", request_body = Answer, params(("id" = Uuid, Path)),
-    responses((status = NO_CONTENT), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = NO_CONTENT), (status = ACCEPTED), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn approve(
     State(state): State<ServerState>,
     actor: Actor,
@@ -384,13 +404,12 @@ pub(crate) async fn approve(
     Body(answer): Body<Answer>,
 ) -> Result<StatusCode, Problem> {
     let (access, record) = runs::find(&state, actor, id, Role::Member).await?;
-    runs::answer(&state, &access, &record, &answer.stage, true, answer.fields).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(answered(runs::answer(&state, &access, &record, &answer.stage, true, answer.fields).await?))
 }
 
-/// Refuses a stage that waits for a person.
+/// Refuses a stage that waits for a person, as it is let go on.
 #[utoipa::path(post, path = "/api/v1/runs/{id}/reject", tag = "runs", request_body = Answer, params(("id" = Uuid, Path)),
-    responses((status = NO_CONTENT), (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = NO_CONTENT), (status = ACCEPTED), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn reject(
     State(state): State<ServerState>,
     actor: Actor,
@@ -398,8 +417,14 @@ pub(crate) async fn reject(
     Body(answer): Body<Answer>,
 ) -> Result<StatusCode, Problem> {
     let (access, record) = runs::find(&state, actor, id, Role::Member).await?;
-    runs::answer(&state, &access, &record, &answer.stage, false, answer.fields).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(answered(runs::answer(&state, &access, &record, &answer.stage, false, answer.fields).await?))
+}
+
+fn answered(asked: Answered) -> StatusCode {
+    match asked {
+        Answered::Heeded => StatusCode::NO_CONTENT,
+        Answered::Kept => StatusCode::ACCEPTED,
+    }
 }
 
 /// Runs an ended run again.

@@ -63,6 +63,21 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     }
 }
 
+/// What whoever asks calls a request, so that it may be sent again.
+#[derive(Clone, Debug)]
+pub(crate) struct IdempotencyKey(pub(crate) Option<String>);
+
+impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let Some(given) = parts.headers.get("idempotency-key") else { return Ok(Self(None)) };
+        let key = given.to_str().ok().map(str::trim).filter(|key| (1..=255).contains(&key.len()));
+        let key = key.ok_or_else(|| Problem::invalid("an Idempotency-Key has 1 to 255 visible characters"))?;
+        Ok(Self(Some(key.to_owned())))
+    }
+}
+
 /// Something that is edited, with its version as its `ETag`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tagged<T>(pub(crate) u64, pub(crate) T);

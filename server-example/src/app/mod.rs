@@ -4,5 +4,8 @@ pub(crate) mod audit;
 pub(crate) mod keys;
 pub(crate) mod members;
 pub(crate) mod pipelines;
+pub(crate) mod queue;
+pub(crate) mod requests;
 pub(crate) mod runs;
 pub(crate) mod secrets;
+pub(crate) mod workers;

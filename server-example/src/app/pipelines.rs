@@ -4,7 +4,7 @@ use buildit::account::Role;
 use buildit::config::{self, Limits};
 use buildit::diagnostic::Diagnostic;
 use buildit::engine::{QueueOptions, StartOptions};
-use buildit::id::PipelineId;
+use buildit::id::{PipelineId, RunId};
 use buildit::pipeline::{ExpandLimits, PipelineSpec, RunContext};
 use buildit::plan::Plan;
 use buildit::store::{NewPipeline, PipelineChange, PipelineSource, RunRecord, StoredPipeline};
@@ -30,6 +30,8 @@ const LONGEST_NAME: usize = 100;
 /// What a run is started with.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Start {
+    /// The id of the run, when that is settled already.
+    pub(crate) run: Option<RunId>,
     pub(crate) branch: String,
     pub(crate) commit: String,
     pub(crate) params: IndexMap<String, String>,
@@ -159,7 +161,7 @@ pub(crate) async fn trigger(
     context.params = start.params;
     context.pipeline_id = pipeline.id.to_string();
     context.custom.insert("triggered_by".into(), access.actor.name());
-    let mut options = StartOptions { tenant: access.tenant.id, ..StartOptions::new(context) };
+    let mut options = StartOptions { id: start.run, tenant: access.tenant.id, ..StartOptions::new(context) };
     if !state.settings().local_for_all && access.tenant.id != state.default_tenant() {
         if !state.has_docker() {
             let why = "jobs of this tenant would run as the server's own user: it needs Docker, or the setting `local_for_all`";

@@ -1,7 +1,7 @@
 //! Runs: looked at, answered, cancelled and run again.
 
 use buildit::account::Role;
-use buildit::engine::{QueueOptions, Rerun, ResumeError, RunHandle};
+use buildit::engine::{Asked, QueueOptions, Rerun};
 use buildit::event::{Approval, Event, RunStatus};
 use buildit::id::{PipelineId, RunId};
 use buildit::plan::Plan;
@@ -62,31 +62,14 @@ pub(crate) async fn explain(state: &ServerState, record: &RunRecord) -> Result<V
     Ok(run.explain(&events, holder))
 }
 
-/// The way to whoever drives the run: this server, which takes it up when nobody does.
-async fn driven(state: &ServerState, record: &RunRecord) -> Result<RunHandle, Problem> {
-    let (engine, run) = (state.engine(), record.run.id);
-    if record.status.is_final() {
-        return Err(Problem::conflict("the run has ended"));
-    }
-    if let Some(handle) = engine.run(run) {
-        return Ok(handle);
-    }
-    match engine.resume_run(run).await {
-        Ok(Some(handle)) => Ok(handle),
-        Ok(None) => Err(Problem::conflict("the run has ended")),
-        Err(ResumeError::Elsewhere(_)) => Err(Problem::conflict("another server drives this run: ask that one")),
-        Err(ResumeError::Store(error)) => Err(error.into()),
-        Err(error) => Err(Problem::conflict(error.to_string())),
-    }
-}
-
+/// Asks a run to end, whichever server drives it; one that waits in the queue ends at once.
 pub(crate) async fn cancel(state: &ServerState, access: &Access, record: &RunRecord) -> Result<(), Problem> {
-    driven(state, record).await?.cancel(format!("cancelled by {}", access.actor.name()));
+    state.engine().cancel(record.run.id, format!("cancelled by {}", access.actor.name())).await?;
     noted(state, access, "run.cancel", record).await;
     Ok(())
 }
 
-/// Answers a stage that waits for a person.
+/// Answers a stage that waits for a person, whichever server drives the run.
 pub(crate) async fn answer(
     state: &ServerState,
     access: &Access,
@@ -94,11 +77,11 @@ pub(crate) async fn answer(
     stage: &str,
     is_yes: bool,
     fields: IndexMap<String, String>,
-) -> Result<(), Problem> {
+) -> Result<Asked, Problem> {
     let approval = Approval { by: access.actor.name(), approved: is_yes, fields };
-    driven(state, record).await?.approve(stage, approval).await?;
+    let asked = state.engine().answer(record.run.id, stage, approval).await?;
     noted(state, access, if is_yes { "run.approve" } else { "run.reject" }, record).await;
-    Ok(())
+    Ok(asked)
 }
 
 /// Which stages run again.

@@ -63,7 +63,8 @@ pub(crate) async fn start(
     let params =
         given.iter().filter_map(|(name, value)| Some((name.strip_prefix("param.")?.to_owned(), value.clone())));
     let field = |name: &str| given.get(name).map(|value| value.trim().to_owned()).unwrap_or_default();
-    let start = pipelines::Start { branch: field("branch"), commit: field("commit"), params: params.collect() };
+    let start =
+        pipelines::Start { run: None, branch: field("branch"), commit: field("commit"), params: params.collect() };
     match pipelines::trigger(&state, &access, &pipeline, start).await {
         Ok(record) => {
             let to = format!("{}/pipelines/{}/runs/{}", place.root(), part(&pipeline.name), record.number);

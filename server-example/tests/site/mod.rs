@@ -151,6 +151,17 @@ impl Site {
         tenant["id"].as_str().unwrap().to_owned()
     }
 
+    /// The id of this server's worker, once it has said that it is there.
+    pub(crate) async fn worker(&self, owner: &Who) -> String {
+        loop {
+            let found = self.get(owner, "/api/v1/workers").await.ok().json();
+            if let Some(worker) = found["items"].as_array().unwrap().first() {
+                return worker["id"].as_str().unwrap().to_owned();
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Keeps a pipeline and gives its id.
     pub(crate) async fn pipeline(&self, who: &Who, config: &str) -> String {
         let made = self.post(who, "/api/v1/pipelines", json!({ "config": config })).await;
