@@ -108,6 +108,15 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "forbidden", "Your role does not allow this").with_detail(detail)
     }
 
+    /// A page of another site made a browser ask.
+    pub(crate) fn foreign() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "foreign-origin", "Pages of other sites may not ask this")
+    }
+
+    pub(crate) fn no_method() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "This cannot be done with it")
+    }
+
     pub(crate) fn invalid(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "The request is not valid").with_detail(detail)
     }

@@ -44,7 +44,7 @@ pub fn router(state: ServerState) -> Router {
         .with_path(if state.base().is_empty() { "/".to_owned() } else { state.base().to_owned() })
         .with_same_site(SameSite::Lax)
         .with_expiry(Expiry::OnInactivity(days));
-    let csrf = CsrfLayer::new();
+    let csrf = CsrfLayer::new().with_rejection_response(|_| Problem::foreign().into_response());
     let csrf = match csrf.clone().add_trusted_origin(state.settings().origin()) {
         Ok(trusting) => trusting,
         Err(error) => {

@@ -95,5 +95,6 @@ pub(crate) fn router(base: &str) -> Router<ServerState> {
     let config = utoipa_swagger_ui::Config::new([format!("{base}/api/openapi.json")]);
     let docs = utoipa_swagger_ui::SwaggerUi::new("/api/docs").config(config);
     let routes = routes.route("/api/openapi.json", get(async move || Json(api)));
+    let routes = routes.method_not_allowed_fallback(async || Problem::no_method());
     routes.merge(docs).route("/api/{*path}", get(async || Problem::not_found()).fallback(async || Problem::not_found()))
 }

@@ -6,6 +6,8 @@
     reason = "each test file is a program of its own and uses a part of it; what fails here fails a test"
 )]
 
+pub(crate) mod things;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -109,7 +111,7 @@ impl Site {
         self.send(who, Method::POST, path, "application/x-www-form-urlencoded", pairs.join("&")).await
     }
 
-    async fn send(&self, who: &Who, method: Method, path: &str, kind: &str, body: String) -> Answer {
+    pub(crate) async fn send(&self, who: &Who, method: Method, path: &str, kind: &str, body: String) -> Answer {
         let response = self.app.clone().oneshot(who.request(method, path, kind, body)).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();

@@ -1,0 +1,109 @@
+//! What the routes of the API are asked about.
+
+use axum::http::Method;
+use serde_json::{Value, json};
+
+use super::{Site, Who};
+
+/// What stands in the paths, and what is sent.
+pub(crate) struct Things {
+    pub(crate) organization: String,
+    pub(crate) tenant: String,
+    pub(crate) pipeline: String,
+    pub(crate) run: String,
+    pub(crate) waiting: String,
+    pub(crate) slow: String,
+    pub(crate) key: String,
+    pub(crate) user: String,
+    pub(crate) worker: String,
+}
+
+impl Things {
+    /// Makes them.
+    pub(crate) async fn new(site: &Site, owner: &Who) -> Self {
+        let tenant = site.tenant(owner, "acme", "main").await;
+        let organizations = site.get(owner, "/api/v1/organizations").await.json();
+        let me = site.get(owner, "/api/v1/me").await.json();
+        let made = site.post(owner, &format!("/api/v1/tenants/{tenant}/keys"), json!({ "name": "old" })).await.json();
+        let config = "pipeline \"build\"\nstage \"build\" { run \"echo x > x\"; artifacts \"x\" name=\"result\" }\nstage \"fail\" { needs \"build\"; run \"false\" }";
+        let pipeline = site.pipeline(owner, config).await;
+        let run = site.run(owner, &pipeline).await;
+        site.events(owner, &run).await;
+        let asking = site.pipeline(owner, "pipeline \"ask\"\nstage \"ask\" { approval; run \"true\" }").await;
+        let waiting = site.run(owner, &asking).await;
+        site.until(owner, &waiting, |event| event["type"] == "approval_requested").await;
+        let endless = site.pipeline(owner, "pipeline \"slow\"\nstage \"slow\" { run \"sleep 600\" }").await;
+        let slow = site.run(owner, &endless).await;
+        site.until(owner, &slow, |event| event["type"] == "attempt_started").await;
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        Self {
+            organization: text(&organizations["items"][0]["id"]),
+            tenant,
+            pipeline,
+            run,
+            waiting,
+            slow,
+            key: text(&made["id"]),
+            user: text(&me["user"]),
+            worker: site.worker(owner).await,
+        }
+    }
+
+    pub(crate) fn path(&self, template: &str) -> String {
+        let id = match template {
+            path if path.starts_with("/api/v1/pipelines/") => &self.pipeline,
+            path if path.ends_with("/approve") || path.ends_with("/reject") => &self.waiting,
+            path if path.ends_with("/cancel") => &self.slow,
+            _ => &self.run,
+        };
+        template
+            .replace("{id}", id)
+            .replace("{organization}", &self.organization)
+            .replace("{tenant}", &self.tenant)
+            .replace("{user}", &self.user)
+            .replace("{key}", &self.key)
+            .replace("{worker}", &self.worker)
+            .replace("{stage}", "build")
+            .replace("{attempt}", "1")
+            .replace("{name}", "result")
+    }
+
+    pub(crate) fn body(&self, method: &Method, template: &str) -> Option<Value> {
+        const HELLO: &str = "pipeline \"p\"\nstage \"s\" { run \"true\" }";
+        Some(match (method.as_str(), template) {
+            ("POST", "/api/v1/pipelines") => json!({ "name": "another", "config": HELLO, "tenant": self.tenant }),
+            ("PATCH", _) => json!({ "config": HELLO }),
+            ("POST", "/api/v1/validate") => json!({ "config": HELLO }),
+            ("POST", path) if path.ends_with("/approve") || path.ends_with("/reject") => {
+                json!({ "stage": "ask", "fields": {} })
+            }
+            ("POST", path) if path.ends_with("/keys") => json!({ "name": "new" }),
+            ("POST", path) if path.ends_with("/tenants") => json!({ "name": "third" }),
+            ("PUT", path) if path.ends_with("/secrets/{name}") => json!({ "value": "s3cr3t" }),
+            ("PUT", path) if path.ends_with("/priority") => json!({ "priority": 1 }),
+            ("PUT", path) if path.ends_with("/members/{user}") => json!({ "role": "owner" }),
+            ("PUT", _) => json!({ "paused": false }),
+            ("POST", _) => json!({}),
+            _ => return None,
+        })
+    }
+}
+
+/// Each route with its method, those last that take something away.
+pub(crate) async fn routes(site: &Site, who: &Who) -> Vec<(Method, String)> {
+    let api = site.get(who, "/api/openapi.json").await.ok().json();
+    let mut routes = Vec::new();
+    for (path, of) in api["paths"].as_object().unwrap() {
+        for method in of.as_object().unwrap().keys().filter(|key| *key != "parameters") {
+            routes.push((method.to_uppercase().parse::<Method>().unwrap(), path.clone()));
+        }
+    }
+    assert!(routes.len() > 20, "{routes:?}");
+    // What lies below a thing goes before the thing.
+    let depth = |path: &str| path.matches('/').count();
+    routes.sort_by_key(|(method, path)| {
+        let is_last = method == Method::DELETE;
+        (is_last, path.ends_with("/reject"), is_last.then(|| std::cmp::Reverse(depth(path))), path.clone())
+    });
+    routes
+}
