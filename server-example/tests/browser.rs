@@ -241,7 +241,7 @@ async fn no_page_scrolls_sideways_or_asks_another_host() {
     stage.until_state("failed").await;
     let run = "/acme/main/pipelines/wide/runs/1";
     let mut paths: Vec<String> =
-        ["", "/pipelines", "/new", "/settings", "/settings/secrets", "/settings/team", "/settings/audit"]
+        ["", "/pipelines", "/new", "/queue", "/settings", "/settings/secrets", "/settings/team", "/settings/audit"]
             .map(|path| format!("/acme/main{path}"))
             .into();
     paths.extend(

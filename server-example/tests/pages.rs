@@ -95,6 +95,8 @@ async fn g6_no_name_message_or_log_becomes_markup() {
         "/acme/main/settings",
         "/acme/main/settings/team",
         "/acme/main/settings/audit",
+        "/acme/main/queue",
+        "/acme/main/queue?status=taken",
     ];
     let of_run = ["log", "waterfall", "artifacts", "summary", "why"].map(|tab| format!("{run}?tab={tab}"));
     let of_pipeline =
@@ -256,7 +258,8 @@ async fn all_of_it_may_lie_below_a_path() {
         .await;
     assert_eq!(made.header("location"), "/tools/ci/acme/main/pipelines/p");
     let run = site.form(&owner, "/tools/ci/acme/main/pipelines/p/run", &[]).await;
-    let pages = ["", "/pipelines", "/new", "/settings", "/settings/team", "/pipelines/p", "/pipelines/p/config"];
+    let pages =
+        ["", "/pipelines", "/new", "/queue", "/settings", "/settings/team", "/pipelines/p", "/pipelines/p/config"];
     let pages = pages.map(|page| format!("/tools/ci/acme/main{page}")).into_iter();
     for path in pages.chain([run.header("location").to_owned(), "/tools/ci/tenants".to_owned()]) {
         let page = site.get(&owner, &path).await.ok().text;

@@ -189,3 +189,46 @@ async fn a_request_with_a_key_makes_one_run() {
     let listed = site.get(&owner, &runs).await.ok().json();
     assert_eq!(listed["items"].as_array().unwrap().len(), 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_shows_and_steers_the_queue() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = Site::open(folder.path()).await;
+    let owner = site.owner().await;
+    site.worker(&owner).await;
+    let page = async |query: &str| site.get(&owner, &format!("/acme/main/queue{query}")).await.ok().text;
+    let empty = page("").await;
+    assert!(empty.contains("Nothing waits for a worker.") && empty.contains("working, 0 of 64 runs"), "{empty}");
+    let press = async |path: &str, fields: &[(&str, &str)]| {
+        let pressed = site.form(&owner, &format!("/acme/main/queue{path}"), fields).await;
+        assert_eq!(pressed.status, StatusCode::SEE_OTHER, "{path}: {}", pressed.text);
+    };
+    press("/intake", &[("intake", "paused")]).await;
+    let pipeline = site.pipeline(&owner, "pipeline \"<b>&'\"\nstage \"s\" { run \"true\" }").await;
+    let (first, second) = (site.run(&owner, &pipeline).await, site.run(&owner, &pipeline).await);
+    press(&format!("/runs/{second}/priority"), &[("priority", "7")]).await;
+    let waiting = page("").await;
+    assert!(waiting.contains("The queue of main is paused") && waiting.contains("Open the queue"), "{waiting}");
+    assert!(!waiting.contains("<b>&'"), "{waiting}");
+    assert!(waiting.find(&second).unwrap() < waiting.find(&first).unwrap(), "by priority: {waiting}");
+    press(&format!("/runs/{first}/cancel"), &[]).await;
+    assert_eq!(status(&site, &owner, &first).await, "cancelled");
+    press("/all", &[("intake", "paused")]).await;
+    press("/intake", &[("intake", "open")]).await;
+    assert!(page("").await.contains("All queues of this installation are paused"));
+    let worker = site.worker(&owner).await;
+    press(&format!("/workers/{worker}"), &[("intake", "paused")]).await;
+    press("/all", &[("intake", "open")]).await;
+    assert!(page("").await.contains("draining, 0 of 64 runs"));
+    press(&format!("/workers/{worker}"), &[("intake", "open")]).await;
+    assert_eq!(site.events(&owner, &second).await.last().unwrap()["status"], "succeeded");
+    let odd = site.get(&owner, "/acme/main/queue?status=odd").await;
+    assert_eq!(odd.status, StatusCode::UNPROCESSABLE_ENTITY);
+
+    // Of another tenant nothing is seen or done.
+    let organization = site.get(&owner, "/api/v1/organizations").await.json()["items"][0]["id"].clone();
+    let tenants = format!("/api/v1/organizations/{}/tenants", organization.as_str().unwrap());
+    site.post(&owner, &tenants, json!({ "name": "other" })).await.ok();
+    let other = site.get(&owner, "/acme/other/queue").await.ok().text;
+    assert!(!other.contains(&second));
+}

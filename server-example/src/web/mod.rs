@@ -5,6 +5,7 @@ mod enter;
 mod home;
 mod page;
 mod pipelines;
+mod queue;
 mod rows;
 mod run;
 mod secrets;
@@ -41,6 +42,11 @@ pub(crate) fn router(state: &ServerState) -> Router<ServerState> {
         .route("/{organization}/{tenant}/pipelines/{pipeline}/run", get(start::form).post(start::start))
         .route("/{organization}/{tenant}/pipelines/{pipeline}/runs/{number}", get(run::show))
         .route("/{organization}/{tenant}/pipelines/{pipeline}/runs/{number}/{action}", post(run::act))
+        .route("/{organization}/{tenant}/queue", get(queue::show))
+        .route("/{organization}/{tenant}/queue/intake", post(queue::turn))
+        .route("/{organization}/{tenant}/queue/all", post(queue::turn_all))
+        .route("/{organization}/{tenant}/queue/workers/{worker}", post(queue::turn_worker))
+        .route("/{organization}/{tenant}/queue/runs/{run}/{action}", post(queue::act))
         .route("/{organization}/{tenant}/settings", get(settings::keys))
         .route("/{organization}/{tenant}/settings/keys", post(settings::create_key))
         .route("/{organization}/{tenant}/settings/keys/{key}/delete", post(settings::delete_key))
