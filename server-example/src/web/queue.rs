@@ -87,6 +87,14 @@ impl QueuePage {
         When(*time)
     }
 
+    /// How long a lease holds yet.
+    fn left(&self, until: &Timestamp) -> String {
+        match until.duration_since(Timestamp::now()).as_secs() {
+            seconds @ 1.. => format!("leased for {seconds} s"),
+            _ => "its lease has ended".to_owned(),
+        }
+    }
+
     fn link(&self, run: &Queued) -> String {
         format!("{}/pipelines/{}/runs/{}", self.frame.root, part(&run.of.pipeline), run.of.number)
     }
