@@ -10,20 +10,26 @@ use crate::state::ServerState;
 
 /// A name that stands in addresses.
 pub(crate) fn slug(name: &str) -> Result<String, Problem> {
-    const TAKEN: [&str; 14] = [
+    const TAKEN: [&str; 20] = [
+        "account",
         "api",
         "assets",
+        "badges",
+        "forgot",
         "health",
+        "hooks",
         "invitations",
         "login",
         "logout",
         "metrics",
         "new",
         "password",
+        "reset",
         "setup",
         "settings",
         "tenants",
         "theme",
+        "verify",
         "webhooks",
     ];
     let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';

@@ -5,7 +5,7 @@ use axum::Form;
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Redirect, Response};
-use buildit::account::{Organization, Tenant, User};
+use buildit::account::{Invitation, Organization, Role, Tenant, User};
 use buildit::id::{OrganizationId, UserId};
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -39,6 +39,8 @@ struct EnterPage<'a> {
     has_email: bool,
     token: String,
     next: String,
+    /// Whether who has forgotten the password is shown the way.
+    has_forgot: bool,
 }
 
 impl<'a> EnterPage<'a> {
@@ -67,6 +69,7 @@ impl<'a> EnterPage<'a> {
             has_email: true,
             token: String::new(),
             next: String::new(),
+            has_forgot: false,
         }
     }
 
@@ -212,7 +215,7 @@ async fn found(state: &ServerState, filled: Filled, session: &Session) -> Result
 }
 
 /// From now on this browser is this user. A new session, so that nobody else knows its id.
-async fn enter(session: &Session, user: UserId) -> Result<(), Problem> {
+pub(super) async fn enter(session: &Session, user: UserId) -> Result<(), Problem> {
     let entered = async {
         session.cycle_id().await?;
         session.insert(USER, user).await
@@ -238,7 +241,11 @@ pub(crate) async fn login_page(
         return Ok(Redirect::to(safe(&asked.next, state.base())).into_response());
     }
     let next = safe(&asked.next, state.base()).to_owned();
-    draw(&EnterPage { next, ..EnterPage::new(&state, &headers, LOGIN.0, LOGIN.1, "/login", "Log in") })
+    draw(&EnterPage {
+        next,
+        has_forgot: true,
+        ..EnterPage::new(&state, &headers, LOGIN.0, LOGIN.1, "/login", "Log in")
+    })
 }
 
 pub(crate) async fn login(
@@ -251,11 +258,13 @@ pub(crate) async fn login(
     let page = EnterPage {
         email: filled.email.clone(),
         next: safe(&filled.next, state.base()).to_owned(),
+        has_forgot: true,
         ..EnterPage::new(&state, &headers, LOGIN.0, LOGIN.1, "/login", "Log in")
     };
     let next = safe(&filled.next, state.base()).to_owned();
     let entered = async {
         state.limits().login(peer.0.ip())?;
+        state.limits().password(&filled.email)?;
         let user = state.identity().user_by_email(filled.email.trim()).await?;
         let kept = user.as_ref().and_then(|user| user.password_hash.clone());
         let is_right = state.passwords().is_of(filled.password, kept).await?;
@@ -293,6 +302,9 @@ pub(crate) async fn invitation_page(
 async fn invited(state: &ServerState, token: &str) -> Result<(String, String, bool), Problem> {
     let found = state.identity().invitation(&Token::given(token).hash(), Timestamp::now()).await?;
     let invitation = found.ok_or_else(Problem::not_found)?;
+    if !stands(state, &invitation).await? {
+        return Err(Problem::not_found());
+    }
     let organization = state.identity().organization(invitation.organization).await?.ok_or_else(Problem::not_found)?;
     let user = state.identity().user_by_email(&invitation.email).await?;
     let text = match user {
@@ -307,6 +319,13 @@ async fn invited(state: &ServerState, token: &str) -> Result<(String, String, bo
         ),
     };
     Ok((text, invitation.email, user.is_none()))
+}
+
+/// Whether whoever made an invitation could make it today: one who was taken out, or has a smaller role, lets nobody in.
+async fn stands(state: &ServerState, invitation: &Invitation) -> Result<bool, Problem> {
+    let Some(inviter) = invitation.invited_by else { return Ok(false) };
+    let membership = state.identity().membership(invitation.organization, inviter).await?;
+    Ok(membership.is_some_and(|member| member.role >= Role::Admin && member.role >= invitation.role))
 }
 
 pub(crate) async fn accept(
@@ -337,6 +356,7 @@ pub(crate) async fn accept(
 async fn join(state: &ServerState, token: &str, email: &str, filled: Filled) -> Result<UserId, Problem> {
     let user = match state.identity().user_by_email(email).await? {
         Some(user) => {
+            state.limits().password(email)?;
             if !state.passwords().is_of(filled.password, user.password_hash).await? {
                 return Err(Problem::invalid("the password is wrong"));
             }

@@ -1,5 +1,6 @@
 //! The pages. Each is a template that is drawn from data, whole; what moves on it is `assets/app.js`.
 
+mod account;
 mod assets;
 mod enter;
 mod home;
@@ -28,6 +29,12 @@ pub(crate) fn router(state: &ServerState) -> Router<ServerState> {
         .route("/login", get(enter::login_page).post(enter::login))
         .route("/logout", post(enter::logout))
         .route("/invitations/{token}", get(enter::invitation_page).post(enter::accept))
+        .route("/forgot", get(account::forgot_page).post(account::forgot))
+        .route("/reset/{token}", get(account::reset_page).post(account::reset))
+        .route("/verify/{token}", get(account::verify_page).post(account::verify))
+        .route("/account", get(account::page).post(account::change))
+        .route("/account/password", post(account::change_password))
+        .route("/account/verify", post(account::send_verification))
         .route("/theme", post(home::theme))
         .route("/tenants", get(home::tenants))
         .route("/{organization}/{tenant}", get(home::dashboard))

@@ -1,0 +1,286 @@
+//! One's own account, and the way back in for who has forgotten their password.
+
+use askama::Template;
+use axum::Form;
+use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Redirect, Response};
+use buildit::account::User;
+use secrecy::SecretString;
+use serde::Deserialize;
+use tower_sessions::Session;
+
+use super::assets::VERSION;
+use super::enter::{address, enter};
+use super::page::{Theme, draw};
+use crate::access::Actor;
+use crate::app::account;
+use crate::problem::Problem;
+use crate::state::{Peer, ServerState};
+
+/// A page with a sentence and one step to take.
+#[derive(Template)]
+#[template(path = "step.html")]
+struct StepPage<'a> {
+    base: &'a str,
+    theme: &'static str,
+    version: &'static str,
+    title: &'a str,
+    text: &'a str,
+    problem: Option<&'a str>,
+    /// Where the form leads, when there is one.
+    action: Option<String>,
+    button: &'a str,
+    asks_email: bool,
+    asks_password: bool,
+}
+
+impl<'a> StepPage<'a> {
+    fn new(state: &'a ServerState, headers: &HeaderMap, title: &'a str, text: &'a str) -> Self {
+        Self {
+            base: state.base(),
+            theme: Theme::of(headers).word(),
+            version: &VERSION,
+            title,
+            text,
+            problem: None,
+            action: None,
+            button: "",
+            asks_email: false,
+            asks_password: false,
+        }
+    }
+
+    fn forgot(state: &'a ServerState, headers: &HeaderMap) -> Self {
+        let text = "A link that sets another password is sent to your address.";
+        Self {
+            action: Some(format!("{}/forgot", state.base())),
+            button: "Send the link",
+            asks_email: true,
+            ..Self::new(state, headers, "Forgotten password", text)
+        }
+    }
+
+    fn reset(state: &'a ServerState, headers: &HeaderMap, token: &str) -> Self {
+        let text = "All your logins end with it. API keys stay as they are.";
+        Self {
+            action: Some(format!("{}/reset/{}", state.base(), super::page::part(token))),
+            button: "Set it",
+            asks_password: true,
+            ..Self::new(state, headers, "Another password", text)
+        }
+    }
+
+    fn verify(state: &'a ServerState, headers: &HeaderMap, token: &str) -> Self {
+        Self {
+            action: Some(format!("{}/verify/{}", state.base(), super::page::part(token))),
+            button: "It is mine",
+            ..Self::new(state, headers, "Your address", "Say that mail to your address arrives.")
+        }
+    }
+
+    fn refuse(self, problem: &Problem) -> Result<Response, Problem> {
+        let said = problem.detail().unwrap_or(problem.title());
+        let page = draw(&StepPage { problem: Some(said), ..self })?;
+        Ok((problem.status(), page).into_response())
+    }
+}
+
+pub(crate) async fn forgot_page(State(state): State<ServerState>, headers: HeaderMap) -> Result<Response, Problem> {
+    draw(&StepPage::forgot(&state, &headers))
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Forgotten {
+    email: String,
+}
+
+pub(crate) async fn forgot(
+    State(state): State<ServerState>,
+    peer: Peer,
+    headers: HeaderMap,
+    Form(forgotten): Form<Forgotten>,
+) -> Result<Response, Problem> {
+    let asked = (|| {
+        state.limits().login(peer.0.ip())?;
+        let email = address(&forgotten.email)?;
+        state.limits().password(&email)?;
+        account::forgot(&state, &email);
+        Ok(())
+    })();
+    match asked {
+        Ok(()) => {
+            let text = "If somebody here has this address, a link is on its way. Where the server sends no mail, whoever \
+                runs it finds the link in its log.";
+            draw(&StepPage::new(&state, &headers, "Look for the link", text))
+        }
+        Err(problem) => StepPage::forgot(&state, &headers).refuse(&problem),
+    }
+}
+
+pub(crate) async fn reset_page(
+    State(state): State<ServerState>,
+    Path(token): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    draw(&StepPage::reset(&state, &headers, &token))
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct NewPassword {
+    password: SecretString,
+}
+
+pub(crate) async fn reset(
+    State(state): State<ServerState>,
+    Path(token): Path<String>,
+    peer: Peer,
+    headers: HeaderMap,
+    Form(new): Form<NewPassword>,
+) -> Result<Response, Problem> {
+    state.limits().login(peer.0.ip())?;
+    match account::reset(&state, &token, new.password).await {
+        Ok(()) => Ok(Redirect::to(&format!("{}/login", state.base())).into_response()),
+        Err(problem) => StepPage::reset(&state, &headers, &token).refuse(&problem),
+    }
+}
+
+pub(crate) async fn verify_page(
+    State(state): State<ServerState>,
+    Path(token): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    draw(&StepPage::verify(&state, &headers, &token))
+}
+
+pub(crate) async fn verify(
+    State(state): State<ServerState>,
+    Path(token): Path<String>,
+    peer: Peer,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    state.limits().login(peer.0.ip())?;
+    match account::verify(&state, &token).await {
+        Ok(()) => draw(&StepPage::new(&state, &headers, "Your address", "Thank you: it is known to be yours.")),
+        Err(problem) => StepPage::verify(&state, &headers, &token).refuse(&problem),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "account.html")]
+struct AccountPage<'a> {
+    base: &'a str,
+    theme: &'static str,
+    version: &'static str,
+    user: User,
+    problem: Option<String>,
+    note: Option<&'static str>,
+}
+
+impl<'a> AccountPage<'a> {
+    fn new(state: &'a ServerState, headers: &HeaderMap, user: User) -> Self {
+        let (base, theme) = (state.base(), Theme::of(headers).word());
+        Self { base, theme, version: &VERSION, user, problem: None, note: None }
+    }
+
+    /// The page after a step, with what was wrong with it.
+    fn after(
+        state: &ServerState,
+        headers: &HeaderMap,
+        user: User,
+        done: Result<&str, Problem>,
+    ) -> Result<Response, Problem> {
+        match done {
+            Ok(done) => Ok(Redirect::to(&format!("{}/account?done={done}", state.base())).into_response()),
+            Err(problem) => {
+                let said = problem.detail().unwrap_or(problem.title()).to_owned();
+                let page = draw(&AccountPage { problem: Some(said), ..AccountPage::new(state, headers, user) })?;
+                Ok((problem.status(), page).into_response())
+            }
+        }
+    }
+}
+
+/// Who is logged in.
+fn own(actor: Actor) -> Result<User, Problem> {
+    match actor {
+        Actor::User(user) => Ok(user),
+        _ => Err(Problem::unauthenticated()),
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Done {
+    done: String,
+}
+
+pub(crate) async fn page(
+    State(state): State<ServerState>,
+    actor: Actor,
+    headers: HeaderMap,
+    Query(done): Query<Done>,
+) -> Result<Response, Problem> {
+    let note = match done.done.as_str() {
+        "changed" => Some("Saved."),
+        "password" => Some("The password is another one now; all your other logins have ended."),
+        "sent" => Some("A link is on its way to your address. Where the server sends no mail, it is in its log."),
+        _ => None,
+    };
+    draw(&AccountPage { note, ..AccountPage::new(&state, &headers, own(actor)?) })
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Changed {
+    #[serde(default)]
+    name: String,
+    email: String,
+}
+
+pub(crate) async fn change(
+    State(state): State<ServerState>,
+    actor: Actor,
+    headers: HeaderMap,
+    Form(changed): Form<Changed>,
+) -> Result<Response, Problem> {
+    let user = own(actor)?;
+    let done = match address(&changed.email) {
+        Ok(email) => account::change(&state, user.clone(), &changed.name, email).await,
+        Err(problem) => Err(problem),
+    };
+    AccountPage::after(&state, &headers, user, done.map(|()| "changed"))
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Passwords {
+    old: SecretString,
+    password: SecretString,
+}
+
+pub(crate) async fn change_password(
+    State(state): State<ServerState>,
+    actor: Actor,
+    session: Session,
+    headers: HeaderMap,
+    Form(given): Form<Passwords>,
+) -> Result<Response, Problem> {
+    let user = own(actor)?;
+    let done = account::change_password(&state, user.clone(), given.old, given.password).await;
+    if done.is_ok() {
+        enter(&session, user.id).await?;
+    }
+    AccountPage::after(&state, &headers, user, done.map(|()| "password"))
+}
+
+pub(crate) async fn send_verification(
+    State(state): State<ServerState>,
+    actor: Actor,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let user = own(actor)?;
+    let sent = match state.limits().password(&user.email) {
+        Ok(()) => account::send_verification(&state, &user).await,
+        Err(problem) => Err(problem),
+    };
+    AccountPage::after(&state, &headers, user, sent.map(|()| "sent"))
+}
