@@ -9,17 +9,6 @@ use crate::workspace::WorkspaceError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceError {
-    /// This is no address that a repository may have.
-    #[error("the address of the repository is refused: {0}")]
-    Address(&'static str),
-    /// The copy of a repository cannot be made.
-    #[error("cannot make the copy of a repository in {}", folder.display())]
-    Mirror {
-        /// Where.
-        folder: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
     /// The folder is not there.
     #[error("cannot read the folder `{}`", .folder.display())]
     Folder {

@@ -17,20 +17,16 @@
 //!
 //! `checkout depth` and `lfs` say how a source is fetched from elsewhere; a working tree is taken as it is.
 
-mod address;
 mod checksum;
 mod error;
 mod files;
 mod git;
 mod history;
 mod index;
-mod mirror;
 mod repository;
 mod snapshot;
 
-pub use address::{LocalPaths, RemoteAddress};
 pub use error::SourceError;
 pub use git::{Git, GitCli};
 pub use index::ArchiveIndexer;
-pub use mirror::Mirror;
 pub use snapshot::{Base, Source};
