@@ -52,6 +52,9 @@ class RunPage {
     this.isOver = root.dataset.over === "true";
     this.log = $("#log");
     this.line = Number(this.log?.dataset.last ?? 0);
+    this.shown = all(".l", this.log ?? document).length;
+    this.section = all(".cmd", this.log ?? document).at(-1);
+    this.begun = this.section ? Date.parse($(".took", this.section).dataset.begun) : undefined;
     this.follows = true;
     this.pause = 250;
     this.rows = new Map(all(".jobs [data-stage]").map((element) => [element.dataset.stage, element]));
@@ -120,7 +123,7 @@ class RunPage {
     const log = this.log;
     if (Number(log.dataset.attempt) === attempt && log.dataset.open === "true") return;
     Object.assign(log.dataset, { attempt, open: "true" });
-    this.line = 0;
+    [this.line, this.shown, this.section, this.begun] = [0, 0, undefined, undefined];
     log.replaceChildren();
     this.wish();
   }
@@ -221,22 +224,52 @@ class RunPage {
     tellTimes();
   }
 
-  print({ stage, attempt, stream, first_line, lines }) {
+  print({ stage, attempt, stream, time, first_line, lines }) {
     const log = this.log;
     if (stage !== log.dataset.stage || attempt !== Number(log.dataset.attempt)) return;
     $("#no-lines")?.remove();
     const template = document.createElement("template");
     const base = log.dataset.base;
+    const clock = new Date(time).toISOString().slice(11, 23);
     template.innerHTML = lines.map((html, place) => {
       const line = first_line + place;
-      return line <= this.line ? "" : `<div class="l ${stream}" id="L${line}"><a class="n" href="${base}#L${line}">${line}</a><span class="x">${html}</span></div>`;
+      return line <= this.line ? "" : `<div class="l ${stream}" id="L${line}" data-time="${clock}"><a class="n" href="${base}#L${line}">${line}</a><span class="x">${html}</span></div>`;
     }).join("");
     this.line = Math.max(this.line, first_line + lines.length - 1);
-    log.append(template.content);
-    // What a page can hold; the rest is in the whole log.
-    while (log.childElementCount > 20000) log.firstElementChild.remove();
+    this.shown += template.content.childElementCount;
+    if (stream === "command" && template.content.childElementCount > 0) this.begin(template.content, time);
+    else (this.section ?? log).append(template.content);
+    this.shorten();
     if (this.follows) scrollTo({ top: document.body.scrollHeight });
     else this.tellNew(lines.length);
+  }
+
+  // A command begins: the one before has passed, and folds.
+  begin(head, time) {
+    const section = document.createElement("details");
+    section.className = "cmd";
+    section.open = true;
+    const took = document.createElement("span");
+    took.className = "took number";
+    const summary = document.createElement("summary");
+    summary.append(head, took);
+    section.append(summary);
+    if (this.section) {
+      this.section.open = false;
+      if (this.begun) $("summary .took", this.section).textContent = span(Date.parse(time) - this.begun);
+    }
+    this.log.append(section);
+    [this.section, this.begun] = [section, Date.parse(time)];
+  }
+
+  // What a page can hold; the rest is in the whole log.
+  shorten() {
+    for (; this.shown > 20000; this.shown--) {
+      const first = this.log.firstElementChild;
+      const line = first.matches(".cmd") ? $(":scope > .l", first) : first;
+      if (line) line.remove();
+      else first.remove();
+    }
   }
 
   watchScroll() {
@@ -264,7 +297,41 @@ function light() {
   const [, from, to] = /^#L(\d+)(?:-L(\d+))?$/.exec(location.hash) ?? [];
   if (!from) return;
   for (let line = Number(from); line <= Number(to ?? from) && line < Number(from) + 10000; line++) document.getElementById(`L${line}`)?.classList.add("lit");
-  document.getElementById(`L${from}`)?.scrollIntoView({ block: "center" });
+  const first = document.getElementById(`L${from}`);
+  const fold = first?.closest(".cmd");
+  if (fold) fold.open = true;
+  first?.scrollIntoView({ block: "center" });
+}
+
+// The next line behind the one that is lit which tells of an error.
+function nextError() {
+  const lines = all("#log .l:not(.command)");
+  const lit = all("#log .l.lit").at(-1);
+  const isError = (line) => $(".f1, .f9", line) || /\b(error|fatal|panicked|failed|failure|exception)\b/i.test($(".x", line).textContent);
+  const at = lit ? lines.indexOf(lit) : -1;
+  const found = lines.slice(at + 1).find(isError) ?? lines.find(isError);
+  if (found) {
+    history.replaceState(null, "", `#${found.id}`);
+    light();
+  }
+  return found;
+}
+
+// With shift, a range from the line that is lit to this one.
+function range(event) {
+  const number = event.target.closest?.("#log .n");
+  const [, from] = /^#L(\d+)/.exec(location.hash) ?? [];
+  if (!number || !event.shiftKey || !from) return;
+  event.preventDefault();
+  const ends = [Number(from), Number(number.textContent)].sort((one, other) => one - other);
+  history.replaceState(null, "", `#L${ends[0]}-L${ends[1]}`);
+  light();
+}
+
+function showTimes(is) {
+  $("#log").classList.toggle("times", is);
+  $("#times").setAttribute("aria-pressed", is);
+  localStorage.setItem("times", is);
 }
 
 // Keys: j and k walk a list, / searches, e goes to the next error, ? tells.
@@ -276,12 +343,19 @@ function keys(event) {
   if (event.key === "j") go(at + 1);
   else if (event.key === "k") go(at < 0 ? 0 : at - 1);
   else if (event.key === "/") { const search = $("input[type=search]"); if (search) { search.focus(); event.preventDefault(); } }
+  else if (event.key === "e" && nextError()) event.preventDefault();
   else if (event.key === "e") all('.jobs .job[data-state="failed"], .jobs .job[data-state="timed_out"], .jobs .job[data-state="lost"]')[0]?.click();
   else if (event.key === "?") $("#keys")?.showModal();
 }
 
 addEventListener("keydown", keys);
 addEventListener("hashchange", light);
+addEventListener("click", range);
+if ($("#times") && $("#log")) {
+  $("#times").hidden = false;
+  $("#times").addEventListener("click", () => showTimes(!$("#log").classList.contains("times")));
+  showTimes(localStorage.getItem("times") === "true");
+}
 $("#keys-open")?.addEventListener("click", () => $("#keys").showModal());
 for (const button of all("[data-copy]")) {
   button.addEventListener("click", async () => {
@@ -291,6 +365,8 @@ for (const button of all("[data-copy]")) {
 }
 tellTimes();
 light();
+// A page of what failed opens where it did.
+if (!location.hash && $("#log")?.dataset.failed === "true") all("#log .cmd").at(-1)?.scrollIntoView({ block: "start" });
 setInterval(tellTimes, 1000);
 const run = $("[data-live]");
 if (run) new RunPage(run);

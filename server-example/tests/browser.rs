@@ -85,6 +85,35 @@ async fn a_page_goes_on_with_the_next_attempt_of_its_stage() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs chromium"]
+async fn commands_fold_as_they_pass_and_a_log_is_searched_with_keys() {
+    let stage = Stage::new().await;
+    stage.found().await;
+    let config = "pipeline \"folds\"\nstage \"work\" { run \"echo one; sleep 1\"; run \"echo two; sleep 1\"; run \"echo an error: three; false\" }";
+    stage.start(config).await;
+    stage.until_state("failed").await;
+    stage.find("#L6").await;
+    let folds = "return [...document.querySelectorAll('#log .cmd')].map(section => section.open ? 1 : 0).reduce((all, is) => all * 2 + is, 1)";
+    // As it came, and as the server draws it: the last one alone is open.
+    assert_eq!(stage.number(folds).await, 0b1001);
+    assert!(stage.text("#log .cmd summary .took").await.starts_with("1."));
+    stage.open("/acme/main/pipelines/folds/runs/1").await;
+    assert_eq!(stage.number(folds).await, 0b1001);
+    assert!(stage.text("#log .cmd summary .took").await.starts_with("1."));
+    stage.find("body").await.send_keys("e").await.unwrap();
+    stage.find("#L6.lit").await;
+    stage.find("body").await.send_keys("/").await.unwrap();
+    stage.browser.active_element().await.unwrap().send_keys("two" + Key::Enter).await.unwrap();
+    stage.click("#hits a.hit[href$='#L4']").await;
+    // The section of a line that an address names opens.
+    stage.find("#L4.lit").await;
+    assert_eq!(stage.number(folds).await, 0b1011);
+    stage.click("#times").await;
+    stage.find("#log.times").await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs chromium"]
 async fn no_page_scrolls_sideways_or_asks_another_host() {
     let stage = Stage::new().await;
     stage.found().await;

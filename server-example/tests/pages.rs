@@ -3,6 +3,7 @@
 mod site;
 
 use axum::http::StatusCode;
+use serde_json::json;
 use site::{Site, Who};
 
 const EVIL: &str = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>";
@@ -272,4 +273,46 @@ async fn all_of_it_may_lie_below_a_path() {
     let asked = site.get(&Who::away(), "/tools/ci/acme/main").await;
     assert_eq!(asked.header("location"), "/tools/ci/login?next=%2Ftools%2Fci%2Facme%2Fmain");
     site.get(&Who::away(), "/health/ready").await.ok();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_stands_by_command_and_is_searched_whole() {
+    let site = Site::new().await;
+    let owner = site.owner().await;
+    let pipeline = site
+        .pipeline(
+            &owner,
+            "pipeline \"long\"\nstage \"s\" { run \"seq 1 60000\"; run \"echo 'A <b>Needle</b>'; false\" }",
+        )
+        .await;
+    let run = site.run(&owner, &pipeline).await;
+    site.events(&owner, &run).await;
+    let page = "/acme/main/pipelines/long/runs/1";
+    // What failed is looked at where it failed, however long the log is.
+    let shown = site.get(&owner, page).await.ok().text;
+    assert!(shown.contains("id=\"L60003\"") && !shown.contains("id=\"L2\""), "the end is not shown");
+    assert!(shown.contains("<details class=\"cmd\" open>") && shown.contains("From the first line"));
+    let first = site.get(&owner, &format!("{page}?stage=s&after=0")).await.ok().text;
+    assert!(first.contains("id=\"L2\"") && !first.contains("id=\"L60003\""));
+    let found = site.get(&owner, &format!("{page}?stage=s&find=needle")).await.ok().text;
+    assert!(found.contains("&#60;b&#62;Needle") && found.contains("after=59983#L60003"), "{found}");
+    assert!(site.get(&owner, &format!("{page}?stage=s&find=ab")).await.ok().text.contains("fewer than 3 bytes"));
+    let search = format!("/api/v1/runs/{run}/stages/s/attempts/1/log/search");
+    let found = site.get(&owner, &format!("{search}?text=5999")).await.ok().json();
+    let lines: Vec<u64> = found["lines"].as_array().unwrap().iter().map(|of| of["line"].as_u64().unwrap()).collect();
+    // The first line is the command.
+    assert!(
+        lines
+            .into_iter()
+            .eq((1..=60000).filter(|number: &u64| number.to_string().contains("5999")).map(|number| number + 1))
+    );
+    // A page at a time, none of them twice.
+    let (mut after, mut count) = (json!(0), 0);
+    while !after.is_null() {
+        let part = site.get(&owner, &format!("{search}?text=999&after={after}")).await.ok().json();
+        count += part["lines"].as_array().unwrap().len();
+        after = part["next"].clone();
+    }
+    assert_eq!(count, (1..=60000).filter(|number: &u32| number.to_string().contains("999")).count());
+    assert_eq!(site.get(&owner, &format!("{search}?text=x")).await.status, StatusCode::UNPROCESSABLE_ENTITY);
 }

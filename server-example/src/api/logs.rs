@@ -16,7 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::Id;
 use crate::access::Actor;
-use crate::app::runs;
+use crate::app::{logs, runs};
 use crate::list::Asked;
 use crate::problem::Problem;
 use crate::state::ServerState;
@@ -92,6 +92,57 @@ pub(crate) async fn show(
         },
     });
     Ok(Json(LogPart { chunks: chunks.collect(), last_line: page.last_line }))
+}
+
+/// What is looked for in a log.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Search {
+    /// Part of a line, of three bytes or more, in capitals or not.
+    text: String,
+    /// `next` of the answer before; from the first line without.
+    after: Option<u64>,
+}
+
+/// Lines that have a text in them.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Found {
+    lines: Vec<FoundLine>,
+    /// Where to go on; null when the log was looked through. There may be no line and yet more to look at.
+    next: Option<u64>,
+}
+
+/// A line of a log that was looked for.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct FoundLine {
+    line: u64,
+    time: Timestamp,
+    /// `stdout`, `stderr` or `command`.
+    stream: &'static str,
+    /// Its text; of one of more than 4 KiB, what is around the match.
+    text: String,
+}
+
+/// Lines of the log of an attempt that have a text in them, the first one first; while it runs, those that are there.
+#[utoipa::path(get, path = "/api/v1/runs/{id}/stages/{stage}/attempts/{attempt}/log/search", tag = "logs",
+    params(("id" = Uuid, Path), ("stage" = String, Path), ("attempt" = u32, Path), Search),
+    responses((status = OK, body = Found), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn search(
+    State(state): State<ServerState>,
+    actor: Actor,
+    Id((id, stage, attempt)): Id<(RunId, StageName, u32)>,
+    Asked(search): Asked<Search>,
+) -> Result<Json<Found>, Problem> {
+    runs::find(&state, actor, id, Role::Viewer).await?;
+    let job = JobId { run: id, stage, attempt };
+    let found = logs::search(&state, &job, &search.text, search.after.unwrap_or(0)).await?;
+    let lines = found.lines.into_iter().map(|found| FoundLine {
+        line: found.line,
+        time: found.time,
+        stream: word(found.stream),
+        text: found.text,
+    });
+    Ok(Json(Found { lines: lines.collect(), next: found.next }))
 }
 
 /// The whole log of an attempt, as it was printed.

@@ -83,6 +83,7 @@ fn described() -> OpenApiRouter<ServerState> {
         .routes(routes!(secrets::of_a_pipeline))
         .routes(routes!(secrets::set_of_pipeline, secrets::delete_of_pipeline))
         .routes(routes!(logs::show))
+        .routes(routes!(logs::search))
         .routes(routes!(logs::raw))
         .routes(routes!(logs::artifact))
         .routes(routes!(live::events))

@@ -4,6 +4,7 @@ pub(crate) mod account;
 pub(crate) mod audit;
 pub(crate) mod keys;
 pub(crate) mod letter;
+pub(crate) mod logs;
 pub(crate) mod members;
 pub(crate) mod pipelines;
 pub(crate) mod queue;

@@ -1,7 +1,7 @@
 //! The WebSocket of a run: its events, and the log that the reader asks for.
 //!
 //! The server sends JSON texts: `{"type": "event", "event"}`, `{"type": "log", "stage",
-//! "attempt", "stream", "first_line", "lines"}` with lines as HTML, `{"type": "log_end", "stage", "attempt"}`, and `{"type":
+//! "attempt", "stream", "time", "first_line", "lines"}` with lines as HTML, `{"type": "log_end", "stage", "attempt"}`, and `{"type":
 //! "beat"}` when nothing else was to be said for a while. The reader sends `{"log": {"stage", "attempt", "after"}}`, and
 //! `{"log": null}` to hear of none. A reader that comes again says the number of the last event that it saw (`after`) and
 //! of the last line, and misses nothing.
@@ -17,6 +17,7 @@ use buildit::id::{JobId, RunId, StageName};
 use buildit::job::Stream;
 use buildit::store::{LogChunk, StoreError};
 use futures_util::stream::{BoxStream, StreamExt};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::access::Actor;
@@ -52,7 +53,7 @@ struct WishedLog {
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Said<'a> {
     Event { event: &'a Event },
-    Log { stage: &'a StageName, attempt: u32, stream: Stream, first_line: u64, lines: Vec<String> },
+    Log { stage: &'a StageName, attempt: u32, stream: Stream, time: Timestamp, first_line: u64, lines: Vec<String> },
     LogEnd { stage: &'a StageName, attempt: u32 },
     Beat,
 }
@@ -97,9 +98,9 @@ async fn talk(state: &ServerState, actor: &Actor, run: RunId, after: u64, socket
             chunk = next(log.as_mut().map(|reading| &mut reading.chunks)) => match chunk.transpose()? {
                 Some(chunk) => if let Some(reading) = &mut log {
                     let lines = lines(&mut reading.painter, &chunk);
-                    let (JobId { stage, attempt, .. }, LogChunk { stream, first_line, .. }) = (&reading.job, &chunk);
-                    let (attempt, stream, first_line) = (*attempt, *stream, *first_line);
-                    say(socket, &Said::Log { stage, attempt, stream, first_line, lines }).await?;
+                    let (JobId { stage, attempt, .. }, LogChunk { stream, time, first_line, .. }) = (&reading.job, &chunk);
+                    let (attempt, stream, time, first_line) = (*attempt, *stream, *time, *first_line);
+                    say(socket, &Said::Log { stage, attempt, stream, time, first_line, lines }).await?;
                 },
                 None => if let Some(Reading { job: JobId { stage, attempt, .. }, .. }) = log.take() {
                     say(socket, &Said::LogEnd { stage: &stage, attempt }).await?;

@@ -4,6 +4,7 @@ mod account;
 mod assets;
 mod enter;
 mod home;
+mod log;
 mod page;
 mod pipelines;
 mod queue;

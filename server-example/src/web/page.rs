@@ -165,6 +165,17 @@ pub(crate) struct Frame {
     pub(crate) version: &'static str,
 }
 
+impl Frame {
+    /// What the button of the theme chooses: each in turn, and back to what the system says.
+    pub(super) fn next_theme(&self) -> &'static str {
+        match self.theme {
+            "" => "light",
+            "light" => "dark",
+            _ => "system",
+        }
+    }
+}
+
 /// A time, as the server writes it; the browser tells it in the reader's zone.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct When(pub(crate) Timestamp);

@@ -7,25 +7,20 @@ use axum::Form;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use buildit::account::Role;
-use buildit::id::JobId;
-use buildit::job::Stream;
 use buildit::plan::Plan;
 use buildit::store::RunRecord;
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use super::log::{Chosen, look_at};
 use super::page::{Crumb, Frame, Place, When, draw, part};
 use crate::app::runs::{self, Which};
 use crate::problem::Problem;
 use crate::state::ServerState;
-use crate::view::ansi::{Painter, lines};
 use crate::view::graph::{Drawing, draw as draw_graph};
 use crate::view::run::{RunView, StageState, StageView};
 use crate::view::words;
-
-/// How much of a log a page begins with.
-const FIRST: usize = 256 * 1024;
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Named {
@@ -45,10 +40,13 @@ pub(crate) struct Acted {
 #[serde(default)]
 pub(crate) struct Look {
     stage: Option<String>,
-    attempt: Option<u32>,
+    pub(super) attempt: Option<u32>,
     tab: Option<String>,
-    /// The line before the first one of the log.
-    after: u64,
+    /// The line before the first one of the log; without it, the page chooses.
+    pub(super) after: Option<u64>,
+    /// What is looked for in the log, and the line behind which it is.
+    pub(super) find: Option<String>,
+    pub(super) find_after: u64,
 }
 
 #[derive(Template)]
@@ -95,28 +93,6 @@ struct NodeLook {
     link: String,
     sub: String,
     is_chosen: bool,
-}
-
-/// The stage that is looked at, with a part of its log.
-struct Chosen {
-    stage: StageView,
-    attempt: u32,
-    link: String,
-    raw: String,
-    lines: Vec<Line>,
-    /// The line before the first one and the last one that are shown, and whether there is more.
-    after: u64,
-    last: u64,
-    has_more: bool,
-    /// Whether lines may still come.
-    is_open: bool,
-    removed: Option<String>,
-}
-
-struct Line {
-    number: u64,
-    html: String,
-    class: &'static str,
 }
 
 /// A stage in the waterfall, in thousandths of the run's time.
@@ -269,7 +245,7 @@ async fn page(
     })
 }
 
-fn stage_link(run: &str, stage: &str, attempt: Option<u32>) -> String {
+pub(super) fn stage_link(run: &str, stage: &str, attempt: Option<u32>) -> String {
     let attempt = attempt.map(|attempt| format!("&attempt={attempt}")).unwrap_or_default();
     format!("{run}?stage={}{attempt}", part(stage))
 }
@@ -294,56 +270,6 @@ fn job(stage: &StageView, link: &str, chosen: Option<&str>) -> Job {
         attempts: stage.attempts.len(),
         is_chosen: chosen == Some(stage.name.as_str()),
     }
-}
-
-/// The stage with a part of its log, drawn.
-async fn look_at(
-    state: &ServerState,
-    view: &RunView,
-    stage: &StageView,
-    look: &Look,
-    link: &str,
-) -> Result<Chosen, Problem> {
-    let latest = stage.attempts.last().map_or(u32::from(!stage.cached), |attempt| attempt.number);
-    let attempt = look.attempt.unwrap_or(latest);
-    let job = JobId { run: view.id, stage: stage.name.clone(), attempt };
-    let (page, removed) = match state.store().read_log(&job, look.after, FIRST).await {
-        Ok(page) => (page, None),
-        Err(error @ buildit::store::StoreError::LogRemoved(_)) => (Default::default(), Some(error.to_string())),
-        Err(error) => return Err(error.into()),
-    };
-    let mut painter = Painter::default();
-    let drawn = page.chunks.iter().flat_map(|chunk| {
-        let class = match chunk.stream {
-            Stream::Stdout => "",
-            Stream::Stderr => "stderr",
-            Stream::Command => "command",
-        };
-        let numbered = lines(&mut painter, chunk).into_iter().zip(chunk.first_line..);
-        numbered.map(move |(html, number)| Line { number, html, class })
-    });
-    let lines: Vec<Line> = drawn.collect();
-    let last = lines.last().map_or(look.after, |line| line.number);
-    let ended = stage.attempts.iter().find(|of| of.number == attempt).and_then(|of| of.finished_at);
-    let has_more = last < page.last_line;
-    let is_open = !has_more && ended.is_none() && stage.finished_at.is_none() && removed.is_none();
-    Ok(Chosen {
-        raw: format!(
-            "{}/api/v1/runs/{}/stages/{}/attempts/{attempt}/log/raw",
-            state.base(),
-            view.id,
-            part(&stage.name)
-        ),
-        link: stage_link(link, stage.name.as_str(), Some(attempt)),
-        stage: stage.clone(),
-        attempt,
-        after: look.after,
-        last,
-        has_more,
-        is_open,
-        lines,
-        removed,
-    })
 }
 
 fn bars(view: &RunView) -> Vec<Bar> {
