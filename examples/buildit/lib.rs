@@ -10,6 +10,7 @@ mod init;
 mod look;
 mod out;
 mod pipelines;
+mod remote;
 mod report;
 mod session;
 mod source;

@@ -3,6 +3,7 @@
 mod pair;
 mod run;
 mod secrets;
+mod server;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use crate::text::{parse_age, parse_size};
 pub(crate) use pair::Pair;
 pub(crate) use run::{ContextArgs, GivenArgs, RunArgs};
 pub(crate) use secrets::{KeyArgs, PlaceArgs, SecretsArgs, SecretsCommand, SetSecretArgs};
+pub(crate) use server::{ApproveArgs, CancelArgs, LoginArgs, LogoutArgs, PipelinesArgs, TriggerArgs, WhereArgs};
 
 /// The file that is taken when none is named.
 pub(crate) const DEFAULT_FILE: &str = ".buildit.kdl";
@@ -66,6 +68,18 @@ pub(crate) enum Command {
     Gc(GcArgs),
     /// Keep secrets in a store, sealed with a key
     Secrets(SecretsArgs),
+    /// Keep a key for a server, which later commands ask with
+    Login(LoginArgs),
+    /// Forget the key for a server
+    Logout(LogoutArgs),
+    /// List the pipelines of a server
+    Pipelines(PipelinesArgs),
+    /// Start a run of a pipeline on a server
+    Trigger(Box<TriggerArgs>),
+    /// Let a stage of a run on a server go on that waits for a person, or reject it
+    Approve(ApproveArgs),
+    /// Ask a run on a server to end in good order
+    Cancel(CancelArgs),
     /// Print completions for a shell
     Completions(CompletionsArgs),
 }
@@ -137,7 +151,7 @@ pub(crate) struct StoreArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RunsArgs {
     #[command(flatten)]
-    pub(crate) store: StoreArgs,
+    pub(crate) place: WhereArgs,
     /// Only those of this pipeline
     #[arg(long, value_name = "NAME")]
     pub(crate) pipeline: Option<String>,
@@ -163,7 +177,7 @@ pub(crate) struct LogsArgs {
     #[arg(long, value_name = "N", default_value_t = 100, requires = "search")]
     pub(crate) limit: usize,
     #[command(flatten)]
-    pub(crate) store: StoreArgs,
+    pub(crate) place: WhereArgs,
     /// Go on until the run has ended
     #[arg(long)]
     pub(crate) follow: bool,
@@ -179,7 +193,7 @@ pub(crate) struct ExplainArgs {
     /// The stage, or a matrix for all of its cells; all of them without
     pub(crate) stage: Option<String>,
     #[command(flatten)]
-    pub(crate) store: StoreArgs,
+    pub(crate) place: WhereArgs,
     /// How to print
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     pub(crate) output: DataOutput,
@@ -192,7 +206,7 @@ pub(crate) struct ArtifactsArgs {
     /// The artifact; all of them without
     pub(crate) name: Option<String>,
     #[command(flatten)]
-    pub(crate) store: StoreArgs,
+    pub(crate) place: WhereArgs,
     /// Lay what is in it out in this folder
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) out: Option<PathBuf>,
@@ -214,7 +228,7 @@ pub(crate) struct RerunArgs {
     /// The run: its id, the beginning of it, or @N for the N-th latest
     pub(crate) run: String,
     #[command(flatten)]
-    pub(crate) store: StoreArgs,
+    pub(crate) place: WhereArgs,
     /// Run only the stages that failed and whatever follows them; the others count as they ended
     #[arg(long)]
     pub(crate) from_failed: bool,
@@ -231,7 +245,7 @@ pub(crate) struct DiffArgs {
     #[arg(value_name = "RUN")]
     pub(crate) after: String,
     #[command(flatten)]
-    pub(crate) store: StoreArgs,
+    pub(crate) place: WhereArgs,
     /// How to print
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     pub(crate) output: DataOutput,

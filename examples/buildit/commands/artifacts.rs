@@ -7,7 +7,6 @@ use buildit::artifact::BlobStore;
 use buildit::event::EventBody;
 use buildit::id::{Digest, RunId, StageName};
 use buildit::job::Artifact;
-use buildit::store::{Store, StoreError, each_event};
 use buildit_executors::workspace::{Limits, load_archive, unpack};
 use serde::Serialize;
 
@@ -16,13 +15,14 @@ use crate::args::{ArtifactsArgs, DataOutput};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::look::Look;
 use crate::out::Out;
-use crate::session::Keep;
+use crate::remote::failed;
+use crate::session::{Records, each_event, records};
 use crate::text::clean;
 
 pub(crate) async fn artifacts(args: ArtifactsArgs, look: Look) -> Outcome {
-    let keep = Keep::store(&args.store).await?;
-    let run = find(&*keep.stores.store, &args.run).await?;
-    let mut left = left(&*keep.stores.store, run).await?;
+    let records = records(&args.place).await?;
+    let run = find(&*records, &args.run).await?;
+    let mut left = left(&*records, run).await?;
     if let Some(name) = &args.name {
         left.retain(|left| left.artifact.name == *name);
         if left.is_empty() {
@@ -30,9 +30,9 @@ pub(crate) async fn artifacts(args: ArtifactsArgs, look: Look) -> Outcome {
         }
     }
     if let Some(folder) = &args.out {
-        let blobs: Arc<dyn BlobStore> = keep.stores.blobs.clone();
         for left in &left {
-            fetch(&blobs, &left.artifact, folder).await?;
+            let fetched = records.artifact(run, &left.stage, &left.artifact).await?;
+            fetch(&fetched.blobs, &left.artifact, folder).await?;
         }
     }
     let mut out = Out::stdout();
@@ -75,22 +75,21 @@ struct Line<'a> {
 }
 
 /// What the last attempts of a run's stages left.
-async fn left(store: &dyn Store, run: RunId) -> Result<Vec<Left>, Failure> {
+async fn left(records: &dyn Records, run: RunId) -> Result<Vec<Left>, Failure> {
     let mut left: Vec<Left> = Vec::new();
-    let read = each_event(store, run, 0, |event| {
+    let read = each_event(records, run, 0, |event| {
         let (stage, attempt, products) = match event.body {
             EventBody::AttemptFinished { stage, attempt, outcome } => (stage, attempt, outcome.products),
             // Of an earlier run.
             EventBody::ResultTaken { stage, result } => (stage, 0, result.products),
-            _ => return Ok::<_, StoreError>(()),
+            _ => return,
         };
         // What an earlier attempt left is no result any more.
         left.retain(|left| left.stage != stage);
         let artifacts = products.map(|products| products.artifacts).unwrap_or_default();
         left.extend(artifacts.into_iter().map(|artifact| Left { stage: stage.clone(), attempt, artifact }));
-        Ok(())
     });
-    read.await.map_err(Failure::backend)?;
+    read.await.map_err(failed)?;
     Ok(left)
 }
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 use buildit::artifact::BlobStore;
 use buildit::compare::{Difference, Kind, RunFacts, difference};
 use buildit::id::{RunId, StageName};
-use buildit::store::{Store, StoreError, each_event};
 use buildit_executors::reports::{TestName, TestStatus, read_reports};
 use serde::Serialize;
 use serde_json::Value;
@@ -17,8 +16,9 @@ use crate::args::{DataOutput, DiffArgs};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::look::Look;
 use crate::out::Out;
+use crate::remote::failed;
 use crate::report::Theme;
-use crate::session::{Keep, Stores};
+use crate::session::{Records, each_event, records};
 use crate::text::{clean, duration, fit_middle, pad, width};
 
 /// How wide a value is shown at most.
@@ -29,12 +29,19 @@ const VALUE: usize = 60;
 const NOTABLE: (Duration, f64) = (Duration::from_millis(500), 0.2);
 
 pub(crate) async fn diff(args: DiffArgs, look: Look) -> Outcome {
-    let Stores { store, blobs, .. } = Keep::store(&args.store).await?.stores;
-    let blobs: Arc<dyn BlobStore> = blobs;
-    let before = facts(&*store, find(&*store, &args.before).await?).await?;
-    let after = facts(&*store, find(&*store, &args.after).await?).await?;
+    let records = records(&args.place).await?;
+    let before = facts(&*records, find(&*records, &args.before).await?).await?;
+    let after = facts(&*records, find(&*records, &args.after).await?).await?;
     let differences = difference(&before, &after);
-    let tests = Tests::compare(&tests(&blobs, &before).await?, &tests(&blobs, &after).await?);
+    let tests = match records.reports() {
+        Some(blobs) => Tests::compare(&tests(&blobs, &before).await?, &tests(&blobs, &after).await?),
+        None => {
+            if [&before, &after].into_iter().any(has_reports) {
+                Out::stderr().line("the test reports of a server are not compared");
+            }
+            Tests(Vec::new())
+        }
+    };
     let mut out = Out::stdout();
     match args.output {
         DataOutput::Json => {
@@ -53,15 +60,15 @@ pub(crate) async fn diff(args: DiffArgs, look: Look) -> Outcome {
     Ok(Exit::Succeeded)
 }
 
-async fn facts(store: &dyn Store, run: RunId) -> Result<RunFacts, Failure> {
-    let record = store.run(run).await.map_err(Failure::backend)?;
+async fn facts(records: &dyn Records, run: RunId) -> Result<RunFacts, Failure> {
+    let record = records.run(run).await.map_err(failed)?;
     let mut facts = RunFacts::new(record);
-    let read = each_event(store, run, 0, |event| {
-        facts.apply(&event);
-        Ok::<_, StoreError>(())
-    });
-    read.await.map_err(Failure::backend)?;
+    each_event(records, run, 0, |event| facts.apply(&event)).await.map_err(failed)?;
     Ok(facts)
+}
+
+fn has_reports(run: &RunFacts) -> bool {
+    run.stages.iter().any(|(_, stage)| stage.reports.is_some())
 }
 
 type Ended = BTreeMap<(StageName, TestName), TestStatus>;

@@ -7,7 +7,7 @@ use buildit::event::{Event, RunStatus};
 use buildit::id::RunId;
 use buildit::plan::Plan;
 use buildit::run::{Explanation, Holder, Run, RunInfo, Why};
-use buildit::store::{RunRecord, Store, StoreError, each_event};
+use buildit::store::{RunRecord, StoreError};
 use serde::Serialize;
 
 use super::kept::find;
@@ -15,20 +15,21 @@ use crate::args::{DataOutput, ExplainArgs};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::look::Look;
 use crate::out::Out;
+use crate::remote::failed;
 use crate::report::{Mark, Theme};
-use crate::session::Keep;
+use crate::session::{Records, each_event, records};
 use crate::text::{clean, pad, width};
 
 pub(crate) async fn explain(args: ExplainArgs, look: Look) -> Outcome {
-    let keep = Keep::store(&args.store).await?;
-    let store = &*keep.stores.store;
-    let record = store.run(find(store, &args.run).await?).await.map_err(Failure::backend)?;
-    let events = events(store, &record).await?;
+    let records = records(&args.place).await?;
+    let records = &*records;
+    let record = records.run(find(records, &args.run).await?).await.map_err(failed)?;
+    let events = events(records, &record).await?;
     let plan = Plan::restore(record.run.plan.clone()).map_err(Failure::refused)?;
     let info = RunInfo { id: record.run.id, number: record.number };
     let (spec, graph, context) = (plan.spec().clone(), plan.graph().clone(), record.run.context.clone());
     let run = Run::replay(spec, graph, context, info, &events).map_err(Failure::backend)?;
-    let holder = holder(store, &record).await?;
+    let holder = holder(records, &record).await?;
     let mut explained = run.explain(&events, holder);
     if let Some(stage) = &args.stage {
         // A matrix is all of its cells.
@@ -38,7 +39,7 @@ pub(crate) async fn explain(args: ExplainArgs, look: Look) -> Outcome {
         }
         explained.retain(|one| meant.contains(&one.stage));
     }
-    let explained = with_messages(store, explained).await?;
+    let explained = with_messages(records, explained).await?;
     let mut out = Out::stdout();
     match args.output {
         DataOutput::Json => {
@@ -65,7 +66,10 @@ struct Line<'a> {
 }
 
 /// Each with its sentence, in which the run that a result is of goes by its number, as long as it is kept.
-async fn with_messages(store: &dyn Store, explained: Vec<Explanation>) -> Result<Vec<(Explanation, String)>, Failure> {
+async fn with_messages(
+    records: &dyn Records,
+    explained: Vec<Explanation>,
+) -> Result<Vec<(Explanation, String)>, Failure> {
     let mut names: HashMap<RunId, String> = HashMap::new();
     let mut told = Vec::with_capacity(explained.len());
     for one in explained {
@@ -74,7 +78,7 @@ async fn with_messages(store: &dyn Store, explained: Vec<Explanation>) -> Result
             Some(run) => {
                 let name = match names.entry(run) {
                     Entry::Occupied(known) => known.into_mut(),
-                    Entry::Vacant(place) => place.insert(name(store, run).await?),
+                    Entry::Vacant(place) => place.insert(name(records, run).await?),
                 };
                 one.why.naming(name).to_string()
             }
@@ -84,32 +88,31 @@ async fn with_messages(store: &dyn Store, explained: Vec<Explanation>) -> Result
     Ok(told)
 }
 
-async fn name(store: &dyn Store, run: RunId) -> Result<String, Failure> {
-    match store.run(run).await {
+async fn name(records: &dyn Records, run: RunId) -> Result<String, Failure> {
+    match records.run(run).await {
         Ok(record) => Ok(format!("#{}", record.number)),
         Err(StoreError::NoRun(run)) => Ok(run.to_string()),
-        Err(error) => Err(Failure::backend(error)),
+        Err(error) => Err(failed(error)),
     }
 }
 
-async fn events(store: &dyn Store, record: &RunRecord) -> Result<Vec<Event>, Failure> {
+async fn events(records: &dyn Records, record: &RunRecord) -> Result<Vec<Event>, Failure> {
     let mut events: Vec<Event> = Vec::new();
-    let read = each_event(store, record.run.id, 0, |event| {
+    let read = each_event(records, record.run.id, 0, |event| {
         events.push(event);
-        Ok::<_, StoreError>(())
     });
-    read.await.map_err(Failure::backend)?;
+    read.await.map_err(failed)?;
     Ok(events)
 }
 
 /// The run that this one waits for in its concurrency group.
-async fn holder(store: &dyn Store, record: &RunRecord) -> Result<Option<Holder>, Failure> {
+async fn holder(records: &dyn Records, record: &RunRecord) -> Result<Option<Holder>, Failure> {
     if record.status != RunStatus::Queued || record.run.group.is_none() {
         return Ok(None);
     }
-    let standings = store.standings(&[record.run.id]).await.map_err(Failure::backend)?;
-    let Some(run) = standings.into_iter().find_map(|standing| standing.waits_for) else { return Ok(None) };
-    let number = store.run(run).await.map_err(Failure::backend)?.number;
+    let waits_for = records.waits_for(record.run.id).await.map_err(failed)?;
+    let Some(run) = waits_for else { return Ok(None) };
+    let number = records.run(run).await.map_err(failed)?.number;
     Ok(Some(Holder { run, number }))
 }
 

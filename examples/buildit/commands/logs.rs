@@ -1,31 +1,27 @@
 //! `buildit logs`.
 
-use std::time::Duration;
-
 use buildit::id::JobId;
 use buildit::run::CarriedStage;
-use buildit::store::{LogChunk, Store, StoreError};
+use buildit::store::{LogChunk, StoreError};
 
 use super::kept::{Hits, find};
 use crate::args::{DataOutput, LogsArgs};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::look::Look;
 use crate::out::Out;
+use crate::remote::failed;
 use crate::report::{self, Attempt, Board, Json, Reporter, sign};
-use crate::session::Keep;
+use crate::session::{Records, records};
 use crate::text::{Keep as Controls, clean, sanitize};
 
 /// How much of one log is held at a time, in bytes.
 const PAGE: usize = 256 * 1024;
 
-/// How often the store is asked for more.
-const LOOK: Duration = Duration::from_millis(200);
-
 pub(crate) async fn logs(args: LogsArgs, look: Look) -> Outcome {
-    let keep = Keep::store(&args.store).await?;
-    let store = &*keep.stores.store;
-    let run = find(store, args.run.as_deref().unwrap_or_default()).await?;
-    let record = store.run(run).await.map_err(Failure::backend)?;
+    let records = records(&args.place).await?;
+    let records = &*records;
+    let run = find(records, args.run.as_deref().unwrap_or_default()).await?;
+    let record = records.run(run).await.map_err(failed)?;
     if let Some(stage) = &args.stage
         && record.run.plan.stages.iter().all(|known| *known.name != **stage)
     {
@@ -42,44 +38,44 @@ pub(crate) async fn logs(args: LogsArgs, look: Look) -> Outcome {
     // A rerun of what failed goes on from stages whose logs are where they were.
     for CarriedStage { stage, taken, .. } in &*record.run.carried {
         let job = JobId { run: taken.run, stage: taken.stage.clone(), attempt: taken.attempt };
-        if args.stage.as_ref().is_none_or(|wanted| *stage == **wanted) && is_kept(store, &job).await? {
+        if args.stage.as_ref().is_none_or(|wanted| *stage == **wanted) && is_kept(records, &job).await? {
             readers.push(Reader::new(job));
         }
     }
     loop {
         // Asked first: what is stored before the run has ended is read after this.
-        let status = store.run(run).await.map_err(Failure::backend)?.status;
-        for job in store.logs_of_run(run).await.map_err(Failure::backend)? {
+        let status = records.run(run).await.map_err(failed)?.status;
+        for job in records.logs_of_run(run).await.map_err(failed)? {
             let is_wanted = args.stage.as_ref().is_none_or(|stage| *job.stage == **stage);
             let is_new = readers.iter().all(|reader| reader.job != job);
-            if is_wanted && is_new && hits.count(store, &job).await? {
+            if is_wanted && is_new && hits.count(records, &job).await? {
                 readers.push(Reader::new(job));
             }
         }
-        print_all(store, &mut readers, &mut printer).await?;
+        print_all(records, &mut readers, &mut printer).await?;
         if !args.follow || status.is_final() {
             return Ok(Exit::Succeeded);
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(records.pace()).await;
     }
 }
 
 /// Whether this log is still there: its run may have been removed.
-async fn is_kept(store: &dyn Store, job: &JobId) -> Result<bool, Failure> {
-    match store.read_log(job, 0, 1).await {
+async fn is_kept(records: &dyn Records, job: &JobId) -> Result<bool, Failure> {
+    match records.read_log(job, 0, 1).await {
         // What was removed is told when it is read.
         Ok(_) | Err(StoreError::LogRemoved(_)) => Ok(true),
         Err(StoreError::NoLog(_) | StoreError::NoRun(_)) => Ok(false),
-        Err(error) => Err(Failure::backend(error)),
+        Err(error) => Err(failed(error)),
     }
 }
 
 /// Prints what is stored, in the order of its times.
-async fn print_all(store: &dyn Store, readers: &mut [Reader], printer: &mut Printer) -> Result<(), Failure> {
+async fn print_all(records: &dyn Records, readers: &mut [Reader], printer: &mut Printer) -> Result<(), Failure> {
     loop {
         let mut first = None;
         for (place, reader) in readers.iter_mut().enumerate() {
-            let Some(chunk) = reader.peek(store).await? else { continue };
+            let Some(chunk) = reader.peek(records).await? else { continue };
             if first.is_none_or(|(time, _)| chunk.time < time) {
                 first = Some((chunk.time, place));
             }
@@ -108,9 +104,9 @@ impl Reader {
         Self { job, after: 0, is_removed: false, chunks: Vec::new().into_iter().peekable() }
     }
 
-    async fn peek(&mut self, store: &dyn Store) -> Result<Option<&LogChunk>, Failure> {
+    async fn peek(&mut self, records: &dyn Records) -> Result<Option<&LogChunk>, Failure> {
         if self.chunks.peek().is_none() {
-            let page = match store.read_log(&self.job, self.after, PAGE).await {
+            let page = match records.read_log(&self.job, self.after, PAGE).await {
                 Err(error @ StoreError::LogRemoved(_)) => {
                     if !self.is_removed {
                         self.is_removed = true;
@@ -118,7 +114,7 @@ impl Reader {
                     }
                     return Ok(None);
                 }
-                page => page.map_err(Failure::backend)?,
+                page => page.map_err(failed)?,
             };
             self.chunks = page.chunks.into_iter().peekable();
         }

@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod completions;
+mod control;
 mod diff;
 mod explain;
 mod fmt;
@@ -9,7 +10,9 @@ mod gc;
 mod graph;
 mod init;
 mod kept;
+mod login;
 mod logs;
+mod pipelines;
 mod plan;
 mod run;
 mod runs;
@@ -39,6 +42,12 @@ pub(crate) fn dispatch(command: Command, look: Look) -> Outcome {
         Command::Diff(args) => runtime()?.block_on(diff::diff(args, look)),
         Command::Gc(args) => runtime()?.block_on(gc::gc(args)),
         Command::Secrets(args) => runtime()?.block_on(secrets::secrets(args)),
+        Command::Login(args) => runtime()?.block_on(login::login(args)),
+        Command::Logout(args) => login::logout(&args),
+        Command::Pipelines(args) => runtime()?.block_on(pipelines::pipelines(args, look)),
+        Command::Approve(args) => runtime()?.block_on(control::approve(args)),
+        Command::Cancel(args) => runtime()?.block_on(control::cancel(args)),
+        Command::Trigger(args) => driven(run::trigger(*args, look)),
         Command::Run(args) => driven(run::run(*args, look)),
         Command::Resume(args) => driven(run::resume(*args, look)),
         Command::Rerun(args) => driven(run::rerun(*args, look)),

@@ -10,29 +10,36 @@ use crate::args::{DataOutput, RunsArgs};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::look::Look;
 use crate::out::Out;
+use crate::remote::failed;
 use crate::report::{Mark, Theme};
-use crate::session::Keep;
+use crate::session::records;
 use crate::text::{clean, duration, fit_middle, pad, since, width};
 
 /// How wide a pipeline's name is shown at most.
 const NAME: usize = 40;
 
 pub(crate) async fn runs(args: RunsArgs, look: Look) -> Outcome {
-    let keep = Keep::store(&args.store).await?;
+    let records = records(&args.place).await?;
     let filter = RunFilter { pipeline: args.pipeline, ..RunFilter::default() };
-    let runs = keep.stores.store.runs(&filter, args.limit).await.map_err(Failure::backend)?;
+    let runs = records.runs(&filter, args.limit).await.map_err(failed)?;
     let mut out = Out::stdout();
     match args.output {
         DataOutput::Json => {
             for run in &runs {
-                let line = serde_json::to_string(&Line::of(run)).map_err(Failure::backend)?;
-                out.line(&line);
+                out.line(&line(run)?);
             }
         }
-        DataOutput::Human if runs.is_empty() => Out::stderr().line("there are no runs in this store"),
+        DataOutput::Human if runs.is_empty() => {
+            Out::stderr().line(&format!("there are no runs in this {}", records.place()))
+        }
         DataOutput::Human => table(&runs, Timestamp::now(), look.stdout()).iter().for_each(|line| out.line(line)),
     }
     Ok(Exit::Succeeded)
+}
+
+/// A run as a program reads it.
+pub(super) fn line(run: &RunSummary) -> Result<String, Failure> {
+    serde_json::to_string(&Line::of(run)).map_err(Failure::backend)
 }
 
 #[derive(Serialize)]

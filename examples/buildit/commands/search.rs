@@ -24,10 +24,13 @@ const PAGE: usize = 100;
 pub(crate) async fn search(args: LogsArgs, look: Look) -> Outcome {
     let query =
         LogQuery::new(args.search.as_deref().unwrap_or_default()).map_err(|error| Failure::usage(error.to_string()))?;
-    let keep = Keep::store(&args.store).await?;
+    if args.place.server().is_some() {
+        return Err(Failure::usage("logs are searched in a store alone: --store names one"));
+    }
+    let keep = Keep::store(&args.place.store).await?;
     let stores = &keep.stores;
     let query = match &args.run {
-        Some(run) => query.in_run(find(&*stores.store, run).await?),
+        Some(run) => query.in_run(find(stores, run).await?),
         None => query,
     };
     // What has ended since somebody last looked after the store.
@@ -42,7 +45,7 @@ pub(crate) async fn search(args: LogsArgs, look: Look) -> Outcome {
             if args.stage.as_ref().is_some_and(|stage| *hit.job.stage != **stage) {
                 continue;
             }
-            if !taken.entry(hit.job.run).or_default().count(&*stores.store, &hit.job).await? {
+            if !taken.entry(hit.job.run).or_default().count(stores, &hit.job).await? {
                 continue;
             }
             left -= 1;

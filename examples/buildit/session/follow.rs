@@ -3,17 +3,15 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use buildit::engine::{ApproveError, RunHandle};
 use buildit::event::{Approval, Event, EventBody};
 use buildit::id::StageName;
-use buildit::pipeline::ApprovalField;
-use buildit::store::StoreError;
+use buildit::pipeline::{ApprovalField, PipelineSpec};
 use futures_util::StreamExt;
 use jiff::Timestamp;
 
 use super::ask::{Asked, ask};
 use super::logs::{Logs, Page};
-use super::{Answers, Signal, Signals};
+use super::{Answers, Course, Killed, Signal, Signals};
 use crate::exit::Failure;
 use crate::report::{Attempt, Board, Reporter, Theme};
 
@@ -23,7 +21,8 @@ const TICK: Duration = Duration::from_millis(100);
 /// Everything that following a run needs.
 #[derive(Debug)]
 pub(crate) struct Follower<'a> {
-    run: &'a RunHandle,
+    run: &'a dyn Course,
+    plan: &'a PipelineSpec,
     answers: &'a Answers,
     /// How to ask, when there is somebody to ask.
     asks: Option<Theme>,
@@ -41,8 +40,8 @@ struct Question {
 
 impl<'a> Follower<'a> {
     /// Follows this run. `asks` says how to put questions when there is a person.
-    pub(crate) fn new(run: &'a RunHandle, answers: &'a Answers, asks: Option<Theme>) -> Self {
-        Self { run, answers, asks, questions: VecDeque::new(), open: None }
+    pub(crate) fn new(run: &'a dyn Course, plan: &'a PipelineSpec, answers: &'a Answers, asks: Option<Theme>) -> Self {
+        Self { run, plan, answers, asks, questions: VecDeque::new(), open: None }
     }
 
     /// Shows the run until its last event.
@@ -60,19 +59,19 @@ impl<'a> Follower<'a> {
         loop {
             tokio::select! {
                 biased;
-                signal = signals.next() => self.pass_on(signal, board, reporter),
+                signal = signals.next() => self.pass_on(signal, board, reporter).await,
                 answer = given(&mut self.open) => self.take(answer, board, reporter).await,
                 Some(text) = notices.next() => reporter.notice(board, &text),
-                event = events.next() => match event.transpose().map_err(Failure::backend)? {
+                event = events.next() => match event.transpose().map_err(stopped)? {
                     Some(event) => {
-                        self.happened(&event, &mut logs, board, reporter).await.map_err(Failure::backend)?;
+                        self.happened(&event, &mut logs, board, reporter).await.map_err(stopped)?;
                         if matches!(event.body, EventBody::RunFinished { .. }) {
                             break;
                         }
                     }
                     None => break,
                 },
-                Some(page) = logs.next() => show(&page.map_err(Failure::backend)?, board, reporter),
+                Some(page) = logs.next() => show(&page.map_err(stopped)?, board, reporter),
                 // While a question is open, the terminal belongs to the person.
                 _ = tick.tick(), if self.open.is_none() => reporter.tick(board, Timestamp::now()),
             }
@@ -86,7 +85,7 @@ impl<'a> Follower<'a> {
         logs: &mut Logs<'_>,
         board: &mut Board,
         reporter: &mut dyn Reporter,
-    ) -> Result<(), StoreError> {
+    ) -> anyhow::Result<()> {
         match &event.body {
             EventBody::AttemptStarted { stage, attempt, .. } => logs.open(stage, *attempt, event.seq),
             // The log of an earlier result is whole already.
@@ -133,7 +132,7 @@ impl<'a> Follower<'a> {
         board: &Board,
         reporter: &mut dyn Reporter,
     ) {
-        let known = self.run.plan().spec().stage(stage).cloned();
+        let known = self.plan.stage(stage).cloned();
         if let Some(approval) = known.and_then(|known| self.answers.answer(&known, fields)) {
             self.approve(stage, approval, board, reporter).await;
             return;
@@ -160,31 +159,41 @@ impl<'a> Follower<'a> {
     }
 
     async fn approve(&self, stage: &StageName, approval: Approval, board: &Board, reporter: &mut dyn Reporter) {
-        match self.run.approve(stage, approval).await {
-            // A run that is resumed shows requests again that were answered long ago.
-            Ok(()) | Err(ApproveError::NotDriven | ApproveError::Refused(_)) => {}
-            Err(error) => reporter.notice(board, &error.to_string()),
+        if let Err(error) = self.run.approve(stage, approval).await {
+            reporter.notice(board, &format!("{error:#}"));
         }
     }
 
-    fn pass_on(&mut self, signal: Signal, board: &Board, reporter: &mut dyn Reporter) {
+    async fn pass_on(&mut self, signal: Signal, board: &Board, reporter: &mut dyn Reporter) {
         match signal {
             Signal::Cancel(reason) => {
                 // Nothing will come of the answers.
                 self.questions.clear();
                 self.open = None;
-                self.run.cancel(reason);
+                if let Err(error) = self.run.cancel(reason).await {
+                    reporter.notice(board, &format!("{error:#}"));
+                }
             }
-            Signal::Kill => {
-                reporter.notice(board, "killing what still runs");
-                self.run.kill("Ctrl-C, twice");
-            }
-            Signal::Leave => {
-                reporter.pause();
-                std::process::exit(i32::from(crate::exit::Exit::Cancelled as u8));
-            }
+            Signal::Kill => match self.run.kill("Ctrl-C, twice") {
+                Killed::Yes => reporter.notice(board, "killing what still runs"),
+                Killed::Elsewhere => {
+                    reporter.notice(board, "the run ends on its server");
+                    leave(reporter);
+                }
+            },
+            Signal::Leave => leave(reporter),
         }
     }
+}
+
+/// A run that cannot be followed any further.
+fn stopped(error: anyhow::Error) -> Failure {
+    Failure::Backend(error)
+}
+
+fn leave(reporter: &mut dyn Reporter) -> ! {
+    reporter.pause();
+    std::process::exit(i32::from(crate::exit::Exit::Cancelled as u8))
 }
 
 /// The answer to the open question; never, when there is none.

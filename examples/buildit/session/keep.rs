@@ -29,7 +29,8 @@ pub(crate) struct Stores {
 }
 
 impl Stores {
-    fn new<S>(store: Arc<S>, blobs: Arc<dyn RemoveBlobs>) -> Self
+    /// All that one store keeps, and these blobs.
+    pub(crate) fn new<S>(store: Arc<S>, blobs: Arc<dyn RemoveBlobs>) -> Self
     where
         S: Store + EvictCaches + ResultStore + ReferenceStore + SecretStore + LogKeep,
     {

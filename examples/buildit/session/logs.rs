@@ -3,10 +3,11 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
-use buildit::engine::{RunHandle, StageLog};
+use buildit::engine::StageLog;
 use buildit::id::StageName;
-use buildit::store::StoreError;
-use futures_util::stream::{BoxStream, StreamExt};
+use futures_util::stream::StreamExt;
+
+use super::course::{Course, Pieces};
 
 /// Some lines of an attempt's log.
 #[derive(Debug)]
@@ -19,12 +20,12 @@ pub(crate) struct Page {
 struct Open {
     stage: StageName,
     attempt: u32,
-    lines: BoxStream<'static, Result<StageLog, StoreError>>,
+    lines: Pieces<StageLog>,
 }
 
 /// The logs of all attempts that are under way.
 pub(crate) struct Logs<'a> {
-    run: &'a RunHandle,
+    run: &'a dyn Course,
     open: Vec<Open>,
     /// Which of them is looked at first the next time, so that one that prints without end starves no other.
     first: usize,
@@ -32,13 +33,13 @@ pub(crate) struct Logs<'a> {
 
 impl<'a> Logs<'a> {
     /// No log yet of this run.
-    pub(crate) fn new(run: &'a RunHandle) -> Self {
+    pub(crate) fn new(run: &'a dyn Course) -> Self {
         Self { run, open: Vec::new(), first: 0 }
     }
 
     /// An attempt started, with the event of this number.
     pub(crate) fn open(&mut self, stage: &StageName, attempt: u32, started: u64) {
-        let lines = self.run.log_after(stage.clone(), attempt, 0, started);
+        let lines = self.run.log(stage, attempt, started);
         self.open.push(Open { stage: stage.clone(), attempt, lines });
     }
 
@@ -47,7 +48,7 @@ impl<'a> Logs<'a> {
     /// # Cancel safety
     ///
     /// Dropping the future loses nothing.
-    pub(crate) async fn next(&mut self) -> Option<Result<Page, StoreError>> {
+    pub(crate) async fn next(&mut self) -> Option<anyhow::Result<Page>> {
         poll_fn(|cx| {
             let mut looked = 0;
             while looked < self.open.len() {
@@ -70,7 +71,7 @@ impl<'a> Logs<'a> {
     }
 
     /// The next of the last lines of an attempt that has ended; `None` after them.
-    pub(crate) async fn rest(&mut self, stage: &StageName, attempt: u32) -> Option<Result<Page, StoreError>> {
+    pub(crate) async fn rest(&mut self, stage: &StageName, attempt: u32) -> Option<anyhow::Result<Page>> {
         let at = self.open.iter().position(|open| open.stage == *stage && open.attempt == attempt)?;
         match self.open[at].lines.next().await {
             Some(log) => Some(log.map(|log| Page { stage: stage.clone(), log })),

@@ -13,7 +13,7 @@ use super::Id;
 use crate::access::Actor;
 use crate::app::runs;
 use crate::list::Asked;
-use crate::live::{socket as websocket, sse};
+use crate::live::{events as events_of, socket as websocket, sse, stored};
 use crate::problem::Problem;
 use crate::state::ServerState;
 
@@ -28,19 +28,32 @@ pub(crate) struct After {
     after: Option<u64>,
 }
 
+/// How far to go.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Until {
+    /// `false` to end with what is stored so far, instead of with the run.
+    follow: Option<bool>,
+}
+
 /// The events of a run as server-sent events, from after `Last-Event-ID` or `after` on, until its last one.
-#[utoipa::path(get, path = "/api/v1/runs/{id}/events", tag = "live", params(("id" = Uuid, Path), After),
+#[utoipa::path(get, path = "/api/v1/runs/{id}/events", tag = "live", params(("id" = Uuid, Path), After, Until),
     responses((status = OK, body = String, content_type = "text/event-stream"), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn events(
     State(state): State<ServerState>,
     actor: Actor,
     Id(id): Id<RunId>,
     Asked(from): Asked<After>,
+    Asked(until): Asked<Until>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     runs::find(&state, actor, id, Role::Viewer).await?;
     let last = headers.get("last-event-id").and_then(|last| last.to_str().ok()?.parse().ok());
-    Ok(sse::serve(state, id, last.or(from.after).unwrap_or(0)).into_response())
+    let after = last.or(from.after).unwrap_or(0);
+    Ok(match until.follow {
+        Some(false) => sse::serve(&state, id, stored(state.clone(), id, after)).into_response(),
+        _ => sse::serve(&state, id, events_of(state.clone(), id, after)).into_response(),
+    })
 }
 
 /// A WebSocket with the events of a run from after `after` on, and the log that the reader asks for by `{"log": {"stage",

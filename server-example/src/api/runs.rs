@@ -6,8 +6,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use buildit::account::Role;
 use buildit::engine::Asked as Answered;
-use buildit::id::{PipelineId, RunId};
-use buildit::store::{RunFilter, RunRecord, RunSummary};
+use buildit::id::{JobId, PipelineId, RunId, TenantId};
+use buildit::store::{NewRun, RunFilter, RunRecord, RunSummary};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{Body, Id, IdempotencyKey};
-use crate::access::Actor;
+use crate::access::{Access, Actor};
 use crate::app::requests::{self, Made};
 use crate::app::runs::Which;
 use crate::app::{pipelines, runs};
@@ -239,6 +239,53 @@ pub(crate) struct Filter {
     event: Option<String>,
 }
 
+impl Filter {
+    /// Those of the tenant that may be looked at.
+    fn filter(self, access: &Access) -> Result<RunFilter, Problem> {
+        Ok(RunFilter {
+            status: self.status.as_deref().map(runs::status).transpose()?,
+            branch: self.branch,
+            author: self.author,
+            pull_request: self.pull_request,
+            event: self.event,
+            ..RunFilter::of_tenant(access.tenant.id)
+        })
+    }
+}
+
+/// Whose runs.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Scope {
+    /// Of which tenant; needed by who has several.
+    tenant: Option<Uuid>,
+    /// Those of the pipeline of this name.
+    pipeline: Option<String>,
+}
+
+/// A run as it is kept: all that it was started with. With its events, a program can show it as the server does.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Record {
+    /// The plan, the context, the source's digest, and what it goes on from.
+    #[schema(value_type = Object)]
+    run: NewRun,
+    number: u64,
+    /// `queued`, `running`, `waiting`, `succeeded`, `failed` or `cancelled`.
+    status: &'static str,
+    /// The number of its last event.
+    last_seq: u64,
+    /// The run of its concurrency group that it waits for.
+    waits_for: Option<Uuid>,
+}
+
+/// An attempt that has a log.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Logged {
+    stage: String,
+    /// From 1; 0 for what an earlier result brought.
+    attempt: u32,
+}
+
 /// What a run is started with.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -281,16 +328,25 @@ pub(crate) async fn list(
     Asked(page): Asked<Page>,
 ) -> Result<Json<List<RunLine>>, Problem> {
     let (access, pipeline) = pipelines::find(&state, actor, id, Role::Viewer).await?;
-    let filter = RunFilter {
-        tenant: Some(access.tenant.id),
-        status: which.status.as_deref().map(runs::status).transpose()?,
-        branch: which.branch,
-        author: which.author,
-        pull_request: which.pull_request,
-        event: which.event,
-        before: page.after()?,
-        ..RunFilter::of_pipeline(pipeline.name)
-    };
+    listed(&state, RunFilter { pipeline: Some(pipeline.name), ..which.filter(&access)? }, &page).await
+}
+
+/// Runs of all pipelines of a tenant, the newest first.
+#[utoipa::path(get, path = "/api/v1/runs", tag = "runs", params(Scope, Filter, Page),
+    responses((status = OK, body = List<RunLine>), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn list_all(
+    State(state): State<ServerState>,
+    actor: Actor,
+    Asked(scope): Asked<Scope>,
+    Asked(which): Asked<Filter>,
+    Asked(page): Asked<Page>,
+) -> Result<Json<List<RunLine>>, Problem> {
+    let access = Access::own(&state, actor, scope.tenant.map(TenantId::from), Role::Viewer).await?;
+    listed(&state, RunFilter { pipeline: scope.pipeline, ..which.filter(&access)? }, &page).await
+}
+
+async fn listed(state: &ServerState, filter: RunFilter, page: &Page) -> Result<Json<List<RunLine>>, Problem> {
+    let filter = RunFilter { before: page.after()?, ..filter };
     let found = state.store().runs(&filter, page.limit() + 1).await?;
     Ok(Json(List::cut(found, page.limit(), |run| run.id.to_string()).map(RunLine::from)))
 }
@@ -349,6 +405,33 @@ pub(crate) async fn show(
     let (_, record) = runs::find(&state, actor, id, Role::Viewer).await?;
     let view = runs::view(&state, &record).await?;
     Ok(Json(Run::new(&record, &view)))
+}
+
+/// A run as it is kept, for programs that show it by themselves.
+#[utoipa::path(get, path = "/api/v1/runs/{id}/record", tag = "runs", params(("id" = Uuid, Path)),
+    responses((status = OK, body = Record), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn record(
+    State(state): State<ServerState>,
+    actor: Actor,
+    Id(id): Id<RunId>,
+) -> Result<Json<Record>, Problem> {
+    let (_, RunRecord { run, number, status, last_seq }) = runs::find(&state, actor, id, Role::Viewer).await?;
+    let waits_for = runs::waits_for(&state, id).await?.map(|run| run.as_uuid());
+    Ok(Json(Record { run, number, status: status.as_str(), last_seq, waits_for }))
+}
+
+/// The attempts of a run that have a log.
+#[utoipa::path(get, path = "/api/v1/runs/{id}/logs", tag = "logs", params(("id" = Uuid, Path)),
+    responses((status = OK, body = List<Logged>), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn logged(
+    State(state): State<ServerState>,
+    actor: Actor,
+    Id(id): Id<RunId>,
+) -> Result<Json<List<Logged>>, Problem> {
+    runs::find(&state, actor, id, Role::Viewer).await?;
+    let jobs = state.store().logs_of_run(id).await?.into_iter();
+    let items = jobs.map(|JobId { stage, attempt, .. }| Logged { stage: stage.to_string(), attempt });
+    Ok(Json(List { items: items.collect(), next: None }))
 }
 
 /// The stages of a run.

@@ -54,12 +54,17 @@ pub(crate) async fn explain(state: &ServerState, record: &RunRecord) -> Result<V
         tracing::error!(%error, run = %record.run.id, "a run cannot be replayed");
         Problem::internal()
     })?;
-    let waits_for = store.standings(&[record.run.id]).await?.into_iter().find_map(|standing| standing.waits_for);
-    let holder = match waits_for {
+    let holder = match waits_for(state, record.run.id).await? {
         Some(run) => Some(Holder { run, number: store.run(run).await?.number }),
         None => None,
     };
     Ok(run.explain(&events, holder))
+}
+
+/// The run of its concurrency group that this one waits for.
+pub(crate) async fn waits_for(state: &ServerState, run: RunId) -> Result<Option<RunId>, Problem> {
+    let standings = state.store().standings(&[run]).await?;
+    Ok(standings.into_iter().find_map(|standing| standing.waits_for))
 }
 
 /// Asks a run to end, whichever server drives it; one that waits in the queue ends at once.

@@ -10,7 +10,7 @@ use buildit::engine::StageLog;
 use buildit::event::{Event, EventBody};
 use buildit::id::{JobId, RunId};
 use buildit::store::{LogChunk, StoreError};
-use futures_util::stream::{self, BoxStream, StreamExt};
+use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use crate::state::ServerState;
 
@@ -26,6 +26,15 @@ pub(crate) fn events(state: ServerState, run: RunId, after: u64) -> BoxStream<'s
     let reader = Events { state, run, after, engine: None, read: VecDeque::new(), is_over: false };
     stream::try_unfold(reader, |mut reader| async move { Ok(reader.next().await?.map(|event| (event, reader))) })
         .boxed()
+}
+
+/// Events of a run after number `after`, as far as they are stored.
+pub(crate) fn stored(state: ServerState, run: RunId, after: u64) -> BoxStream<'static, Result<Event, StoreError>> {
+    let pages = stream::try_unfold((state, after), move |(state, after)| async move {
+        let events = state.store().events(run, after, EVENTS).await?.events;
+        Ok(events.last().map(|last| last.seq).map(|last| (stream::iter(events.into_iter().map(Ok)), (state, last))))
+    });
+    pages.try_flatten().boxed()
 }
 
 struct Events {

@@ -4,4 +4,4 @@ mod follow;
 pub(crate) mod socket;
 pub(crate) mod sse;
 
-pub(crate) use follow::{events, log};
+pub(crate) use follow::{events, log, stored};

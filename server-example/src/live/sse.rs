@@ -5,22 +5,24 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::response::sse::{Event, KeepAlive, Sse};
+use buildit::event as run;
 use buildit::id::RunId;
-use futures_util::stream::{Stream, StreamExt};
+use buildit::store::StoreError;
+use futures_util::stream::{BoxStream, Stream, StreamExt};
 
 use crate::state::ServerState;
 
 /// How often something is said when there is nothing to say.
 const BEAT: Duration = Duration::from_secs(15);
 
-/// Events after number `after`, until the run's last one.
+/// These events of a run.
 pub(crate) fn serve(
-    state: ServerState,
+    state: &ServerState,
     run: RunId,
-    after: u64,
-) -> Sse<impl Stream<Item = Result<Event, Infallible>> + Send> {
+    events: BoxStream<'static, Result<run::Event, StoreError>>,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>> + Send + use<>> {
     let stopping = state.stopping().clone().cancelled_owned();
-    let events = super::events(state, run, after).take_until(stopping).map(move |event| match event {
+    let events = events.take_until(stopping).map(move |event| match event {
         Ok(event) => {
             let said = Event::default().id(event.seq.to_string()).event("run").json_data(&event);
             said.inspect_err(|error| tracing::error!(%run, %error, "an event cannot be told")).ok()

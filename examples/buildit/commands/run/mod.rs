@@ -1,6 +1,7 @@
 //! `buildit run`, `buildit resume` and `buildit rerun`: whatever drives runs.
 
 mod afterwards;
+mod elsewhere;
 mod rerun;
 mod resume;
 mod session;
@@ -8,6 +9,7 @@ mod start;
 
 use std::sync::Arc;
 
+pub(crate) use elsewhere::trigger;
 pub(crate) use rerun::rerun;
 pub(crate) use resume::resume;
 

@@ -9,6 +9,7 @@ use buildit::id::RunId;
 use buildit::store::NewRun;
 
 use super::super::kept::find;
+use super::elsewhere;
 use super::session::{Session, may_run};
 use crate::args::RerunArgs;
 use crate::exit::{Failure, Outcome};
@@ -18,9 +19,12 @@ use crate::text::clean;
 
 /// `buildit rerun`.
 pub(crate) async fn rerun(args: RerunArgs, look: Look) -> Outcome {
+    if let Some(server) = args.place.server() {
+        return elsewhere::rerun(&server, args, look).await;
+    }
     let mut signals = Signals::open().map_err(Failure::backend)?;
-    let keep = Keep::store(&args.store).await?;
-    let run = find(&*keep.stores.store, &args.run).await?;
+    let keep = Keep::store(&args.place.store).await?;
+    let run = find(&keep.stores, &args.run).await?;
     let kept = keep.stores.store.run(run).await.map_err(Failure::backend)?.run;
     if kept.source.is_none() {
         return Err(Failure::usage(in_place(&kept)));
@@ -34,7 +38,7 @@ pub(crate) async fn rerun(args: RerunArgs, look: Look) -> Outcome {
     let started = engine.rerun(rerun).await;
     let run = started.map_err(|error| session.refused(error, &Sources::default(), &plan.spec().name))?;
     let exit = session.drive(&run, &context, &executors, &mut signals).await?;
-    session.afterwards(&args.store, &keep, &mut signals).await;
+    session.afterwards(&args.place.store, &keep, &mut signals).await;
     Ok(exit)
 }
 

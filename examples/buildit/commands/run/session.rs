@@ -6,6 +6,7 @@ use std::sync::Arc;
 use buildit::config::Sources;
 use buildit::diagnostic::{Diagnostic, Diagnostics};
 use buildit::engine::{Engine, RunHandle, StartError};
+use buildit::id::RunId;
 use buildit::pipeline::{PipelineError, RunContext};
 use buildit::plan::Plan;
 use buildit::run::forecast;
@@ -18,8 +19,9 @@ use crate::diagnostics::Teller;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::look::Look;
 use crate::out::Out;
+use crate::remote::{RemoteRecords, RemoteRun, failed};
 use crate::report::{self, Board, Human, Json, Live, Plain, Reporter};
-use crate::session::{self, Answers, Executors, Follower, FoundAgain, Place, Signals, Stores, state};
+use crate::session::{self, Answers, Executors, Follower, FoundAgain, Place, Records, Signals, Stores, state};
 use crate::source;
 
 /// What does not change while runs are driven.
@@ -141,7 +143,7 @@ impl Session {
         let mut board = Board::new(run.id(), run.number(), spec, of(context));
         let mut reporter = self.reporter();
         let asks = self.look.is_interactive().then(|| self.look.stderr());
-        Follower::new(run, &self.answers, asks).follow(&mut board, &mut *reporter, signals).await?;
+        Follower::new(run, spec, &self.answers, asks).follow(&mut board, &mut *reporter, signals).await?;
         // Ended, and nothing is left of it.
         let report = run.wait().await.map_err(Failure::backend)?;
         reporter.finish(&board);
@@ -154,6 +156,19 @@ impl Session {
             executors.discard(run.id()).await.map_err(Failure::Backend)?;
         }
         Ok(Exit::of_run(report.status, board.is_infrastructure_failure()))
+    }
+
+    /// Follows a run on a server to its end.
+    pub(super) async fn watch(&self, records: &RemoteRecords, run: RunId, signals: &mut Signals) -> Outcome {
+        let record = records.run(run).await.map_err(failed)?;
+        let mut board = Board::new(run, record.number, &record.run.plan, of(&record.run.context));
+        let mut reporter = self.reporter();
+        let asks = self.look.is_interactive().then(|| self.look.stderr());
+        let course = RemoteRun::new(records.clone(), run);
+        let follower = Follower::new(&course, &record.run.plan, &self.answers, asks);
+        follower.follow(&mut board, &mut *reporter, signals).await?;
+        reporter.finish(&board);
+        Ok(Exit::of_run(board.status, board.is_infrastructure_failure()))
     }
 
     pub(super) fn reporter(&self) -> Box<dyn Reporter> {

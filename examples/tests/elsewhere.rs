@@ -1,0 +1,213 @@
+//! The command line against a server: the example `server`, which `cargo test` builds unless it is told to build one test
+//! alone.
+
+#![cfg(unix)]
+
+mod common;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use common::{Done, Project};
+use serde_json::{Value, json};
+
+/// A server in a folder of its own, and where it listens.
+struct Server {
+    child: Child,
+    address: String,
+}
+
+impl Server {
+    fn start(data: &Path) -> Self {
+        Self::listen(data, "127.0.0.1:0")
+    }
+
+    fn listen(data: &Path, address: &str) -> Self {
+        let mut command = Command::new(program());
+        command.args(["--listen", address, "--data"]).arg(data);
+        command.env("BUILDIT_LOG", "warn").env("BUILDIT_DOCKER", "false");
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let address = lines.find_map(|line| line.strip_prefix("listening on http://").map(str::to_owned));
+        // Whoever says more finds somebody who listens.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, address: address.expect("it says where it listens") }
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What the API answers; the server has no owner, so that nobody from here needs a key.
+    fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let body = body.to_string();
+        let head = format!(
+            "{method} /api/v1/{path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            self.address,
+            body.len()
+        );
+        stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 2"), "{answer}");
+        serde_json::from_str(body).unwrap_or_default()
+    }
+
+    fn pipeline(&self, config: &str) {
+        self.ask("POST", "pipelines", &json!({ "config": config }));
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The example beside this test.
+fn program() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    test.parent().unwrap().parent().unwrap().join("examples/server")
+}
+
+/// The command line with keys of its own, against a server.
+struct Away {
+    project: Project,
+    server: String,
+}
+
+impl Away {
+    fn new(server: &Server) -> Self {
+        Self { project: Project::new(""), server: server.url() }
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = self.project.command(args);
+        command.env("XDG_CONFIG_HOME", self.project.state()).env("BUILDIT_SERVER", &self.server);
+        command
+    }
+
+    fn buildit(&self, args: &[&str]) -> Done {
+        Done::of(self.command(args).output().unwrap())
+    }
+
+    /// The objects that were printed.
+    fn objects(&self, args: &[&str]) -> Vec<Value> {
+        let output = self.command(&[args, &["--output", "json"]].concat()).output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        output.stdout.lines().map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect()
+    }
+}
+
+#[test]
+fn a_run_is_triggered_followed_looked_at_and_run_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    server.pipeline(
+        "pipeline \"shop\"\nstage \"say\" { run \"echo hello\"; run \"mkdir out; echo x > out/file\"; artifacts \"out\" name=\"out\" }\nstage \"fail\" { needs \"say\"; run \"exit 3\" }",
+    );
+    let away = Away::new(&server);
+    assert_eq!(away.objects(&["pipelines"])[0]["name"], "shop");
+    let run = away.buildit(&["trigger", "shop", "--wait", "--output", "json"]).exits(1);
+    assert_eq!(run.log("say"), ["hello"]);
+    let runs = away.objects(&["runs"]);
+    assert_eq!((runs.len(), &runs[0]["status"], &runs[0]["number"]), (1, &json!("failed"), &json!(1)));
+    let log = away.objects(&["logs", "@1", "say"]);
+    assert!(log.iter().any(|line| line["text"] == "hello"), "{log:?}");
+    let explained = away.objects(&["explain", "@1"]);
+    assert_eq!(explained.len(), 2, "{explained:?}");
+    let id = runs[0]["id"].as_str().unwrap();
+    assert_eq!(away.objects(&["artifacts", id])[0]["name"], "out");
+    away.buildit(&["artifacts", id, "out", "--out", "there"]).exits(0);
+    assert_eq!(away.project.read("there/out/file"), "x\n");
+    away.buildit(&["rerun", "@1", "--from-failed"]).exits(1);
+    assert_eq!(away.objects(&["runs"]).len(), 2);
+    assert!(away.objects(&["diff", "@2", "@1"]).iter().all(|difference| difference["kind"] != "plan"));
+    // One run for one key, and what is not there is told.
+    for _ in 0..2 {
+        away.buildit(&["trigger", "shop", "--idempotency-key", "once"]).exits(0);
+    }
+    assert_eq!(away.objects(&["runs"]).len(), 3);
+    for missing in [&["trigger", "shep"][..], &["logs", "@9"], &["explain", "ffff"]] {
+        away.buildit(missing).exits(2);
+    }
+    drop(server);
+    away.buildit(&["runs"]).exits(3);
+}
+
+#[test]
+fn a_stage_is_approved_or_rejected_and_a_run_cancelled() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    server.pipeline("pipeline \"ask\"\nstage \"ask\" { approval { field \"note\" required=#true }; run \"echo go\" }");
+    let away = Away::new(&server);
+    let wait = ["trigger", "ask", "--wait", "--output", "json"];
+    away.buildit(&[&wait[..], &["--approve", "ask", "--approve-field", "note=x"]].concat()).exits(0);
+    for (last, exit) in [(&["approve", "@1", "ask", "--field", "note=y"][..], 0), (&["approve", "@1", "ask", "--reject"], 1), (&["cancel", "@1"], 130)] {
+        let mut followed = away.command(&wait).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(followed.stdout.take().unwrap()).lines().map(Result::unwrap);
+        lines.find(|line| line.contains("\"approval_requested\"")).unwrap();
+        away.buildit(last).exits(0);
+        let end = lines.last().unwrap();
+        assert!(end.contains("\"run_finished\""), "{end}");
+        assert_eq!(followed.wait().unwrap().code(), Some(exit), "{last:?}: {end}");
+    }
+}
+
+#[test]
+fn a_log_is_followed_over_a_server_that_was_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let go = folder.path().join("go");
+    let server = Server::start(&folder.path().join("data"));
+    server.pipeline(&format!(
+        "pipeline \"p\"\nstage \"s\" {{ run \"echo one; while ! test -e {}; do sleep 0.05; done; echo two\" }}",
+        go.display()
+    ));
+    let away = Away::new(&server);
+    away.buildit(&["trigger", "p"]).exits(0);
+    let address = server.address.clone();
+    let mut followed = away.command(&["logs", "@1", "s", "--follow"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(followed.stdout.take().unwrap()).lines().map(Result::unwrap);
+    lines.find(|line| line == "one").unwrap();
+    drop(server);
+    std::fs::write(&go, "").unwrap();
+    let _server = Server::listen(&folder.path().join("data"), &address);
+    assert_eq!(lines.collect::<Vec<_>>(), ["two"], "nothing twice, and nothing left out");
+    assert!(followed.wait().unwrap().success());
+}
+
+#[test]
+fn a_key_is_taken_from_standard_input_and_kept_for_its_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let tenant = server.ask("GET", "me", &json!({}))["tenant"].clone();
+    let keys = format!("tenants/{}/keys", tenant.as_str().unwrap());
+    let made = server.ask("POST", &keys, &json!({ "name": "laptop", "role": "viewer" }));
+    let token = made["token"].as_str().unwrap();
+    server.pipeline("pipeline \"p\"\nstage \"s\" { run \"true\" }");
+    let away = Away::new(&server);
+    let login = |key: &str| {
+        let mut command = away.command(&["login"]);
+        let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(key.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    };
+    assert_eq!(login("bi_wrong\n").status.code(), Some(2));
+    let said = login(&format!("{token}\n"));
+    let text = String::from_utf8(said.stderr).unwrap();
+    assert!(said.status.success() && text.contains("laptop") && !text.contains(token), "{text}");
+    // The server is known from here on, and the key is a viewer's.
+    let plain = |args: &[&str]| {
+        let mut command = away.command(args);
+        Done::of(command.env_remove("BUILDIT_SERVER").output().unwrap())
+    };
+    plain(&["pipelines"]).exits(0);
+    plain(&["trigger", "p"]).exits(2);
+    plain(&["logout"]).exits(0);
+    plain(&["pipelines"]).exits(2);
+}
