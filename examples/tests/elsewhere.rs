@@ -148,7 +148,11 @@ fn a_stage_is_approved_or_rejected_and_a_run_cancelled() {
     let away = Away::new(&server);
     let wait = ["trigger", "ask", "--wait", "--output", "json"];
     away.buildit(&[&wait[..], &["--approve", "ask", "--approve-field", "note=x"]].concat()).exits(0);
-    for (last, exit) in [(&["approve", "@1", "ask", "--field", "note=y"][..], 0), (&["approve", "@1", "ask", "--reject"], 1), (&["cancel", "@1"], 130)] {
+    for (last, exit) in [
+        (&["approve", "@1", "ask", "--field", "note=y"][..], 0),
+        (&["approve", "@1", "ask", "--reject"], 1),
+        (&["cancel", "@1"], 130),
+    ] {
         let mut followed = away.command(&wait).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(followed.stdout.take().unwrap()).lines().map(Result::unwrap);
         lines.find(|line| line.contains("\"approval_requested\"")).unwrap();

@@ -291,7 +291,7 @@ async fn g7_whatever_a_route_is_asked_it_answers_as_it_says() {
         }
         // And once what it is made for.
         if method != Method::DELETE {
-            let (path, body) = (things.path(&template), things.body(&method, &template));
+            let (path, body) = (things.address(&template), things.body(&method, &template));
             let answer = site.ask(&owner, method.clone(), &path, body).await;
             if let Some(fault) = fault(&api, operation, &answer) {
                 faults.insert(format!("{method} {template} {fault:.120}"), answer.text);

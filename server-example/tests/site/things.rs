@@ -68,6 +68,12 @@ impl Things {
             .replace("{name}", "result")
     }
 
+    /// The path with what must be asked along with it.
+    pub(crate) fn address(&self, template: &str) -> String {
+        let path = self.path(template);
+        if template.ends_with("/log/search") { format!("{path}?text=echo") } else { path }
+    }
+
     pub(crate) fn body(&self, method: &Method, template: &str) -> Option<Value> {
         const HELLO: &str = "pipeline \"p\"\nstage \"s\" { run \"true\" }";
         Some(match (method.as_str(), template) {
