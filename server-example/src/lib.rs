@@ -22,6 +22,7 @@
 mod access;
 mod api;
 mod app;
+mod forge;
 mod health;
 mod list;
 mod live;
