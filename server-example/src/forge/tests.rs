@@ -377,7 +377,8 @@ fn published_payloads_are_understood_as_others_do() {
             let what = format!("{folder}/{stem}");
             let told = read_named(forge, name_of(forge, stem, &body), &raw).unwrap_or_else(|error| panic!("{what}: {error}"));
             let Ok(golden) = std::fs::read(path.with_extension("json.golden")) else { continue };
-            let golden: Value = serde_json::from_slice(&golden).unwrap();
+            // Some of them are empty.
+            let Ok(golden) = serde_json::from_slice::<Value>(&golden) else { continue };
             for told in &told {
                 compare(told, &golden, &what);
                 started += usize::from(!matches!(told, ForgeEvent::Ignored { .. } | ForgeEvent::Deleted { .. }));
