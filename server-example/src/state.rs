@@ -25,12 +25,28 @@ use crate::settings::Settings;
 
 /// Everything that a server keeps in one place.
 pub trait ServerStore:
-    Store + QueueControl + RequestStore + ScheduleStore + PipelineStore + IdentityStore + CredentialStore + AuditStore + SecretStore
+    Store
+    + QueueControl
+    + RequestStore
+    + ScheduleStore
+    + PipelineStore
+    + IdentityStore
+    + CredentialStore
+    + AuditStore
+    + SecretStore
 {
 }
 
 impl<T> ServerStore for T where
-    T: Store + QueueControl + RequestStore + ScheduleStore + PipelineStore + IdentityStore + CredentialStore + AuditStore + SecretStore
+    T: Store
+        + QueueControl
+        + RequestStore
+        + ScheduleStore
+        + PipelineStore
+        + IdentityStore
+        + CredentialStore
+        + AuditStore
+        + SecretStore
 {
 }
 

@@ -35,7 +35,8 @@ impl JournaledSchedules {
 
     pub(super) fn set(&mut self, pipeline: PipelineId, wanted: Vec<Schedule>) -> Result<(), StoreError> {
         let known = self.of(pipeline);
-        let kept = |wanted: Schedule| known.iter().find(|known| known.place() == wanted.place()).cloned().unwrap_or(wanted);
+        let kept =
+            |wanted: Schedule| known.iter().find(|known| known.place() == wanted.place()).cloned().unwrap_or(wanted);
         let mut schedules: Vec<Schedule> = wanted.into_iter().map(kept).collect();
         schedules.sort_by(|a, b| a.place().cmp(&b.place()));
         schedules.dedup_by(|a, b| a.place() == b.place());

@@ -132,8 +132,8 @@ impl OfRequest {
     /// What comes of it, when these actions start runs.
     pub(super) fn event(self, starting: &[&str]) -> Result<ForgeEvent, Unreadable> {
         let action = Unreadable::unless(self.action, "action")?;
-        let is_retargeted = action == "edited"
-            && self.changes.is_some_and(|changes| changes.base.is_some() || changes.r#ref.is_some());
+        let is_retargeted =
+            action == "edited" && self.changes.is_some_and(|changes| changes.base.is_some() || changes.r#ref.is_some());
         if !is_retargeted && !starting.contains(&action.as_str()) {
             return Ok(ForgeEvent::ignored(format!("a pull request that is `{action}` starts nothing")));
         }

@@ -18,9 +18,9 @@ mod tests;
 
 use axum::http::HeaderMap;
 
-pub(crate) use event::{Commit, ForgeEvent, PullRequest, Unreadable};
-pub(crate) use headers::{Forge, delivery_id, event_name};
-pub(crate) use signature::{Unsigned, check, check_generic, sign};
+pub(crate) use event::{ForgeEvent, Unreadable};
+pub(crate) use headers::{Forge, event_name};
+pub(crate) use signature::{Unsigned, check_generic};
 
 /// How many changes of one delivery are looked at: one push may bring many branches.
 const MOST_EVENTS: usize = 50;

@@ -9,6 +9,9 @@ use proptest::prelude::*;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
+use super::event::Commit;
+use super::headers::delivery_id;
+use super::signature::{check, sign};
 use super::*;
 
 const ALL: [Forge; 4] = [Forge::GitHub, Forge::GitLab, Forge::Gitea, Forge::Bitbucket];
@@ -145,12 +148,16 @@ fn whose_branch_it_is_is_told() {
 
 #[test]
 fn one_push_may_bring_several_branches() {
-    let change = |name: &str| json!({"new": {"type": "branch", "name": name, "target": {"hash": SHA,
-        "author": {"raw": "Ada <ada@example.org>"}}}, "old": null});
+    let change = |name: &str| {
+        json!({"new": {"type": "branch", "name": name, "target": {"hash": SHA,
+        "author": {"raw": "Ada <ada@example.org>"}}}, "old": null})
+    };
     let push = json!({"actor": {"nickname": "ada"}, "push": {"changes": [change("a"), change("b")]}});
     let told = read_named(Forge::Bitbucket, "repo:push", push.to_string().as_bytes()).unwrap();
     let branches = told.iter().map(|event| match event {
-        ForgeEvent::Push { branch, before: None, commit } if commit.author_email == "ada@example.org" => branch.as_str(),
+        ForgeEvent::Push { branch, before: None, commit } if commit.author_email == "ada@example.org" => {
+            branch.as_str()
+        }
         other => panic!("{other:?}"),
     });
     assert_eq!(branches.collect::<Vec<_>>(), ["a", "b"]);
@@ -244,9 +251,37 @@ fn a_webhook_of_no_forge_is_signed_or_bears_the_secret() {
 /// Some JSON, of the keys that forges use.
 fn json_value() -> impl Strategy<Value = Value> {
     let key = prop::sample::select(vec![
-        "ref", "before", "after", "head_commit", "id", "commits", "sender", "login", "action", "pull_request", "head",
-        "base", "repo", "sha", "object_attributes", "last_commit", "iid", "push", "changes", "new", "old", "type", "name",
-        "target", "hash", "pullrequest", "source", "destination", "branch", "commit", "number",
+        "ref",
+        "before",
+        "after",
+        "head_commit",
+        "id",
+        "commits",
+        "sender",
+        "login",
+        "action",
+        "pull_request",
+        "head",
+        "base",
+        "repo",
+        "sha",
+        "object_attributes",
+        "last_commit",
+        "iid",
+        "push",
+        "changes",
+        "new",
+        "old",
+        "type",
+        "name",
+        "target",
+        "hash",
+        "pullrequest",
+        "source",
+        "destination",
+        "branch",
+        "commit",
+        "number",
     ]);
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -327,7 +362,11 @@ fn compare(told: &ForgeEvent, golden: &Value, what: &str) {
         }
         ForgeEvent::Tag { tag, commit } => {
             let reference = Some(said("/Ref")).filter(|text| !text.is_empty());
-            assert_eq!(format!("refs/tags/{tag}"), reference.unwrap_or(format!("refs/tags/{}", said("/Ref/Name"))), "{what}");
+            assert_eq!(
+                format!("refs/tags/{tag}"),
+                reference.unwrap_or(format!("refs/tags/{}", said("/Ref/Name"))),
+                "{what}"
+            );
             let sha = Some(said("/Commit/Sha")).filter(|text| !text.is_empty()).unwrap_or(said("/Ref/Sha"));
             assert_eq!(commit.sha, sha, "{what}");
         }
@@ -375,7 +414,8 @@ fn published_payloads_are_understood_as_others_do() {
             let body: Value = serde_json::from_slice(&raw).unwrap();
             let stem = path.file_stem().unwrap().to_str().unwrap();
             let what = format!("{folder}/{stem}");
-            let told = read_named(forge, name_of(forge, stem, &body), &raw).unwrap_or_else(|error| panic!("{what}: {error}"));
+            let told =
+                read_named(forge, name_of(forge, stem, &body), &raw).unwrap_or_else(|error| panic!("{what}: {error}"));
             let Ok(golden) = std::fs::read(path.with_extension("json.golden")) else { continue };
             // Some of them are empty.
             let Ok(golden) = serde_json::from_slice::<Value>(&golden) else { continue };

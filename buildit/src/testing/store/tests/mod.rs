@@ -31,7 +31,14 @@ use crate::store::{PipelineStore, QueueControl, RequestStore, ScheduleStore, Sec
 /// What stores do wrong with what goes beyond the ports of an engine.
 async fn check_more<S>(make: impl AsyncFn() -> S) -> Vec<Violation>
 where
-    S: Referring + RemoveBlobs + EvictCaches + SecretStore + PipelineStore + QueueControl + RequestStore + ScheduleStore,
+    S: Referring
+        + RemoveBlobs
+        + EvictCaches
+        + SecretStore
+        + PipelineStore
+        + QueueControl
+        + RequestStore
+        + ScheduleStore,
 {
     let mut violations = check_clauses(reference_clauses(), async || Arc::new(make().await) as _).await;
     violations.extend(check_clauses(removal_clauses(), async || Arc::new(make().await) as _).await);
