@@ -18,6 +18,8 @@ mod blobs;
 pub mod postgres;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod records;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod schedules;
 #[cfg(feature = "secrets")]
 #[cfg_attr(docsrs, doc(cfg(feature = "secrets")))]
 pub mod secrets;

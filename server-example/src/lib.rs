@@ -22,6 +22,8 @@
 mod access;
 mod api;
 mod app;
+#[cfg_attr(not(test), expect(dead_code, reason = "repositories are what forges tell of, and they come next"))]
+mod forge;
 mod health;
 mod list;
 mod live;

@@ -22,6 +22,7 @@ use buildit_storage::sqlite::SqliteStore;
 use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
 
+use crate::app::schedules;
 use crate::app::workers;
 use crate::health;
 use crate::router::{LEAVE, router};
@@ -179,9 +180,11 @@ fn mounted(state: &ServerState) -> Router {
 
 async fn work(state: ServerState) {
     let sweeping = tokio::spawn(sweep(state.clone()));
+    let scheduling = tokio::spawn(schedules::work(state.clone()));
     let noting = tokio::spawn(workers::note(state.clone()));
     drive(state.clone()).await;
     sweeping.abort();
+    scheduling.abort();
     noting.abort();
     workers::leave(&state).await;
 }

@@ -11,8 +11,8 @@ use buildit::artifact::BlobStore;
 use buildit::engine::Engine;
 use buildit::id::{OrganizationId, TenantId};
 use buildit::store::{
-    AuditStore, CredentialStore, IdentityStore, PipelineStore, QueueControl, RequestStore, SecretStore, Store,
-    StoreError,
+    AuditStore, CredentialStore, IdentityStore, PipelineStore, QueueControl, RequestStore, ScheduleStore, SecretStore,
+    Store, StoreError,
 };
 use buildit_storage::secrets::{Keyring, SealedSecrets};
 use jiff::Timestamp;
@@ -25,12 +25,28 @@ use crate::settings::Settings;
 
 /// Everything that a server keeps in one place.
 pub trait ServerStore:
-    Store + QueueControl + RequestStore + PipelineStore + IdentityStore + CredentialStore + AuditStore + SecretStore
+    Store
+    + QueueControl
+    + RequestStore
+    + ScheduleStore
+    + PipelineStore
+    + IdentityStore
+    + CredentialStore
+    + AuditStore
+    + SecretStore
 {
 }
 
 impl<T> ServerStore for T where
-    T: Store + QueueControl + RequestStore + PipelineStore + IdentityStore + CredentialStore + AuditStore + SecretStore
+    T: Store
+        + QueueControl
+        + RequestStore
+        + ScheduleStore
+        + PipelineStore
+        + IdentityStore
+        + CredentialStore
+        + AuditStore
+        + SecretStore
 {
 }
 

@@ -37,6 +37,10 @@ async fn g5_no_credential_reaches_what_is_not_its_own() {
     let admin = listed["items"].as_array().unwrap().iter().find(|key| key["name"] == "admin").unwrap()["id"].clone();
     site.ask(&owner, Method::DELETE, &format!("{keys}/{}", admin.as_str().unwrap()), None).await.ok();
     for (method, template) in routes(&site, &owner).await {
+        // Who knows the secret of a webhook may, whoever they are: `triggers.rs` tries it.
+        if template.starts_with("/hooks/") {
+            continue;
+        }
         let (path, body) = (things.address(&template), things.body(&method, &template));
         let status = async |who: &Who| {
             if template.ends_with("/live") {

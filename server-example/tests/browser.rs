@@ -7,6 +7,7 @@ mod browser;
 mod site;
 
 use browser::Stage;
+use thirtyfour::Key;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs chromium"]

@@ -24,6 +24,7 @@ mod query;
 pub(crate) mod queue;
 pub(crate) mod request;
 mod row;
+pub(crate) mod schedule;
 mod tenant;
 #[cfg(all(test, feature = "sqlite"))]
 mod tests;

@@ -1,7 +1,7 @@
 //! Values of columns.
 
 use buildit::account::{Role, TokenHash};
-use buildit::id::{ApiKeyId, Digest, InvitationId, OrganizationId, RunId, TenantId, UserId, WorkerId};
+use buildit::id::{ApiKeyId, Digest, InvitationId, OrganizationId, PipelineId, RunId, TenantId, UserId, WorkerId};
 use buildit::store::{Intake, QueueStatus};
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -228,7 +228,7 @@ macro_rules! uuid_columns {
         }
     )+};
 }
-uuid_columns!(OrganizationId, UserId, TenantId, ApiKeyId, InvitationId, RunId);
+uuid_columns!(OrganizationId, UserId, TenantId, ApiKeyId, InvitationId, PipelineId, RunId);
 
 #[cfg(test)]
 mod tests {

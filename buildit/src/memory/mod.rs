@@ -28,6 +28,7 @@ mod requests;
 mod results;
 mod run;
 mod runs;
+mod schedules;
 mod secrets;
 mod store;
 

@@ -12,6 +12,7 @@ use super::queue::{Queue, QueueChange};
 use super::requests::JournaledRequests;
 use super::results::{JournaledResults, Results};
 use super::runs::Runs;
+use super::schedules::JournaledSchedules;
 use super::secrets::{SecretChange, Secrets};
 use crate::artifact::{CacheHit, CacheQuota, Evicted};
 use crate::id::RunId;
@@ -42,6 +43,7 @@ struct Inner {
     accounts: Mutex<JournaledAccounts>,
     audit: Mutex<JournaledAudit>,
     requests: Mutex<JournaledRequests>,
+    schedules: Mutex<JournaledSchedules>,
     /// Told when something is asked of a run.
     #[cfg(feature = "engine")]
     asked: tokio::sync::Notify,
@@ -183,6 +185,7 @@ impl MemoryStore {
             accounts: Mutex::new(JournaledAccounts::open(&folder)?),
             audit: Mutex::new(JournaledAudit::open(&folder)?),
             requests: Mutex::new(JournaledRequests::open(&folder)?),
+            schedules: Mutex::new(JournaledSchedules::open(&folder)?),
             #[cfg(feature = "engine")]
             asked: tokio::sync::Notify::new(),
             folder: Some(folder),
@@ -219,6 +222,10 @@ impl MemoryStore {
 
     pub(super) fn requests_locked(&self) -> MutexGuard<'_, JournaledRequests> {
         lock(&self.0.requests)
+    }
+
+    pub(super) fn schedules_locked(&self) -> MutexGuard<'_, JournaledSchedules> {
+        lock(&self.0.schedules)
     }
 
     /// What is told when something is asked of a run.

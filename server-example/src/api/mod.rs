@@ -3,12 +3,14 @@
 #![expect(unused_qualifications, reason = "what utoipa makes of the parameters of a path")]
 
 mod accounts;
+mod hooks;
 mod keys;
 mod live;
 mod logs;
 mod pipelines;
 mod queue;
 mod runs;
+mod schedules;
 mod secrets;
 mod tags;
 mod workers;
@@ -62,6 +64,8 @@ fn described() -> OpenApiRouter<ServerState> {
         .routes(routes!(pipelines::list, pipelines::create))
         .routes(routes!(pipelines::show, pipelines::update, pipelines::delete))
         .routes(routes!(pipelines::validate))
+        .routes(routes!(schedules::list, schedules::pause))
+        .routes(routes!(hooks::receive))
         .routes(routes!(runs::list, runs::trigger))
         .routes(routes!(runs::list_all))
         .routes(routes!(runs::show))

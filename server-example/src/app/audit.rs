@@ -1,7 +1,7 @@
 //! Who did what.
 
 use buildit::account::AuditEntry;
-use buildit::id::OrganizationId;
+use buildit::id::{OrganizationId, TenantId};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
@@ -17,8 +17,21 @@ pub(crate) async fn of_tenant(
     details: &[(&str, Value)],
 ) {
     let (organization, tenant) = (Some(access.tenant.organization), Some(access.tenant.id));
+    by(state, organization, tenant, &access.actor.name(), action, subject, details).await;
+}
+
+/// Notes what somebody, or the server by itself, has done.
+pub(crate) async fn by(
+    state: &ServerState,
+    organization: Option<OrganizationId>,
+    tenant: Option<TenantId>,
+    actor: &str,
+    action: &str,
+    subject: impl Into<String>,
+    details: &[(&str, Value)],
+) {
     let details = details.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-    let (actor, action, subject) = (access.actor.name(), action.to_owned(), subject.into());
+    let (actor, action, subject) = (actor.to_owned(), action.to_owned(), subject.into());
     let entry = AuditEntry { time: Timestamp::now(), organization, tenant, actor, action, subject, details };
     note(state, entry).await;
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod audit;
+pub(crate) mod hooks;
 pub(crate) mod keys;
 pub(crate) mod letter;
 pub(crate) mod logs;
@@ -10,5 +11,6 @@ pub(crate) mod pipelines;
 pub(crate) mod queue;
 pub(crate) mod requests;
 pub(crate) mod runs;
+pub(crate) mod schedules;
 pub(crate) mod secrets;
 pub(crate) mod workers;

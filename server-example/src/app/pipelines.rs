@@ -4,15 +4,15 @@ use buildit::account::Role;
 use buildit::config::{self, Limits};
 use buildit::diagnostic::Diagnostic;
 use buildit::engine::{QueueOptions, StartOptions};
-use buildit::id::{PipelineId, RunId};
+use buildit::id::{OrganizationId, PipelineId, RunId, TenantId};
 use buildit::pipeline::{ExpandLimits, PipelineSpec, RunContext};
 use buildit::plan::Plan;
-use buildit::store::{NewPipeline, PipelineChange, PipelineSource, RunRecord, StoredPipeline};
+use buildit::store::{NewPipeline, PipelineChange, PipelineSource, RunRecord, StoreError, StoredPipeline};
 use indexmap::IndexMap;
 use jiff::Timestamp;
-use serde_json::Map;
+use serde_json::{Map, Value};
 
-use super::audit;
+use super::{audit, schedules};
 use crate::access::{Access, Actor};
 use crate::problem::Problem;
 use crate::state::ServerState;
@@ -89,6 +89,7 @@ pub(crate) async fn create(
         created_at: Timestamp::now(),
     };
     let made = state.store().create_pipeline(new).await?;
+    schedules::set(state, &made, &spec).await?;
     audit::of_tenant(state, access, "pipeline.create", &made.name, &[]).await;
     Ok(made)
 }
@@ -115,21 +116,23 @@ pub(crate) async fn update(
     name: Option<&str>,
     kdl: Option<String>,
 ) -> Result<StoredPipeline, Problem> {
-    if let Some(kdl) = &kdl {
-        checked(kdl)?;
-    }
+    let spec = kdl.as_deref().map(checked).transpose()?;
     let change = PipelineChange {
         name: name.map(named).transpose()?,
         source: kdl.map(|kdl| PipelineSource::Text { kdl }),
         settings: None,
     };
     let changed = state.store().update_pipeline(pipeline.id, version, change, Timestamp::now()).await?;
+    if let Some(spec) = &spec {
+        schedules::set(state, &changed, spec).await?;
+    }
     audit::of_tenant(state, access, "pipeline.update", &changed.name, &[]).await;
     Ok(changed)
 }
 
 pub(crate) async fn delete(state: &ServerState, access: &Access, pipeline: &StoredPipeline) -> Result<(), Problem> {
     state.store().delete_pipeline(pipeline.id).await?;
+    state.store().set_schedules(pipeline.id, Vec::new()).await?;
     audit::of_tenant(state, access, "pipeline.delete", &pipeline.name, &[]).await;
     Ok(())
 }
@@ -146,23 +149,73 @@ pub(crate) fn spec(pipeline: &StoredPipeline) -> Result<PipelineSpec, Problem> {
     }
 }
 
-/// Puts a run of it into the queue. It is kept when this returns.
+/// Who or what starts a run of a pipeline.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    tenant: TenantId,
+    organization: Option<OrganizationId>,
+    event: &'static str,
+    name: String,
+}
+
+impl Origin {
+    /// Somebody who asks for it.
+    fn of_access(access: &Access) -> Self {
+        let (tenant, organization) = (access.tenant.id, Some(access.tenant.organization));
+        Self { tenant, organization, event: "manual", name: access.actor.name() }
+    }
+
+    /// The server by itself, for this event.
+    pub(crate) async fn of_server(
+        state: &ServerState,
+        pipeline: &StoredPipeline,
+        event: &'static str,
+        name: String,
+    ) -> Result<Self, StoreError> {
+        let tenant = pipeline.tenant;
+        let organization = state.identity().tenant(tenant).await?.map(|tenant| tenant.organization);
+        Ok(Self { tenant, organization, event, name })
+    }
+
+    /// Notes what it did with a pipeline.
+    pub(crate) async fn note(
+        &self,
+        state: &ServerState,
+        action: &str,
+        pipeline: &StoredPipeline,
+        details: &[(&str, Value)],
+    ) {
+        audit::by(state, self.organization, Some(self.tenant), &self.name, action, &pipeline.name, details).await;
+    }
+}
+
+/// Puts a run of it into the queue for somebody who may. It is kept when this returns.
 pub(crate) async fn trigger(
     state: &ServerState,
     access: &Access,
     pipeline: &StoredPipeline,
     start: Start,
 ) -> Result<RunRecord, Problem> {
+    self::start(state, &Origin::of_access(access), pipeline, start).await
+}
+
+/// Puts a run of it into the queue, whoever or whatever starts it. It is kept when this returns.
+pub(crate) async fn start(
+    state: &ServerState,
+    origin: &Origin,
+    pipeline: &StoredPipeline,
+    start: Start,
+) -> Result<RunRecord, Problem> {
     let spec = spec(pipeline)?;
-    let mut context = RunContext::manual();
+    let mut context = RunContext { event: origin.event.to_owned(), ..RunContext::default() };
     context.git.reference =
         if start.branch.is_empty() { String::new() } else { format!("refs/heads/{}", start.branch) };
     (context.git.branch, context.git.sha) = (start.branch, start.commit);
     context.params = start.params;
     context.pipeline_id = pipeline.id.to_string();
-    context.custom.insert("triggered_by".into(), access.actor.name());
-    let mut options = StartOptions { id: start.run, tenant: access.tenant.id, ..StartOptions::new(context) };
-    if !state.settings().local_for_all && access.tenant.id != state.default_tenant() {
+    context.custom.insert("triggered_by".into(), origin.name.clone());
+    let mut options = StartOptions { id: start.run, tenant: origin.tenant, ..StartOptions::new(context) };
+    if !state.settings().local_for_all && origin.tenant != state.default_tenant() {
         if !state.has_docker() {
             let why = "jobs of this tenant would run as the server's own user: it needs Docker, or the setting `local_for_all`";
             return Err(Problem::conflict(why));
@@ -171,6 +224,6 @@ pub(crate) async fn trigger(
     }
     let run = state.engine().enqueue(&spec, options, QueueOptions::default()).await?;
     let details = [("run", run.run.id.to_string().into()), ("number", run.number.into())];
-    audit::of_tenant(state, access, "run.trigger", &pipeline.name, &details).await;
+    origin.note(state, "run.trigger", pipeline, &details).await;
     Ok(run)
 }

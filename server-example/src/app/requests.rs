@@ -60,7 +60,8 @@ pub(crate) async fn once(
     }
 }
 
-async fn kept(state: &ServerState, run: RunId) -> Result<Option<RunRecord>, StoreError> {
+/// The run of this id, if it is kept.
+pub(crate) async fn kept(state: &ServerState, run: RunId) -> Result<Option<RunRecord>, StoreError> {
     match state.store().run(run).await {
         Ok(record) => Ok(Some(record)),
         Err(StoreError::NoRun(_)) => Ok(None),

@@ -32,7 +32,9 @@ pub(crate) fn events(state: ServerState, run: RunId, after: u64) -> BoxStream<'s
 pub(crate) fn stored(state: ServerState, run: RunId, after: u64) -> BoxStream<'static, Result<Event, StoreError>> {
     let pages = stream::try_unfold((state, after), move |(state, after)| async move {
         let events = state.store().events(run, after, EVENTS).await?.events;
-        Ok::<_, StoreError>(events.last().map(|last| last.seq).map(|last| (stream::iter(events.into_iter().map(Ok)), (state, last))))
+        Ok::<_, StoreError>(
+            events.last().map(|last| last.seq).map(|last| (stream::iter(events.into_iter().map(Ok)), (state, last))),
+        )
     });
     pages.try_flatten().boxed()
 }

@@ -13,6 +13,7 @@ mod run;
 mod secrets;
 mod settings;
 mod start;
+mod triggers;
 mod wizard;
 
 use axum::Router;
@@ -44,6 +45,7 @@ pub(crate) fn router(state: &ServerState) -> Router<ServerState> {
         .route("/{organization}/{tenant}/validate", post(wizard::validate))
         .route("/{organization}/{tenant}/pipelines/{pipeline}", get(pipelines::runs))
         .route("/{organization}/{tenant}/pipelines/{pipeline}/config", get(pipelines::config).post(pipelines::save))
+        .route("/{organization}/{tenant}/pipelines/{pipeline}/triggers", get(triggers::show).post(triggers::pause))
         .route("/{organization}/{tenant}/pipelines/{pipeline}/settings", get(pipelines::settings))
         .route("/{organization}/{tenant}/pipelines/{pipeline}/rename", post(pipelines::rename))
         .route("/{organization}/{tenant}/pipelines/{pipeline}/delete", post(pipelines::delete))

@@ -25,7 +25,7 @@ impl Things {
         let organizations = site.get(owner, "/api/v1/organizations").await.json();
         let me = site.get(owner, "/api/v1/me").await.json();
         let made = site.post(owner, &format!("/api/v1/tenants/{tenant}/keys"), json!({ "name": "old" })).await.json();
-        let config = "pipeline \"build\"\nstage \"build\" { run \"echo x > x\"; artifacts \"x\" name=\"result\" }\nstage \"fail\" { needs \"build\"; run \"false\" }";
+        let config = "pipeline \"build\"\non \"schedule\" cron=\"0 3 1 1 *\"\nstage \"build\" { run \"echo x > x\"; artifacts \"x\" name=\"result\" }\nstage \"fail\" { needs \"build\"; run \"false\" }";
         let pipeline = site.pipeline(owner, config).await;
         let run = site.run(owner, &pipeline).await;
         site.events(owner, &run).await;
@@ -75,7 +75,7 @@ impl Things {
     }
 
     pub(crate) fn body(&self, method: &Method, template: &str) -> Option<Value> {
-        const HELLO: &str = "pipeline \"p\"\nstage \"s\" { run \"true\" }";
+        const HELLO: &str = "pipeline \"p\"\non \"schedule\" cron=\"0 3 1 1 *\"\nstage \"s\" { run \"true\" }";
         Some(match (method.as_str(), template) {
             ("POST", "/api/v1/pipelines") => json!({ "name": "another", "config": HELLO, "tenant": self.tenant }),
             ("PATCH", _) => json!({ "config": HELLO }),
@@ -88,6 +88,9 @@ impl Things {
             ("PUT", path) if path.ends_with("/secrets/{name}") => json!({ "value": "s3cr3t" }),
             ("PUT", path) if path.ends_with("/priority") => json!({ "priority": 1 }),
             ("PUT", path) if path.ends_with("/members/{user}") => json!({ "role": "owner" }),
+            ("PUT", path) if path.ends_with("/schedules") => {
+                json!({ "cron": "0 3 1 1 *", "timezone": "UTC", "paused": true })
+            }
             ("PUT", _) => json!({ "paused": false }),
             ("POST", _) => json!({}),
             _ => return None,

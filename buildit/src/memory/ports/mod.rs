@@ -13,6 +13,7 @@ mod queue;
 mod request;
 mod result;
 mod run;
+mod schedule;
 mod search;
 mod secret;
 mod upkeep;

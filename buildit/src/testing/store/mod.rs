@@ -19,7 +19,7 @@
 //! A store that outlives its process also passes [`assert_durable`], which opens it anew between writing and reading.
 //! [`assert_durable_accounts`] does so with accounts. What a store can do beyond that has clauses of its own
 //! ([`control_clauses`], [`eviction_clauses`], [`pipeline_clauses`], [`reference_clauses`], [`removal_clauses`],
-//! [`request_clauses`], [`secret_clauses`], [`tenant_clauses`]), for [`assert_clauses`].
+//! [`request_clauses`], [`schedule_clauses`], [`secret_clauses`], [`tenant_clauses`]), for [`assert_clauses`].
 //! Whoever wants the violations themselves calls [`check_store`] and its like.
 
 mod accounts;
@@ -38,6 +38,7 @@ mod request;
 mod result;
 mod run;
 mod samples;
+mod schedule;
 mod secret;
 mod shares;
 mod tenants;
@@ -52,8 +53,8 @@ pub use keep::KeepStore;
 use crate::artifact::{BlobStore, CacheStore, EvictCaches, RemoveBlobs};
 use crate::cached::ResultStore;
 use crate::store::{
-    AccountStore, AuditStore, IdentityStore, PipelineStore, QueueControl, ReferenceStore, RequestStore, SecretStore,
-    Store,
+    AccountStore, AuditStore, IdentityStore, PipelineStore, QueueControl, ReferenceStore, RequestStore, ScheduleStore,
+    SecretStore, Store,
 };
 
 /// A store that refers to blobs, and says to which.
@@ -93,6 +94,12 @@ pub fn store_clauses() -> Vec<Clause<dyn Store>> {
 #[must_use]
 pub fn control_clauses() -> Vec<Clause<dyn Controlled>> {
     control::clauses()
+}
+
+/// The clauses about schedules.
+#[must_use]
+pub fn schedule_clauses() -> Vec<Clause<dyn ScheduleStore>> {
+    schedule::clauses()
 }
 
 /// The clauses about requests that may come twice.

@@ -144,6 +144,10 @@ pub(super) enum Fault {
     RemembersLate,
     OneTenantOfRequests,
     ForgetsNoRequest,
+    SchedulesAddUp,
+    SetsSchedulesAnew,
+    DueLate,
+    AnybodyChangesSchedules,
     SweepsAllRequests,
 }
 
@@ -326,5 +330,9 @@ pub(super) const REJECTED: &[(Fault, &[&str])] = &[
     (Fault::RemembersLate, &["requests_at_once_under_one_key_are_one"]),
     (Fault::OneTenantOfRequests, &["keys_of_requests_are_a_tenants_own"]),
     (Fault::ForgetsNoRequest, &["a_request_that_made_nothing_is_forgotten"]),
+    (Fault::SchedulesAddUp, &["schedules_of_a_pipeline_are_those_that_were_set_last"]),
+    (Fault::SetsSchedulesAnew, &["a_schedule_that_is_set_again_stays_as_it_is"]),
+    (Fault::DueLate, &["schedules_are_due_from_their_time_on_unless_they_are_paused"]),
+    (Fault::AnybodyChangesSchedules, &["of_several_who_change_a_schedule_one_does"]),
     (Fault::SweepsAllRequests, &["requests_that_have_expired_are_swept_away"]),
 ];

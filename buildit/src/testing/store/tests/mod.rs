@@ -11,6 +11,7 @@ mod pipeline;
 mod queue;
 mod result;
 mod run;
+mod schedule;
 mod secret;
 
 use std::collections::BTreeSet;
@@ -21,16 +22,23 @@ use self::faults::REJECTED;
 use super::{
     Referring, Violation, assert_blobs, assert_durable, assert_keep, assert_results, assert_store, check_blobs,
     check_clauses, check_durable, check_keep, check_results, check_store, control_clauses, eviction_clauses,
-    pipeline_clauses, reference_clauses, removal_clauses, report, request_clauses, secret_clauses,
+    pipeline_clauses, reference_clauses, removal_clauses, report, request_clauses, schedule_clauses, secret_clauses,
 };
 use crate::artifact::{EvictCaches, RemoveBlobs};
 use crate::memory::MemoryStore;
-use crate::store::{PipelineStore, QueueControl, RequestStore, SecretStore};
+use crate::store::{PipelineStore, QueueControl, RequestStore, ScheduleStore, SecretStore};
 
 /// What stores do wrong with what goes beyond the ports of an engine.
 async fn check_more<S>(make: impl AsyncFn() -> S) -> Vec<Violation>
 where
-    S: Referring + RemoveBlobs + EvictCaches + SecretStore + PipelineStore + QueueControl + RequestStore,
+    S: Referring
+        + RemoveBlobs
+        + EvictCaches
+        + SecretStore
+        + PipelineStore
+        + QueueControl
+        + RequestStore
+        + ScheduleStore,
 {
     let mut violations = check_clauses(reference_clauses(), async || Arc::new(make().await) as _).await;
     violations.extend(check_clauses(removal_clauses(), async || Arc::new(make().await) as _).await);
@@ -38,6 +46,7 @@ where
     violations.extend(check_clauses(pipeline_clauses(), async || Arc::new(make().await) as _).await);
     violations.extend(check_clauses(control_clauses(), async || Arc::new(make().await) as _).await);
     violations.extend(check_clauses(request_clauses(), async || Arc::new(make().await) as _).await);
+    violations.extend(check_clauses(schedule_clauses(), async || Arc::new(make().await) as _).await);
     violations.extend(check_clauses(secret_clauses(), async || Arc::new(make().await) as _).await);
     violations
 }
@@ -105,6 +114,7 @@ fn every_clause_rejects_a_fault() {
     clauses.extend(pipeline_clauses().iter().map(|clause| clause.name()));
     clauses.extend(control_clauses().iter().map(|clause| clause.name()));
     clauses.extend(request_clauses().iter().map(|clause| clause.name()));
+    clauses.extend(schedule_clauses().iter().map(|clause| clause.name()));
     clauses.extend(secret_clauses().iter().map(|clause| clause.name()));
     clauses.extend(super::result_clauses().iter().map(|clause| clause.name()));
     assert_eq!(rejecting, clauses);
