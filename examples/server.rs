@@ -21,6 +21,9 @@ struct Options {
     /// A TOML file with settings; those of the environment (BUILDIT_…) and of the command line win over it
     #[arg(long, env = "BUILDIT_CONFIG")]
     config: Option<PathBuf>,
+    /// Bring the schema of the store up to date, and end
+    #[arg(long)]
+    migrate_only: bool,
 }
 
 #[tokio::main]
@@ -31,6 +34,11 @@ async fn main() -> anyhow::Result<()> {
     let mut settings = Settings::load(options.config.as_deref()).context("the settings cannot be read")?;
     settings.listen = options.listen.unwrap_or(settings.listen);
     settings.data = options.data.unwrap_or(settings.data);
+    if options.migrate_only {
+        Server::migrate(&settings).await?;
+        say("the store has the schema of this version");
+        return Ok(());
+    }
     let listener = tokio::net::TcpListener::bind(settings.listen);
     let listener = listener.await.with_context(|| format!("cannot listen on {}", settings.listen))?;
     // The port that it has, where any was asked for.

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,17 +73,25 @@ pub enum OpenError {
 }
 
 impl Server {
+    /// Brings the schema of the store up to date and does nothing else: for a step before servers of a new version start.
+    /// They do it themselves too, if nobody did. An empty store gets its schema.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] when the store cannot be opened, or is of a newer version.
+    pub async fn migrate(settings: &Settings) -> Result<(), OpenError> {
+        let data = data_folder(settings)?;
+        Database::open(settings, &data).await.map(drop)
+    }
+
     /// Opens the stores and makes the engine.
     ///
     /// # Errors
     ///
     /// [`OpenError`] when something of it cannot be opened; nothing is served then.
     pub async fn open(settings: Settings) -> Result<Self, OpenError> {
-        std::fs::create_dir_all(&settings.data).map_err(OpenError::Data)?;
-        // Jobs run elsewhere, and names of files in their environments must mean the same there.
-        let data = settings.data.canonicalize().map_err(OpenError::Data)?;
+        let data = data_folder(&settings)?;
         let blobs: Arc<dyn BlobStore> = Arc::new(ObjectBlobs::open(&data.join("blobs")).map_err(OpenError::Blobs)?);
-        let url = settings.store.clone().unwrap_or_else(|| format!("sqlite:{}", data.join("buildit.db").display()));
         let key = data.join("secret.key");
         let keys = || keyring(key_of_environment(), &key);
         let builder = Engine::builder()
@@ -91,20 +99,16 @@ impl Server {
             .max_jobs(settings.jobs)
             .blobs(Arc::clone(&blobs));
         let (builder, has_docker) = with_docker(builder, &settings).await;
-        let (builder, store): (_, Arc<dyn ServerStore>) = match url.split_once(':') {
-            Some(("sqlite", path)) => {
-                let store = SqliteStore::open(Path::new(path)).await?.with_blobs(Arc::clone(&blobs));
-                let store = Arc::new(store);
-                (builder.store(store.clone()).caches(store.clone()).results(store.clone()), store)
-            }
-            #[cfg(feature = "postgres")]
-            Some(("postgres" | "postgresql", _)) => {
-                let store = buildit_storage::postgres::PostgresStore::connect(&url).await?;
+        let (builder, store): (_, Arc<dyn ServerStore>) = match Database::open(&settings, &data).await? {
+            Database::Sqlite(store) => {
                 let store = Arc::new(store.with_blobs(Arc::clone(&blobs)));
                 (builder.store(store.clone()).caches(store.clone()).results(store.clone()), store)
             }
-            // Without what stands behind the scheme, which may be a password.
-            _ => return Err(OpenError::UnknownStore(url.split(':').next().unwrap_or_default().to_owned())),
+            #[cfg(feature = "postgres")]
+            Database::Postgres(store) => {
+                let store = Arc::new(store.with_blobs(Arc::clone(&blobs)));
+                (builder.store(store.clone()).caches(store.clone()).results(store.clone()), store)
+            }
         };
         let builder = builder.secrets(OfRuns(SealedSecrets::new(Arc::clone(&store), keys()?)));
         let state = ServerState::new(settings, builder.build()?, store, blobs, keys()?, has_docker)?;
@@ -165,6 +169,35 @@ impl Server {
     pub async fn shutdown(&self) {
         self.state.engine().shutdown().await;
     }
+}
+
+/// The database that the settings name, open and with the schema of this version.
+enum Database {
+    Sqlite(SqliteStore),
+    #[cfg(feature = "postgres")]
+    Postgres(buildit_storage::postgres::PostgresStore),
+}
+
+impl Database {
+    async fn open(settings: &Settings, data: &Path) -> Result<Self, OpenError> {
+        let url = settings.store.clone().unwrap_or_else(|| format!("sqlite:{}", data.join("buildit.db").display()));
+        match url.split_once(':') {
+            Some(("sqlite", path)) => Ok(Self::Sqlite(SqliteStore::open(Path::new(path)).await?)),
+            #[cfg(feature = "postgres")]
+            Some(("postgres" | "postgresql", _)) => {
+                Ok(Self::Postgres(buildit_storage::postgres::PostgresStore::connect(&url).await?))
+            }
+            // Without what stands behind the scheme, which may be a password.
+            _ => Err(OpenError::UnknownStore(url.split(':').next().unwrap_or_default().to_owned())),
+        }
+    }
+}
+
+/// The data folder, made if it is not there, by its whole name: jobs run elsewhere, and names of files in their environments
+/// must mean the same there.
+fn data_folder(settings: &Settings) -> Result<PathBuf, OpenError> {
+    std::fs::create_dir_all(&settings.data).map_err(OpenError::Data)?;
+    settings.data.canonicalize().map_err(OpenError::Data)
 }
 
 /// The router below the path that the external URL says, if it says one.
