@@ -40,12 +40,17 @@ impl Server {
         format!("http://{}", self.address)
     }
 
-    /// What the API answers; the server has no owner, so that nobody from here needs a key.
+    /// What the API answers; as long as the server has no owner, nobody from here needs a key.
     fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
+        let (_, body) = self.send(method, &format!("/api/v1/{path}"), "application/json", "", &body.to_string());
+        serde_json::from_str(&body).unwrap_or_default()
+    }
+
+    /// The head and the body of an answer; the request has these headers too, each with its line end.
+    fn send(&self, method: &str, path: &str, kind: &str, headers: &str, body: &str) -> (String, String) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
-        let body = body.to_string();
         let head = format!(
-            "{method} /api/v1/{path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: {kind}\r\n{headers}Content-Length: {}\r\n\r\n",
             self.address,
             body.len()
         );
@@ -53,8 +58,26 @@ impl Server {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        assert!(head.starts_with("HTTP/1.1 2"), "{answer}");
-        serde_json::from_str(body).unwrap_or_default()
+        assert!(head.starts_with("HTTP/1.1 2") || head.starts_with("HTTP/1.1 303"), "{answer}");
+        (head.to_owned(), body.to_owned())
+    }
+
+    /// Makes the owner, and a viewer's key of the first tenant.
+    fn viewer(&self) -> String {
+        let form = "organization=acme&email=ada%40example.com&name=Ada&password=correct+horse";
+        let (head, _) = self.send("POST", "/setup", "application/x-www-form-urlencoded", "", form);
+        let cookie = head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap();
+        let headers = format!("Cookie: {}\r\nSec-Fetch-Site: same-origin\r\n", cookie.split(';').next().unwrap());
+        let ask = |method: &str, path: &str, body: &Value| -> Value {
+            let (_, body) = self.send(method, path, "application/json", &headers, &body.to_string());
+            serde_json::from_str(&body).unwrap()
+        };
+        let organizations = ask("GET", "/api/v1/organizations", &json!({}));
+        let organization = organizations["items"][0]["id"].as_str().unwrap();
+        let tenants = ask("GET", &format!("/api/v1/organizations/{organization}/tenants"), &json!({}));
+        let keys = format!("/api/v1/tenants/{}/keys", tenants["items"][0]["id"].as_str().unwrap());
+        let made = ask("POST", &keys, &json!({ "name": "laptop", "role": "viewer" }));
+        made["token"].as_str().unwrap().to_owned()
     }
 
     fn pipeline(&self, config: &str) {
@@ -189,11 +212,8 @@ fn a_log_is_followed_over_a_server_that_was_killed() {
 fn a_key_is_taken_from_standard_input_and_kept_for_its_server() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path());
-    let tenant = server.ask("GET", "me", &json!({}))["tenant"].clone();
-    let keys = format!("tenants/{}/keys", tenant.as_str().unwrap());
-    let made = server.ask("POST", &keys, &json!({ "name": "laptop", "role": "viewer" }));
-    let token = made["token"].as_str().unwrap();
     server.pipeline("pipeline \"p\"\nstage \"s\" { run \"true\" }");
+    let token = server.viewer();
     let away = Away::new(&server);
     let login = |key: &str| {
         let mut command = away.command(&["login"]);
@@ -204,7 +224,7 @@ fn a_key_is_taken_from_standard_input_and_kept_for_its_server() {
     assert_eq!(login("bi_wrong\n").status.code(), Some(2));
     let said = login(&format!("{token}\n"));
     let text = String::from_utf8(said.stderr).unwrap();
-    assert!(said.status.success() && text.contains("laptop") && !text.contains(token), "{text}");
+    assert!(said.status.success() && text.contains("laptop") && !text.contains(&token), "{text}");
     // The server is known from here on, and the key is a viewer's.
     let plain = |args: &[&str]| {
         let mut command = away.command(args);
