@@ -2,6 +2,7 @@
 //! alone.
 
 #![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "what fails in a test fails it")]
 
 mod common;
 

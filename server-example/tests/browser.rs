@@ -1,7 +1,5 @@
 //! The pages in a real browser: Chromium, through its driver.
 
-#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
-
 #[path = "site/browser.rs"]
 mod browser;
 mod site;

@@ -1,7 +1,5 @@
 //! That each forge's webhooks are understood, and that nothing else does harm.
 
-#![expect(clippy::unwrap_used, reason = "what fails here fails a test")]
-
 use std::path::Path;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};

@@ -59,7 +59,11 @@ async fn schedules_are_due_from_their_time_on_unless_they_are_paused(
     store.set_schedules(one, vec![late.clone(), asleep.clone()]).await?;
     store.set_schedules(two, vec![early.clone()]).await?;
     ensure_eq!(store.due_schedules(at(9), 9).await?, [], "what is due before any is");
-    ensure_eq!(store.due_schedules(at(10), 9).await?, [early.clone()], "what is due at the time of the first");
+    ensure_eq!(
+        store.due_schedules(at(10), 9).await?,
+        std::slice::from_ref(&early),
+        "what is due at the time of the first"
+    );
     ensure_eq!(store.due_schedules(at(30), 9).await?, [early.clone(), late], "what is due at last");
     ensure_eq!(store.due_schedules(at(30), 1).await?, [early], "what is due of one");
     let awake = Schedule { paused: false, ..asleep.clone() };
