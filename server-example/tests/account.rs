@@ -139,7 +139,9 @@ async fn an_address_is_changed_and_shown_to_be_ones_own() {
     let same = [("name", "Ada L."), ("email", ADA)];
     assert_eq!(site.form(&owner, "/account", &same).await.status, StatusCode::SEE_OTHER);
     assert!(site.get(&owner, "/account").await.text.contains("Known to be yours"));
-    let other = [("name", "Ada L."), ("email", "lovelace@example.com")];
+    let stolen = [("name", "Ada L."), ("email", "eve@example.com"), ("old", "wrong horse")];
+    assert_eq!(site.form(&owner, "/account", &stolen).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let other = [("name", "Ada L."), ("email", "lovelace@example.com"), ("old", "correct horse")];
     assert_eq!(site.form(&owner, "/account", &other).await.status, StatusCode::SEE_OTHER);
     let page = site.get(&owner, "/account").await.text;
     assert!(

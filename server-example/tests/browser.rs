@@ -125,11 +125,12 @@ async fn no_page_scrolls_sideways_or_asks_another_host() {
             .map(|path| format!("/acme/main{path}"))
             .into();
     paths.extend(
-        ["", "/config", "/secrets", "/settings", "/run"].map(|path| format!("/acme/main/pipelines/wide{path}")),
+        ["", "/config", "/triggers", "/secrets", "/settings", "/run"]
+            .map(|path| format!("/acme/main/pipelines/wide{path}")),
     );
     paths.extend(["", "?tab=waterfall", "?tab=artifacts", "?tab=summary", "?tab=why"].map(|tab| format!("{run}{tab}")));
     paths.push(format!("{run}?stage={long}"));
-    paths.push("/acme/main/pipelines?search=nothing".to_owned());
+    paths.extend(["/acme/main/pipelines?search=nothing", "/account", "/forgot"].map(str::to_owned));
     for width in [360, 1440] {
         let size = serde_json::json!({ "width": width, "height": 800, "deviceScaleFactor": 1, "mobile": false });
         stage.browser.cdp().send_raw("Emulation.setDeviceMetricsOverride", size).await.unwrap();

@@ -78,12 +78,18 @@ pub(crate) async fn change_password(
     old: SecretString,
     new: SecretString,
 ) -> Result<(), Problem> {
-    state.limits().password(&user.email)?;
-    if !state.passwords().is_of(old, user.password_hash.clone()).await? {
-        return Err(Problem::invalid("the password of today is wrong"));
-    }
+    prove(state, &user, old).await?;
     let digest = state.passwords().digest(new).await?;
     set_password(state, user, digest, "password.change").await
+}
+
+/// Refuses who does not know the user's password.
+async fn prove(state: &ServerState, user: &User, password: SecretString) -> Result<(), Problem> {
+    state.limits().password(&user.email)?;
+    match state.passwords().is_of(password, user.password_hash.clone()).await? {
+        true => Ok(()),
+        false => Err(Problem::invalid("the password of today is wrong")),
+    }
 }
 
 async fn set_password(state: &ServerState, user: User, digest: String, action: &str) -> Result<(), Problem> {
@@ -95,9 +101,19 @@ async fn set_password(state: &ServerState, user: User, digest: String, action: &
     note(state, &changed, action).await
 }
 
-/// Changes the name, and the address, which is not known to be theirs then. Links that were sent to the old one are void.
-pub(crate) async fn change(state: &ServerState, user: User, name: &str, email: String) -> Result<(), Problem> {
+/// Changes the name, and for who knows the password the address, which is not known to be theirs then: whoever has the
+/// address can have another password. Links that were sent to the old one are void.
+pub(crate) async fn change(
+    state: &ServerState,
+    user: User,
+    name: &str,
+    email: String,
+    password: SecretString,
+) -> Result<(), Problem> {
     let is_other = email != user.email;
+    if is_other {
+        prove(state, &user, password).await?;
+    }
     let changed =
         User { name: name.trim().to_owned(), email_verified: user.email_verified && !is_other, email, ..user };
     state.identity().update_user(changed.clone()).await?;

@@ -235,6 +235,8 @@ pub(crate) struct Changed {
     #[serde(default)]
     name: String,
     email: String,
+    #[serde(default)]
+    old: SecretString,
 }
 
 pub(crate) async fn change(
@@ -245,7 +247,7 @@ pub(crate) async fn change(
 ) -> Result<Response, Problem> {
     let user = own(actor)?;
     let done = match address(&changed.email) {
-        Ok(email) => account::change(&state, user.clone(), &changed.name, email).await,
+        Ok(email) => account::change(&state, user.clone(), &changed.name, email, changed.old).await,
         Err(problem) => Err(problem),
     };
     AccountPage::after(&state, &headers, user, done.map(|()| "changed"))
