@@ -235,6 +235,8 @@ impl MemoryStore {
     #[cfg(feature = "engine")]
     pub(super) fn asked(&self) -> &tokio::sync::Notify {
         &self.0.asked
+    }
+
     pub(super) fn environments_locked(&self) -> MutexGuard<'_, JournaledEnvironments> {
         lock(&self.0.environments)
     }

@@ -127,6 +127,7 @@ impl<'a> Judge<'a> {
                 }
                 past.answer = Some(approval.approved);
             }
+            EventBody::StageHeld { .. } | EventBody::HoldEnded { .. } => panic!("no stage has an environment"),
             EventBody::ResultTaken { stage, .. } | EventBody::ResultMissed { stage, .. } => {
                 let at = self.at(stage);
                 // It needs no room among the jobs.
