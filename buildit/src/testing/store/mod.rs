@@ -55,8 +55,8 @@ pub use keep::KeepStore;
 use crate::artifact::{BlobStore, CacheStore, EvictCaches, RemoveBlobs};
 use crate::cached::ResultStore;
 use crate::store::{
-    AccountStore, AuditStore, EnvironmentStore, IdentityStore, PipelineStore, QueueControl, ReferenceStore, RequestStore,
-    ScheduleStore, SecretStore, Store,
+    AccountStore, AuditStore, EnvironmentStore, IdentityStore, PipelineStore, QueueControl, ReferenceStore,
+    RequestStore, ScheduleStore, SecretStore, Store,
 };
 
 /// A store that refers to blobs, and says to which.
