@@ -1,4 +1,4 @@
-//! The ports of accounts on either database: what they do is written once, in `records`.
+//! The ports of accounts and environments on either database: what they do is written once, in `records`.
 
 use async_trait::async_trait;
 use buildit::account::{
@@ -6,12 +6,14 @@ use buildit::account::{
     TokenPurpose, User,
 };
 use buildit::id::{ApiKeyId, InvitationId, OrganizationId, TenantId, UserId};
-use buildit::store::{AuditFilter, AuditStore, CredentialStore, IdentityStore, StoreError};
+use buildit::store::{
+    AuditFilter, AuditStore, CredentialStore, Environment, EnvironmentStore, IdentityStore, StoreError,
+};
 use jiff::Timestamp;
 
 #[cfg(feature = "postgres")]
 use crate::postgres::PostgresStore;
-use crate::records::{audit, credential, identity};
+use crate::records::{audit, credential, environment, identity};
 #[cfg(feature = "sqlite")]
 use crate::sqlite::SqliteStore;
 
@@ -237,6 +239,30 @@ macro_rules! account_ports {
                 limit: usize,
             ) -> Result<Vec<AuditRecord>, StoreError> {
                 audit::audit_log(self, filter, before, limit).await
+            }
+        }
+
+        #[async_trait]
+        impl EnvironmentStore for $store {
+            async fn put_environment(&self, environment: Environment) -> Result<(), StoreError> {
+                environment::put_environment(self, environment).await
+            }
+
+            async fn environment(&self, tenant: TenantId, name: &str) -> Result<Option<Environment>, StoreError> {
+                environment::environment(self, tenant, name).await
+            }
+
+            async fn environments(
+                &self,
+                tenant: TenantId,
+                after: Option<&str>,
+                limit: usize,
+            ) -> Result<Vec<Environment>, StoreError> {
+                environment::environments(self, tenant, after, limit).await
+            }
+
+            async fn delete_environment(&self, tenant: TenantId, name: &str) -> Result<bool, StoreError> {
+                environment::delete_environment(self, tenant, name).await
             }
         }
     };

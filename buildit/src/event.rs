@@ -46,6 +46,9 @@ pub enum EventBody<S = StageName> {
         fields: Vec<ApprovalField>,
         /// When the answer comes too late.
         deadline: Option<Timestamp>,
+        /// How many people must agree.
+        #[serde(default = "one", skip_serializing_if = "is_one")]
+        needed: u32,
     },
     /// A person answered.
     ApprovalGiven {
@@ -53,6 +56,21 @@ pub enum EventBody<S = StageName> {
         stage: S,
         /// The answer.
         approval: Box<Approval>,
+        /// How many more must agree: until then the stage goes on waiting.
+        #[serde(default, skip_serializing_if = "is_nothing")]
+        missing: u32,
+    },
+    /// A stage waits for a time to pass, because its environment wants it.
+    StageHeld {
+        /// The stage.
+        stage: S,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// The time has passed.
+    HoldEnded {
+        /// The stage.
+        stage: S,
     },
     /// An earlier result is taken, and no attempt is made. The log of one with a key is stored by now, as that of
     /// attempt 0; that of another is only where it was.
@@ -127,6 +145,8 @@ impl<S> EventBody<S> {
             Self::RunStarted | Self::CancelRequested { .. } | Self::RunFinished { .. } => None,
             Self::ApprovalRequested { stage, .. }
             | Self::ApprovalGiven { stage, .. }
+            | Self::StageHeld { stage, .. }
+            | Self::HoldEnded { stage }
             | Self::ResultTaken { stage, .. }
             | Self::ResultMissed { stage, .. }
             | Self::AttemptStarted { stage, .. }
@@ -146,10 +166,14 @@ impl<S> EventBody<S> {
         Ok(match self {
             Self::RunStarted => EventBody::RunStarted,
             Self::CancelRequested { reason } => EventBody::CancelRequested { reason },
-            Self::ApprovalRequested { stage, message, fields, deadline } => {
-                EventBody::ApprovalRequested { stage: name(stage)?, message, fields, deadline }
+            Self::ApprovalRequested { stage, message, fields, deadline, needed } => {
+                EventBody::ApprovalRequested { stage: name(stage)?, message, fields, deadline, needed }
             }
-            Self::ApprovalGiven { stage, approval } => EventBody::ApprovalGiven { stage: name(stage)?, approval },
+            Self::ApprovalGiven { stage, approval, missing } => {
+                EventBody::ApprovalGiven { stage: name(stage)?, approval, missing }
+            }
+            Self::StageHeld { stage, until } => EventBody::StageHeld { stage: name(stage)?, until },
+            Self::HoldEnded { stage } => EventBody::HoldEnded { stage: name(stage)? },
             Self::ResultTaken { stage, result } => EventBody::ResultTaken { stage: name(stage)?, result },
             Self::ResultMissed { stage, miss } => EventBody::ResultMissed { stage: name(stage)?, miss },
             Self::AttemptStarted { stage, attempt, executor } => {
@@ -168,6 +192,18 @@ impl<S> EventBody<S> {
             Self::RunFinished { status } => EventBody::RunFinished { status },
         })
     }
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn is_one(number: &u32) -> bool {
+    *number == 1
+}
+
+fn is_nothing(number: &u32) -> bool {
+    *number == 0
 }
 
 /// A person's answer to a stage that waits.
@@ -283,6 +319,15 @@ pub enum StageReason {
     },
     /// Nobody answered in time.
     ApprovalTimedOut,
+    /// Its environment is not for runs of this branch.
+    BranchNotAllowed {
+        /// The environment.
+        environment: String,
+        /// The run's branch; empty when it has none that counts.
+        branch: String,
+        /// Whose runs may work there.
+        allowed: Vec<String>,
+    },
     /// Its `when` could not be evaluated.
     WhenFailed {
         /// What went wrong.
@@ -308,6 +353,13 @@ impl std::fmt::Display for StageReason {
             Self::FailFast { failed } => write!(f, "`{failed}` failed, and the pipeline fails fast"),
             Self::Rejected { by } => write!(f, "rejected by {by}"),
             Self::ApprovalTimedOut => f.write_str("nobody approved in time"),
+            Self::BranchNotAllowed { environment, branch, allowed } => {
+                let allowed = allowed.join(", ");
+                match branch.as_str() {
+                    "" => write!(f, "environment `{environment}` is only for the branches {allowed}"),
+                    _ => write!(f, "environment `{environment}` is not for the branch `{branch}`, only for {allowed}"),
+                }
+            }
             Self::WhenFailed { message } => write!(f, "its condition cannot be evaluated: {message}"),
             Self::Attempt { cause, message: Some(message) } => write!(f, "{}: {message}", cause.as_str()),
             Self::Attempt { cause, message: None } => f.write_str(cause.as_str()),

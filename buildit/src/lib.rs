@@ -52,7 +52,7 @@
 //! | [`graph`], [`plan`], [`run`] | the DAG, the compiled pipeline, and the state machine of a run: all pure |
 //! | [`variables`], [`condition`] | `${…}` and `when` |
 //! | [`account`] | users, organizations and their tenants, credentials, the audit log: as plain data |
-//! | [`executor`], [`backend`], [`deployer`], [`store`], [`artifact`], [`secret`] | the ports that backends implement |
+//! | [`executor`], [`backend`], [`deployer`], [`store`], [`artifact`], [`secret`], [`environment`] | the ports that backends implement |
 //! | `durable`, `wrap` | an executor out of a backend whose jobs outlive the engine; limits and retries around any executor |
 //! | [`memory`], `log` | stores in memory or journaled to a folder; whole, masked lines out of bytes |
 //! | [`cached`] | what the result of a cacheable stage is made of, and where results are kept |
@@ -94,6 +94,7 @@ pub mod durable;
 #[cfg(feature = "engine")]
 #[cfg_attr(docsrs, doc(cfg(feature = "engine")))]
 pub mod engine;
+pub mod environment;
 pub mod event;
 pub mod executor;
 pub mod fault;

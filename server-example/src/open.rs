@@ -24,6 +24,7 @@ use tokio::net::TcpListener;
 
 use crate::app::schedules;
 use crate::app::workers;
+use crate::environments::OfTenants;
 use crate::health;
 use crate::router::{LEAVE, router};
 use crate::secrets::{OfRuns, SecretKeyError, key_of_environment, keyring};
@@ -111,6 +112,7 @@ impl Server {
             }
         };
         let builder = builder.secrets(OfRuns(SealedSecrets::new(Arc::clone(&store), keys()?)));
+        let builder = builder.environments(OfTenants(Arc::clone(&store)));
         let state = ServerState::new(settings, builder.build()?, store, blobs, keys()?, has_docker)?;
         Ok(Self { state })
     }

@@ -84,7 +84,18 @@ pub(crate) fn of_pipeline(pipeline: PipelineId, name: &str) -> SecretPlace {
     SecretPlace { scope: SecretScope::Pipeline, owner: pipeline.to_string(), name: name.to_owned() }
 }
 
-/// What runs are given: those of their pipeline and of their tenant, and nothing that is of everybody.
+/// Whose the secrets of an environment are: its name within the tenant, as the engine asks for it.
+pub(crate) fn owner_of_environment(tenant: TenantId, environment: &str) -> String {
+    tenant.scope(environment)
+}
+
+/// Where the secret of an environment is.
+pub(crate) fn of_environment(tenant: TenantId, environment: &str, name: &str) -> SecretPlace {
+    let owner = owner_of_environment(tenant, environment);
+    SecretPlace { scope: SecretScope::Environment, owner, name: name.to_owned() }
+}
+
+/// What runs are given: those of their environment, their pipeline and of their tenant, and nothing that is of everybody.
 #[derive(Clone, Debug)]
 pub(crate) struct OfRuns(pub(crate) Secrets);
 

@@ -11,8 +11,8 @@ use buildit::artifact::BlobStore;
 use buildit::engine::Engine;
 use buildit::id::{OrganizationId, TenantId};
 use buildit::store::{
-    AuditStore, CredentialStore, IdentityStore, PipelineStore, QueueControl, RequestStore, ScheduleStore, SecretStore,
-    Store, StoreError,
+    AuditStore, CredentialStore, EnvironmentStore, IdentityStore, PipelineStore, QueueControl, RequestStore,
+    ScheduleStore, SecretStore, Store, StoreError,
 };
 use buildit_storage::secrets::{Keyring, SealedSecrets};
 use jiff::Timestamp;
@@ -34,6 +34,7 @@ pub trait ServerStore:
     + CredentialStore
     + AuditStore
     + SecretStore
+    + EnvironmentStore
 {
 }
 
@@ -47,6 +48,7 @@ impl<T> ServerStore for T where
         + CredentialStore
         + AuditStore
         + SecretStore
+        + EnvironmentStore
 {
 }
 

@@ -16,7 +16,7 @@
 //! let place = SecretPlace { scope: SecretScope::Pipeline, owner: "shop".into(), name: "TOKEN".into() };
 //! secrets.set(&place, &"s3cr3t".into(), jiff::Timestamp::now()).await?;
 //! let context = RunContext::manual();
-//! let of = |pipeline| SecretReader { tenant: TenantId::NONE, pipeline, context: &context };
+//! let of = |pipeline| SecretReader { tenant: TenantId::NONE, pipeline, context: &context, environment: None };
 //! let found = secrets.secret_for(of("shop"), "TOKEN").await?.unwrap();
 //! assert_eq!(found.expose_secret(), "s3cr3t");
 //! assert!(secrets.secret_for(of("other"), "TOKEN").await?.is_none());

@@ -151,8 +151,9 @@ impl<S: SecretStore> SecretSource for SealedSecrets<S> {
     async fn secret_for(&self, run: SecretReader<'_>, name: &str) -> Result<Option<SecretString>, SecretError> {
         let owner = run.owner();
         let tenant = (!run.tenant.is_none()).then(|| run.tenant.to_string());
+        let environment = run.trusted_environment().map(|name| run.tenant.scope(name));
         let places = [
-            (SecretScope::Environment, self.environment.as_deref()),
+            (SecretScope::Environment, environment.as_deref().or(self.environment.as_deref())),
             (SecretScope::Pipeline, Some(owner.as_str())),
             (SecretScope::Tenant, tenant.as_deref().or(self.tenant.as_deref())),
             (SecretScope::Organization, Some(self.organization.as_str())),

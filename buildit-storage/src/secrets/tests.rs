@@ -34,7 +34,7 @@ async fn value(secrets: &SealedSecrets<MemoryStore>, place: &SecretPlace) -> Str
 }
 
 fn reader<'a>(tenant: TenantId, pipeline: &'a str, context: &'a RunContext) -> SecretReader<'a> {
-    SecretReader { tenant, pipeline, context }
+    SecretReader { tenant, pipeline, context, environment: None }
 }
 
 #[tokio::test]

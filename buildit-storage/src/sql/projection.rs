@@ -61,7 +61,7 @@ pub(crate) fn stage_rows(events: &[Event]) -> Vec<StageRow> {
         let row = &mut rows[place];
         match &event.body {
             EventBody::ApprovalRequested { .. } => row.status = "waiting",
-            EventBody::ApprovalGiven { .. } => row.status = "pending",
+            EventBody::ApprovalGiven { missing: 0, .. } => row.status = "pending",
             EventBody::AttemptStarted { attempt, executor, .. } => {
                 row.status = "running";
                 row.attempt = Some(*attempt);

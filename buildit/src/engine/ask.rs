@@ -125,11 +125,14 @@ pub(super) async fn answer(core: &Arc<Core>, id: RunId, stage: &str, approval: A
     let known = run.graph().index(stage);
     let index = known.ok_or_else(|| ApproveError::NoStage(stage.to_owned()))?;
     let seen = run.seq();
-    let given =
-        run.advance(Input::Approve { stage: index, approval: approval.clone() }, core.clock.now(), &mut Vec::new());
+    let mut bodies = Vec::new();
+    let given = run.advance(Input::Approve { stage: index, approval: approval.clone() }, core.clock.now(), &mut bodies);
     given.map_err(ApproveError::from)?;
     // As the run keeps it, with what it fills in by itself.
-    let expected = run.approval(index).cloned();
+    let expected = bodies.into_iter().find_map(|body| match body {
+        EventBody::ApprovalGiven { approval, .. } => Some(*approval),
+        _ => None,
+    });
     let stage = StageName::from(stage);
     if !core.store.ask(id, Ask::Answer { stage: stage.clone(), approval }).await? {
         return Err(AskError::Answered(stage));
@@ -149,7 +152,7 @@ pub(super) async fn answer(core: &Arc<Core>, id: RunId, stage: &str, approval: A
 async fn answered(core: &Core, run: RunId, stage: &StageName, seen: u64) -> Result<Option<Approval>, AskError> {
     let mut answer = None;
     let read = each_event(&*core.store, run, seen, |event| {
-        if let EventBody::ApprovalGiven { stage: of, approval } = event.body
+        if let EventBody::ApprovalGiven { stage: of, approval, .. } = event.body
             && of == *stage
         {
             answer = Some(*approval);

@@ -15,6 +15,7 @@ use super::slots::Slots;
 use crate::artifact::{BlobStore, CacheStore};
 use crate::cached::{ResultStore, SourceIndexer};
 use crate::clock::Clock;
+use crate::environment::EnvironmentSource;
 use crate::executor::Executor;
 use crate::fault::FaultPlan;
 use crate::id::{ExecutorName, WorkerId};
@@ -34,6 +35,7 @@ pub struct EngineBuilder {
     indexer: Option<Arc<dyn SourceIndexer>>,
     max_results: usize,
     secrets: Option<Arc<dyn SecretSource>>,
+    environments: Option<Arc<dyn EnvironmentSource>>,
     clock: Arc<dyn Clock>,
     faults: Option<Arc<dyn FaultPlan>>,
     worker: Option<WorkerId>,
@@ -76,6 +78,7 @@ impl Default for EngineBuilder {
             indexer: None,
             max_results: DEFAULT_MAX_RESULTS,
             secrets: None,
+            environments: None,
             clock: Arc::new(SystemClock),
             faults: None,
             worker: None,
@@ -138,6 +141,12 @@ impl EngineBuilder {
     /// Where the values of secrets come from. Without one there are none.
     pub fn secrets(mut self, secrets: impl SecretSource) -> Self {
         self.secrets = Some(Arc::new(secrets));
+        self
+    }
+
+    /// Where the environments come from that stages name. Without one, a run with such a stage is refused.
+    pub fn environments(mut self, environments: impl EnvironmentSource) -> Self {
+        self.environments = Some(Arc::new(environments));
         self
     }
 
@@ -228,6 +237,7 @@ impl EngineBuilder {
             caches: self.caches,
             results: self.results.map(|store| Results::new(store, self.indexer, self.max_results)),
             secrets: self.secrets.unwrap_or_else(|| Arc::new(MemorySecrets::new())),
+            environments: self.environments,
             clock: self.clock,
             faults: self.faults,
             worker: self.worker.unwrap_or_else(|| Uuid::now_v7().to_string().into()),

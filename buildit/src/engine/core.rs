@@ -16,6 +16,7 @@ use super::results::Results;
 use super::slots::Slots;
 use crate::artifact::{BlobStore, CacheStore};
 use crate::clock::Clock;
+use crate::environment::EnvironmentSource;
 use crate::executor::{Adoption, Executor};
 use crate::fault::{CrashPoint, FaultPlan};
 use crate::id::{ExecutorName, JobId, RunId, WorkerId};
@@ -30,6 +31,7 @@ pub(super) struct Core {
     pub(super) caches: Option<Arc<dyn CacheStore>>,
     pub(super) results: Option<Results>,
     pub(super) secrets: Arc<dyn SecretSource>,
+    pub(super) environments: Option<Arc<dyn EnvironmentSource>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) faults: Option<Arc<dyn FaultPlan>>,
     pub(super) worker: WorkerId,
@@ -64,6 +66,7 @@ pub(super) struct Parts {
     pub(super) caches: Option<Arc<dyn CacheStore>>,
     pub(super) results: Option<Results>,
     pub(super) secrets: Arc<dyn SecretSource>,
+    pub(super) environments: Option<Arc<dyn EnvironmentSource>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) faults: Option<Arc<dyn FaultPlan>>,
     pub(super) worker: WorkerId,
@@ -89,6 +92,7 @@ impl Core {
             lease,
             grace,
             results: parts.results,
+            environments: parts.environments,
             max_parallel: parts.max_parallel,
             log_limit: parts.log_limit,
             slots: parts.slots,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::artifact::BlobError;
 use crate::diagnostic::Diagnostics;
+use crate::environment::EnvironmentError;
 use crate::executor::LogError;
 use crate::id::{Digest, ExecutorName, RunId, StageName};
 use crate::pipeline::PipelineError;
@@ -39,6 +40,9 @@ pub enum StartError {
     /// A secret cannot be had or used.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// An environment cannot be read.
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
     /// The run was not kept.
     #[error("the run cannot be kept")]
     Store(#[from] StoreError),

@@ -48,6 +48,7 @@ mod claims;
 mod clock;
 mod core;
 mod driver;
+mod environments;
 mod error;
 mod feed;
 mod groups;

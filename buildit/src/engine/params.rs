@@ -58,6 +58,17 @@ pub(super) fn in_clear(spec: &PipelineSpec, context: &RunContext, masker: &Maske
             });
         }
     }
+    for (name, environment) in &context.environments {
+        let held = |(name, value): &(&String, &String)| masker.holds(name) || masker.holds(value);
+        for (variable, _) in environment.variables.iter().filter(held) {
+            let (name, shown) = (masker.mask(name), masker.mask(variable));
+            let message = format!("the variable `{shown}` of environment `{name}` holds a secret");
+            findings.push(
+                Diagnostic::error("secret-in-clear", message)
+                    .with_help("it would be kept with the run; make it a secret of the environment"),
+            );
+        }
+    }
     let git = &context.git;
     let mut texts = vec![
         ("branch", &git.branch),

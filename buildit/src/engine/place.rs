@@ -34,7 +34,7 @@ pub(super) fn find(
         }
         let before = findings.len();
         if flags.has(StageFlags::SPECIAL) {
-            not_yet(stage, &mut findings);
+            not_yet(core, stage, &mut findings);
         }
         let job = job.get_or_insert_with(|| asked_job(stage));
         job.id.stage = stage.name.clone();
@@ -110,7 +110,7 @@ fn unsupported(stage: &StageSpec, name: &ExecutorName, lacks: &Unsupported) -> V
 }
 
 /// What parses and validates and that nothing can carry out yet: it is refused and never left out in silence.
-fn not_yet(stage: &StageSpec, findings: &mut Vec<Diagnostic>) {
+fn not_yet(core: &Core, stage: &StageSpec, findings: &mut Vec<Diagnostic>) {
     let mut refuse = |part: &str, what: String| {
         let finding = Diagnostic::error("unsupported", format!("stage `{}`: this engine has no {what}", stage.name));
         findings.push(placed(stage, part, finding));
@@ -119,7 +119,7 @@ fn not_yet(stage: &StageSpec, findings: &mut Vec<Diagnostic>) {
         let action = stage.action.name();
         refuse(action, format!("backend for `{action}`"));
     }
-    if let Some(environment) = &stage.environment {
+    if let Some(environment) = stage.environment.as_ref().filter(|_| core.environments.is_none()) {
         refuse("environment", format!("environments, so no `{environment}`"));
     }
     if !stage.runs_on.is_empty() {

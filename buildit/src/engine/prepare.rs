@@ -3,8 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use indexmap::IndexMap;
-
 use super::host::RunHost;
 use super::secrets::RunSecrets;
 use crate::cached::names_variable;
@@ -54,7 +52,6 @@ pub(super) struct Preparer {
     /// Whether the pipeline's `env` refers to anything, so that no stage is plain.
     env_refers: bool,
     plan: Plan,
-    nothing: IndexMap<String, String>,
 }
 
 impl Preparer {
@@ -62,7 +59,7 @@ impl Preparer {
         let inputs = JobInputs { source, checkout: plan.spec().checkout.clone(), ..JobInputs::default() };
         let env_refers = plan.spec().env.values().any(|text| may_refer(text));
         let inputs = Arc::new(inputs);
-        Self { secrets, run_env: None, inputs, env_refers, plan: plan.clone(), nothing: IndexMap::new() }
+        Self { secrets, run_env: None, inputs, env_refers, plan: plan.clone() }
     }
 
     /// What every job of the run has laid out.
@@ -83,7 +80,7 @@ impl Preparer {
             attempt,
             stages: run,
             approval: run.approval(stage),
-            environment: &self.nothing,
+            environment: run.context().variables_of(spec),
         };
         let run_env = self.run_env.get_or_insert_with(|| run_env(&scope)).clone()?;
         let id = JobId { run: run.info().id, stage: run.graph().name(stage).clone(), attempt };
@@ -95,7 +92,7 @@ impl Preparer {
         let resolved = resolve_stage(spec, &scope)?;
         let secrets = match resolved.secrets.is_empty() {
             true => None,
-            false => Some(self.secrets.fill(&resolved.secrets)?),
+            false => Some(self.secrets.fill(&resolved.secrets, spec.environment.as_deref())?),
         };
         let artifacts = artifacts(run, spec)?;
         let caches = caches(spec, &scope)?;

@@ -69,6 +69,13 @@ impl Rerun {
         Ok(self)
     }
 
+    /// The same as a run that this person asked for.
+    #[must_use]
+    pub fn started_by(mut self, who: impl Into<String>) -> Self {
+        Arc::make_mut(&mut self.new.context).started_by = who.into();
+        self
+    }
+
     /// Its plan.
     #[must_use]
     pub fn plan(&self) -> &Plan {

@@ -13,17 +13,21 @@ use crate::secret::{Masker, SecretError, SecretReader, SecretSource};
 use crate::store::NewRun;
 use crate::variables::{MissingSecret, PieceKind, Reference, Variable, may_refer, pieces};
 
-/// The secrets that a run's stages may read, or what they find may hold. `Debug` shows names only.
+/// The name of an environment, if a stage has one.
+type Place = Option<String>;
+
+/// The secrets that a run's stages may read, or what they find may hold: by the environment that stages work in, and by
+/// name. `Debug` shows names only.
 #[derive(Default)]
 pub(super) struct RunSecrets {
-    values: BTreeMap<String, SecretString>,
+    values: BTreeMap<Place, BTreeMap<String, SecretString>>,
     /// Names that no source knows, of secrets that a job of this run is to get.
     pub(super) missing: Vec<String>,
 }
 
 impl Debug for RunSecrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.values.keys()).finish()
+        f.debug_set().entries(self.values.values().flat_map(BTreeMap::keys)).finish()
     }
 }
 
@@ -42,28 +46,42 @@ impl RunSecrets {
             seen[stage.index()] = true;
         }
         let mut found = Self::default();
-        let reader = SecretReader { tenant: new.tenant, pipeline: &new.plan.name, context: &new.context };
-        for name in names(plan, &seen) {
-            match source.secret_for(reader, &name).await? {
-                Some(value) => drop(found.values.insert(name, value)),
-                None if needed.contains(&name) => found.missing.push(name),
-                None => {}
+        for (place, wanted) in names(plan, &seen) {
+            let environment = place.as_deref();
+            let reader =
+                SecretReader { tenant: new.tenant, pipeline: &new.plan.name, context: &new.context, environment };
+            let mut values = BTreeMap::new();
+            for name in wanted {
+                match source.secret_for(reader, &name).await? {
+                    Some(value) => drop(values.insert(name, value)),
+                    None if needed.get(&place).is_some_and(|needed| needed.contains(&name)) => {
+                        found.missing.push(name);
+                    }
+                    None => {}
+                }
             }
+            found.values.insert(place, values);
         }
         Ok(found)
     }
 
     /// The filter that keeps them out of everything else.
     pub(super) fn masker(&self) -> Result<Arc<Masker>, SecretError> {
-        if self.values.is_empty() {
+        let mut all = self.values.values().flatten().map(|(name, value)| (name.as_str(), value)).peekable();
+        if all.peek().is_none() {
             return Ok(Arc::new(Masker::none()));
         }
-        Ok(Arc::new(Masker::new(self.values.iter().map(|(name, value)| (name.as_str(), value)))?))
+        Ok(Arc::new(Masker::new(all)?))
     }
 
-    /// The texts of a job that hold secrets, filled.
-    pub(super) fn fill(&self, templates: &SecretTemplates) -> Result<JobSecrets, MissingSecret> {
-        let lookup = |name: &str| self.values.get(name);
+    /// The texts of a job that hold secrets, filled with those of its environment.
+    pub(super) fn fill(
+        &self,
+        templates: &SecretTemplates,
+        environment: Option<&str>,
+    ) -> Result<JobSecrets, MissingSecret> {
+        let values = self.values.get(&environment.map(str::to_owned));
+        let lookup = |name: &str| values?.get(name);
         let mut filled = JobSecrets::default();
         for (name, template) in &templates.env {
             filled.env.insert(name.clone(), template.fill(lookup)?);
@@ -82,18 +100,21 @@ impl RunSecrets {
     }
 }
 
-/// The names of all secrets that a pipeline and its selected stages refer to.
-fn names(plan: &Plan, selected: &[bool]) -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
+/// The names of all secrets that a pipeline and its selected stages refer to, by the environment of those stages. What
+/// the pipeline itself names is for all of them.
+fn names(plan: &Plan, selected: &[bool]) -> BTreeMap<Place, BTreeSet<String>> {
+    let mut of_pipeline = BTreeSet::new();
     for text in plan.spec().env.values() {
-        in_text(text, &mut names);
+        in_text(text, &mut of_pipeline);
     }
+    let mut all = BTreeMap::from([(None, of_pipeline.clone())]);
     for ((stage, flags), selected) in plan.spec().stages.iter().zip(plan.flags()).zip(selected) {
         if *selected && !flags.has(StageFlags::PLAIN) {
-            of_stage(stage, &mut names);
+            let names = all.entry(stage.environment.clone()).or_insert_with(|| of_pipeline.clone());
+            of_stage(stage, names);
         }
     }
-    names
+    all
 }
 
 fn of_stage(stage: &StageSpec, names: &mut BTreeSet<String>) {

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use super::bus::RunBus;
 use super::core::Core;
 use super::driver::{Driver, Work};
+use super::environments;
 use super::error::{RunError, StartError};
 use super::groups::{Groups, Place};
 use super::handle::RunHandle;
@@ -68,13 +69,15 @@ pub(super) async fn admit(core: &Core, known: &Known, new: NewRun) -> Result<Che
         return Err(StartError::ShuttingDown);
     }
     let plan = known.plan.clone();
-    let (spec, context) = (plan.spec(), &new.context);
-    let mut findings = params::check(spec, context);
-    findings.extend(plan.check_context(context));
+    let spec = plan.spec();
+    let mut findings = params::check(spec, &new.context);
+    findings.extend(plan.check_context(&new.context));
     let selected = selected(&plan, &new).unwrap_or_else(|unknown| {
         findings.extend(unknown.0);
         vec![true; spec.stages.len()]
     });
+    let new = environments::find(core, &plan, &selected, new, &mut findings).await?;
+    let context = &new.context;
     let placement = match place(core, known, &selected, new.executor.as_ref()) {
         Ok(placement) => placement,
         Err(nowhere) => {

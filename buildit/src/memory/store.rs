@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::accounts::{JournaledAccounts, JournaledAudit};
 use super::blobs::MemoryBlobs;
 use super::caches::{CacheChange, Caches};
+use super::environments::JournaledEnvironments;
 use super::journal::{BlobFolder, ChangeFile, Folder};
 use super::kept::KeptRun;
 use super::queue::{Queue, QueueChange};
@@ -27,7 +28,7 @@ const CACHES_SLACK: u64 = 1024 * 1024;
 /// How long the file of secrets may grow beyond what they are, in bytes, before it is written anew.
 const SECRETS_SLACK: u64 = 1024 * 1024;
 
-/// Keeps pipelines, runs, logs, the queue, blobs, caches, kept results, sealed secrets and accounts: in memory, or
+/// Keeps pipelines, runs, logs, the queue, blobs, caches, kept results, sealed secrets, environments and accounts: in memory, or
 /// [journaled](Self::journaled) to a folder. Clones are the same store.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore(Arc<Inner>);
@@ -47,6 +48,7 @@ struct Inner {
     /// Told when something is asked of a run.
     #[cfg(feature = "engine")]
     asked: tokio::sync::Notify,
+    environments: Mutex<JournaledEnvironments>,
     folder: Option<Arc<Folder>>,
 }
 
@@ -188,6 +190,7 @@ impl MemoryStore {
             schedules: Mutex::new(JournaledSchedules::open(&folder)?),
             #[cfg(feature = "engine")]
             asked: tokio::sync::Notify::new(),
+            environments: Mutex::new(JournaledEnvironments::open(&folder)?),
             folder: Some(folder),
         })))
     }
@@ -232,6 +235,10 @@ impl MemoryStore {
     #[cfg(feature = "engine")]
     pub(super) fn asked(&self) -> &tokio::sync::Notify {
         &self.0.asked
+    }
+
+    pub(super) fn environments_locked(&self) -> MutexGuard<'_, JournaledEnvironments> {
+        lock(&self.0.environments)
     }
 
     pub(super) fn kept_blobs(&self) -> &Blobs {

@@ -1,7 +1,11 @@
 //! What a run is started with.
 
+use std::sync::LazyLock;
+
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
+
+use super::{EnvironmentSpec, StageSpec};
 
 /// What a run is started with: the event, the commit, the parameters. It is stored with the run and never changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +42,13 @@ pub struct RunContext {
     /// Stages to run, with what they need; empty for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub only: Vec<String>,
+    /// Who asked for the run, as an approval names people; empty when nobody did.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub started_by: String,
+    /// The environments that the pipeline's stages name, as they were when the run was made. The engine fills them in
+    /// from its [`EnvironmentSource`](crate::environment::EnvironmentSource), whatever stood here.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub environments: IndexMap<String, EnvironmentSpec>,
 }
 
 impl RunContext {
@@ -45,6 +56,14 @@ impl RunContext {
     #[must_use]
     pub fn manual() -> Self {
         Self { event: "manual".into(), ..Self::default() }
+    }
+
+    /// What the environment of this stage sets; nothing for a stage without one.
+    #[must_use]
+    pub fn variables_of(&self, stage: &StageSpec) -> &IndexMap<String, String> {
+        static NOTHING: LazyLock<IndexMap<String, String>> = LazyLock::new(IndexMap::new);
+        let environment = stage.environment.as_deref().and_then(|name| self.environments.get(name));
+        environment.map_or(&NOTHING, |environment| &environment.variables)
     }
 }
 

@@ -7,6 +7,7 @@
 mod action;
 mod builder;
 mod context;
+mod environment;
 mod matrix;
 mod origin;
 mod params;
@@ -24,6 +25,7 @@ pub use action::{
 };
 pub use builder::{PipelineBuilder, StageBuilder};
 pub use context::{GitContext, PullRequest, RunContext};
+pub use environment::{EnvironmentSpec, Protection, StarterRule};
 pub use matrix::{Cell, ExpandError, ExpandLimits, Matrix};
 pub use origin::{Origin, Origins};
 pub use spec::{CacheSpec, CheckoutSpec, ConcurrencySpec, ParamSpec, PipelineSpec};

@@ -4,9 +4,7 @@ use super::{Plan, environment};
 use crate::diagnostic::Diagnostic;
 use crate::id::RunId;
 use crate::pipeline::RunContext;
-use crate::variables::{
-    LONGEST_VALUE, NoStages, ResolveError, RunInfo, Scope, Variable, closest, pipeline_env, run_variables,
-};
+use crate::variables::{NoStages, ResolveError, RunInfo, Scope, Variable, closest, pipeline_env, run_variables};
 
 impl Plan {
     /// What is wrong with starting a run of this pipeline in this context: a `${custom.NAME}` that was not given, an
@@ -23,13 +21,7 @@ impl Plan {
             });
         }
         for (name, value) in &context.env {
-            if let Some(finding) = environment::problem(name, "") {
-                findings.push(finding);
-            }
-            if value.len() > LONGEST_VALUE || value.contains('\0') {
-                let message = format!("the value of `{name}` has a NUL, or more than {LONGEST_VALUE} bytes");
-                findings.push(Diagnostic::error("bad-value", message));
-            }
+            findings.extend(environment::problem_of_variable(name, value));
         }
         let custom = context.custom.keys().map(|name| Variable::Custom(name.clone()));
         let mut names = std::collections::BTreeMap::new();

@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 use super::findings::Findings;
 use crate::diagnostic::Diagnostic;
 use crate::pipeline::{PipelineSpec, StageSpec};
-use crate::variables::{NAMESPACES, Reference, Variable, is_code_variable};
+use crate::variables::{LONGEST_VALUE, NAMESPACES, Reference, Variable, is_code_variable};
 
 /// Variables of the executors, beside those of the namespaces.
 const OWN: &[&str] = &["BUILDIT_OUTPUT", "BUILDIT_SUMMARY", "BUILDIT_JOB_ID"];
@@ -18,6 +18,16 @@ pub fn is_reserved(name: &str) -> bool {
         rest.strip_prefix(namespace.to_ascii_uppercase().as_str()).is_some_and(|rest| rest.starts_with('_'))
     };
     OWN.contains(&name) || NAMESPACES.iter().any(of_namespace)
+}
+
+/// What is wrong with an environment that sets this variable to this value.
+#[must_use]
+pub fn problem_of_variable(name: &str, value: &str) -> Option<Diagnostic> {
+    if value.len() > LONGEST_VALUE || value.contains('\0') {
+        let message = format!("the value of `{name}` has a NUL, or more than {LONGEST_VALUE} bytes");
+        return Some(Diagnostic::error("bad-value", message));
+    }
+    problem(name, "")
 }
 
 /// What is wrong with setting this variable to this text.

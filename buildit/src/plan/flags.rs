@@ -18,9 +18,17 @@ impl StageFlags {
     pub(crate) const ALLOW_FAILURE: u16 = 1 << 7;
     pub(crate) const TIMEOUT: u16 = 1 << 8;
     pub(crate) const RETRY: u16 = 1 << 9;
+    // The two after these are the run's own, too.
+    /// It works in an environment.
+    pub(crate) const ENVIRONMENT: u16 = 1 << 12;
     /// What a run drives it by.
-    pub(crate) const OF_RUN: u16 =
-        Self::WHEN | Self::APPROVAL | Self::ASKS | Self::ALLOW_FAILURE | Self::TIMEOUT | Self::RETRY;
+    pub(crate) const OF_RUN: u16 = Self::WHEN
+        | Self::APPROVAL
+        | Self::ASKS
+        | Self::ALLOW_FAILURE
+        | Self::TIMEOUT
+        | Self::RETRY
+        | Self::ENVIRONMENT;
 
     /// An earlier result of the same ingredients may be taken.
     pub(crate) const CACHEABLE: u16 = 1 << 13;
@@ -38,6 +46,7 @@ impl StageFlags {
         note(stage.allow_failure, Self::ALLOW_FAILURE);
         note(stage.timeout.is_some(), Self::TIMEOUT);
         note(stage.retry.is_some(), Self::RETRY);
+        note(stage.environment.is_some(), Self::ENVIRONMENT);
         note(stage.cacheable, Self::CACHEABLE);
         let is_run = matches!(stage.action, Action::Run(_));
         note(!is_run || stage.environment.is_some() || !stage.runs_on.is_empty(), Self::SPECIAL);

@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-pub use environment::is_reserved;
+pub use environment::{is_reserved, problem_of_variable};
 pub use resolve::{ResolvedStage, SecretTemplates, resolve_stage};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};

@@ -65,8 +65,13 @@ pub fn resolve_stage(stage: &Arc<StageSpec>, scope: &Scope<'_>) -> Result<Resolv
     for name in &stage.secrets {
         secrets.env.insert(name.clone(), Template::secret(name.clone()));
     }
-    let resolved =
+    let mut resolved =
         if refers(stage) { Arc::new(with_values(stage, &resolver, &mut secrets)?) } else { Arc::clone(stage) };
+    if !scope.environment.is_empty() {
+        let stage = Arc::make_mut(&mut resolved);
+        let own = std::mem::replace(&mut stage.env, scope.environment.clone());
+        stage.env.extend(own);
+    }
     for (name, read) in stage.run().iter().flat_map(|run| &run.commands).flat_map(|command| &command.reads) {
         if secrets.env.contains_key(name) || variables.contains_key(name) {
             continue;
@@ -94,6 +99,7 @@ pub(super) fn is_plain(stage: &StageSpec) -> bool {
     !stage.cacheable
         && stage.cell.is_none()
         && stage.approval.is_none()
+        && stage.environment.is_none()
         && stage.secrets.is_empty()
         && stage.caches.is_empty()
         && reads.next().is_none()

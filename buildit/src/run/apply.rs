@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::join::{arrive, blocks, settle};
 use super::outcome::{after, ended};
 use super::state::{Active, Cell, Ended, Phase, State};
-use super::{Fixed, Run, join};
+use super::{Fixed, Run, join, protection};
 use crate::event::{Approval, EventBody, StageReason, StageResult, StopReason};
 use crate::graph::StageIndex;
 use crate::id::ExecutorName;
@@ -42,6 +42,8 @@ impl Run {
                 EventBody::ApprovalRequested { stage, .. } => {
                     matches!(phase(*stage), Some(Phase::Gate | Phase::Settled))
                 }
+                EventBody::StageHeld { stage, .. } => matches!(phase(*stage), Some(Phase::Gate | Phase::Settled)),
+                EventBody::HoldEnded { stage } => phase(*stage) == Some(Phase::Held),
                 EventBody::ApprovalGiven { stage, .. } => phase(*stage) == Some(Phase::Waiting),
                 EventBody::ResultMissed { stage, .. } => {
                     matches!(phase(*stage), Some(Phase::Ready | Phase::Settled))
@@ -82,7 +84,19 @@ fn change(fixed: &Fixed, state: &mut State, time: Timestamp, event: &EventBody<S
                 state.set_deadline(place(stage), *deadline);
             }
         }
-        EventBody::ApprovalGiven { stage, approval } => answer(state, place(stage), approval),
+        EventBody::ApprovalGiven { stage, approval, missing } => answer(state, time, place(stage), approval, *missing),
+        EventBody::StageHeld { stage, until } => {
+            state.holds.insert(place(stage), *until);
+            if protection::needed(fixed, place(stage)) > 0 {
+                state.set_phase(place(stage), Phase::Gate);
+            } else {
+                hold(state, place(stage), *until);
+            }
+        }
+        EventBody::HoldEnded { stage } => {
+            state.clear_time(place(stage));
+            state.set_phase(place(stage), Phase::Ready);
+        }
         EventBody::ResultTaken { stage, result } => {
             if let Some(products) = &result.products {
                 state.products.insert(place(stage), products.clone());
@@ -105,15 +119,32 @@ fn change(fixed: &Fixed, state: &mut State, time: Timestamp, event: &EventBody<S
     }
 }
 
-fn answer(state: &mut State, at: u32, approval: &Approval) {
-    state.clear_time(at);
-    state.approvals.insert(at, Box::new(approval.clone()));
-    if approval.approved {
-        state.set_phase(at, Phase::Ready);
-    } else {
+fn answer(state: &mut State, time: Timestamp, at: u32, approval: &Approval, missing: u32) {
+    if !approval.approved {
+        state.clear_time(at);
+        state.approvals.insert(at, Box::new(approval.clone()));
         let reason = StageReason::Rejected { by: approval.by.clone() };
-        settle(state, at, join::failed(state.cell(at), reason));
+        return settle(state, at, join::failed(state.cell(at), reason));
     }
+    let mut answered = approval.clone();
+    if let Some(before) = state.approvals.get(&at) {
+        answered.by = format!("{}, {}", before.by, approval.by);
+    }
+    state.approvals.insert(at, Box::new(answered));
+    if missing > 0 {
+        state.approvers.entry(at).or_default().push(approval.by.as_str().into());
+        return;
+    }
+    state.clear_time(at);
+    match state.holds.get(&at).copied().filter(|until| time < *until) {
+        Some(until) => hold(state, at, until),
+        None => state.set_phase(at, Phase::Ready),
+    }
+}
+
+fn hold(state: &mut State, at: u32, until: Timestamp) {
+    state.set_phase(at, Phase::Held);
+    state.set_deadline(at, until);
 }
 
 fn start(fixed: &Fixed, state: &mut State, time: Timestamp, at: u32, attempt: u32, executor: &ExecutorName) {
@@ -169,7 +200,7 @@ fn finish(fixed: &Fixed, state: &mut State, stage: StageIndex, result: &StageRes
         Phase::Ended => {
             state.take_active(at);
         }
-        Phase::Waiting | Phase::Backoff => state.clear_time(at),
+        Phase::Waiting | Phase::Held | Phase::Backoff => state.clear_time(at),
         _ => {}
     }
     let plain = result.status == Status::Succeeded && *result == StageResult::succeeded();

@@ -10,6 +10,12 @@ pub enum ApprovalError {
     /// The stage waits for no answer: not yet, no longer, or never.
     #[error("the stage waits for no approval")]
     NotWaiting,
+    /// This person has agreed already, and it takes others.
+    #[error("{by} has approved already, and others must")]
+    Again {
+        /// Who.
+        by: String,
+    },
     /// A field that must be filled in is empty.
     #[error("`{field}` must be filled in")]
     Missing {

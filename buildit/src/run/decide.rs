@@ -4,10 +4,11 @@ use jiff::Timestamp;
 
 use super::outcome::{after, ended, fail_fast, follow_up, normalize};
 use super::state::{Cell, Phase};
-use super::{ApprovalError, CarriedStage, Input, InputError, Run, approval, join, when};
-use crate::event::{EventBody, RunStatus, StageReason, StageResult, StopReason};
+use super::{ApprovalError, CarriedStage, Input, InputError, Run, approval, join, protection, when};
+use crate::event::{Approval, EventBody, RunStatus, StageReason, StageResult, StopReason};
 use crate::graph::StageIndex;
 use crate::job::{Cause, Status};
+use crate::pipeline::ApprovalSpec;
 
 type Out<'a> = &'a mut Vec<EventBody<StageIndex>>;
 
@@ -50,10 +51,10 @@ impl Run {
                 out.push(follow_up(&self.fixed, &self.state, at, attempt, ended, now));
             }
             Input::Approve { stage, approval } => {
-                let waits = self.phase(stage) == Some(Phase::Waiting);
-                let spec = waits.then(|| self.fixed.stage(stage.index() as u32).approval.as_deref()).flatten();
-                let approval = Box::new(approval::check(spec.ok_or(ApprovalError::NotWaiting)?, approval)?);
-                out.push(EventBody::ApprovalGiven { stage, approval });
+                if self.phase(stage) != Some(Phase::Waiting) {
+                    return Err(ApprovalError::NotWaiting.into());
+                }
+                out.push(self.answer(stage, approval)?);
             }
             Input::Cancel { reason } => {
                 if self.state.cancelled.is_none() {
@@ -63,6 +64,20 @@ impl Run {
             Input::Tick => self.decide_due(now, out),
         }
         Ok(())
+    }
+
+    fn answer(&self, stage: StageIndex, approval: Approval) -> Result<EventBody<StageIndex>, ApprovalError> {
+        let at = stage.index() as u32;
+        let agreed = self.state.approvers.get(&at).map(Vec::as_slice).unwrap_or_default();
+        if approval.approved && agreed.iter().any(|by| **by == *approval.by) {
+            return Err(ApprovalError::Again { by: approval.by });
+        }
+        let nothing = ApprovalSpec::default();
+        let spec = self.fixed.stage(at).approval.as_deref().unwrap_or(&nothing);
+        let approval = Box::new(approval::check(spec, approval)?);
+        let needed = protection::needed(&self.fixed, at).saturating_sub(agreed.len() as u32);
+        let missing = if approval.approved { needed.saturating_sub(1) } else { 0 };
+        Ok(EventBody::ApprovalGiven { stage, approval, missing })
     }
 
     fn waits_to_start(&self, stage: StageIndex) -> Result<(), InputError> {
@@ -164,13 +179,22 @@ impl Run {
                 }
             }
             Phase::Gate if !self.state.is_ending_for(cell) => {
-                let Some(spec) = self.fixed.stage(at).approval.as_deref() else { return };
+                let rules = protection::of(&self.fixed, at).map(|(_, rules)| rules);
+                if let Some(rules) = rules.filter(|rules| !rules.wait.is_zero())
+                    && !self.state.holds.contains_key(&at)
+                {
+                    out.push(EventBody::StageHeld { stage, until: after(now, rules.wait) });
+                    return;
+                }
+                let spec = self.fixed.stage(at).approval.as_deref();
+                let (fields, timeout) = spec.map(|spec| (spec.fields.clone(), spec.timeout)).unwrap_or_default();
                 out.push(match when::message(&self.fixed, &self.state, at) {
                     Ok(message) => EventBody::ApprovalRequested {
                         stage,
                         message: message.into(),
-                        fields: spec.fields.clone(),
-                        deadline: spec.timeout.map(|timeout| after(now, timeout)),
+                        fields,
+                        deadline: timeout.map(|timeout| after(now, timeout)),
+                        needed: protection::needed(&self.fixed, at),
                     },
                     Err(error) => {
                         let reason = StageReason::Attempt { cause: Cause::Start, message: Some(error.to_string()) };
@@ -192,6 +216,7 @@ impl Run {
                 let result = join::failed(self.state.cell(at), StageReason::ApprovalTimedOut);
                 out.push(EventBody::StageFinished { stage, result });
             }
+            (Phase::Held, _) => out.push(EventBody::HoldEnded { stage }),
             _ => {}
         }
     }

@@ -6,7 +6,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Run, StagePhase, when};
+use super::{Run, StagePhase, protection, when};
 use crate::event::{Event, EventBody, Miss, RunStatus, StageReason, TakenResult};
 use crate::graph::StageIndex;
 use crate::id::{RunId, StageName};
@@ -17,7 +17,7 @@ use crate::pipeline::{Origin, StageSpec};
 pub struct Explanation {
     /// The stage.
     pub stage: StageName,
-    /// Where it is: the word for how it ended, or `pending`, `ready`, `waiting`, `running`, `retrying`.
+    /// Where it is: the word for how it ended, or `pending`, `ready`, `waiting`, `held`, `running`, `retrying`.
     pub state: &'static str,
     /// Why.
     #[serde(flatten)]
@@ -105,6 +105,13 @@ pub enum Wait {
         /// When the answer comes too late.
         deadline: Option<Timestamp>,
     },
+    /// For a time to pass, because its environment wants it.
+    Hold {
+        /// The environment.
+        environment: String,
+        /// Until when.
+        until: Timestamp,
+    },
     /// For its next attempt.
     Retry {
         /// The attempt.
@@ -151,6 +158,7 @@ impl Run {
             StagePhase::Pending => "pending",
             StagePhase::Ready => "ready",
             StagePhase::Waiting => "waiting",
+            StagePhase::Held => "held",
             StagePhase::Running => "running",
             StagePhase::Backoff => "retrying",
             StagePhase::Ended(status) => status.as_str(),
@@ -172,7 +180,8 @@ impl Run {
             };
         }
         let result = self.result(stage);
-        if let StagePhase::Pending | StagePhase::Ready | StagePhase::Waiting | StagePhase::Backoff = self.stage(stage) {
+        let is_open = !matches!(self.stage(stage), StagePhase::Running | StagePhase::Ended(_));
+        if is_open {
             let (wait, place) = self.wait(stage, spec, seen, holder);
             return (Why::Waits { wait }, place);
         }
@@ -184,7 +193,8 @@ impl Run {
                     StageReason::When { clause } => written(spec, clause),
                     StageReason::WhenFailed { .. } => written(spec, ""),
                     StageReason::NeedFailed { need } => spec.origins.get(&format!("needs.{need}")),
-                    StageReason::Rejected { .. } | StageReason::ApprovalTimedOut => spec.origins.get("approval"),
+                    StageReason::Rejected { .. } | StageReason::ApprovalTimedOut => asked(spec),
+                    StageReason::BranchNotAllowed { .. } => spec.origins.get("environment"),
                     _ => None,
                 };
                 (Why::NotRun { reason: reason.to_string() }, place)
@@ -221,9 +231,16 @@ impl Run {
                 (Wait::Needs { stages }, None)
             }
             StagePhase::Waiting => {
-                let by = spec.approval.as_ref().map(|approval| approval.by.clone()).unwrap_or_default();
+                let mut by = spec.approval.as_ref().map(|approval| approval.by.clone()).unwrap_or_default();
+                let rules = protection::of(&self.fixed, stage.index() as u32);
+                by.extend(rules.into_iter().flat_map(|(_, rules)| rules.by.iter().cloned()));
                 let deadline = seen.deadlines.get(&spec.name).copied();
-                (Wait::Approval { by, deadline }, spec.origins.get("approval"))
+                (Wait::Approval { by, deadline }, asked(spec))
+            }
+            StagePhase::Held => {
+                let environment = spec.environment.clone().unwrap_or_default();
+                let until = self.held_until(stage).unwrap_or_default();
+                (Wait::Hold { environment, until }, spec.origins.get("environment"))
             }
             StagePhase::Backoff => {
                 let at = self.next_attempt(stage).unwrap_or_default();
@@ -235,6 +252,11 @@ impl Run {
             }
         }
     }
+}
+
+/// Where it is written that people are asked.
+fn asked(spec: &StageSpec) -> Option<&Origin> {
+    spec.origins.get("approval").or_else(|| spec.origins.get("environment"))
 }
 
 /// Where the clause of a condition is written.
@@ -343,6 +365,7 @@ impl fmt::Display for Wait {
                 }
                 deadline.map_or(Ok(()), |deadline| write!(f, " until {deadline}"))
             }
+            Self::Hold { environment, until } => write!(f, "until {until}: `{environment}` wants it"),
             Self::Retry { attempt, at } => write!(f, "for attempt {attempt}, not before {at}"),
             Self::Room { running, limit: Some(limit) } => {
                 write!(f, "for room: {running} of its pipeline's {limit} jobs are under way")

@@ -2,7 +2,7 @@
 
 use super::Fixed;
 use super::state::{Cell, Phase, State};
-use super::when;
+use super::{protection, when};
 use crate::event::{StageReason, StageResult};
 use crate::job::Status;
 
@@ -31,7 +31,11 @@ pub(super) fn arrive(fixed: &Fixed, state: &mut State, at: u32) {
             }
         }
     }
-    if cell.has(Cell::APPROVAL) {
+    let protection = if cell.has(Cell::ENVIRONMENT) { protection::of(fixed, at) } else { None };
+    if let Some(reason) = protection.and_then(|(name, rules)| protection::refusal(&fixed.context, name, rules)) {
+        return settle(state, at, failed(cell, reason));
+    }
+    if cell.has(Cell::APPROVAL) || protection.is_some_and(|(_, rules)| rules.waits()) {
         state.set_phase(at, Phase::Gate);
         state.due.push_back(at);
     } else {

@@ -55,6 +55,7 @@ mod forecast;
 mod input;
 mod join;
 mod outcome;
+mod protection;
 mod queue;
 mod replay;
 mod rerun;

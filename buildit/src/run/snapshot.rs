@@ -44,6 +44,7 @@ impl Serialize for State {
         (
             (&self.cells, self.ready.raw(), &self.due, &self.active, &self.executors, &self.deadlines, &self.backoffs),
             (sorted(&self.times), sorted(&self.results), sorted(&self.products), sorted(&self.approvals)),
+            (sorted(&self.approvers), sorted(&self.holds)),
             (&self.counts, self.idle_asking, self.idle_plain, self.unstopped_asking, self.unstopped_plain),
             (self.open, self.failures, self.started, &self.cancelled, &self.failed_fast, &self.finished, self.seq),
         )

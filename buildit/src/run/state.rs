@@ -28,6 +28,8 @@ pub(super) enum Phase {
     Gate,
     /// A person was asked.
     Waiting,
+    /// It waits for a time to pass before its first attempt.
+    Held,
     /// How it ends is known and still to be recorded.
     Settled,
     /// An attempt runs.
@@ -45,11 +47,12 @@ pub(super) enum Phase {
 }
 
 impl Phase {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Pending,
         Self::Ready,
         Self::Gate,
         Self::Waiting,
+        Self::Held,
         Self::Settled,
         Self::Running,
         Self::Ended,
@@ -77,7 +80,7 @@ impl Phase {
 
     /// Whether nothing of it runs and nothing about its end is decided: what a cancellation ends on the spot.
     pub(super) fn is_idle(self) -> bool {
-        matches!(self, Self::Pending | Self::Ready | Self::Gate | Self::Waiting | Self::Backoff)
+        matches!(self, Self::Pending | Self::Ready | Self::Gate | Self::Waiting | Self::Held | Self::Backoff)
     }
 }
 
@@ -113,6 +116,7 @@ impl Cell {
     pub(super) const ALLOW_FAILURE: u16 = StageFlags::ALLOW_FAILURE;
     pub(super) const TIMEOUT: u16 = StageFlags::TIMEOUT;
     pub(super) const RETRY: u16 = StageFlags::RETRY;
+    pub(super) const ENVIRONMENT: u16 = StageFlags::ENVIRONMENT;
     /// A stage that it needs failed, or was skipped because of a failure.
     pub(super) const NEED_FAILED: u16 = 1 << 10;
     /// A stage before it, direct or not, failed.
@@ -170,7 +174,7 @@ pub(super) struct State {
     pub(super) active: Vec<Active>,
     /// The executors that attempts went to.
     pub(super) executors: Vec<ExecutorName>,
-    /// Ends of attempts and approvals that take too long.
+    /// Ends of attempts and approvals that take too long, and of holds.
     pub(super) deadlines: BTreeSet<(Timestamp, u32)>,
     /// Ends of waits between attempts.
     pub(super) backoffs: BTreeSet<(Timestamp, u32)>,
@@ -180,7 +184,12 @@ pub(super) struct State {
     pub(super) results: Table<Box<StageResult>>,
     /// What the last attempt of a stage left, where it left something.
     pub(super) products: Table<Box<JobProducts>>,
+    /// What people answered: of several, the names of all and the fields of the latest.
     pub(super) approvals: Table<Box<Approval>>,
+    /// Who agreed to a stage that waits for more people.
+    pub(super) approvers: Table<Vec<Box<str>>>,
+    /// Not before this a stage makes its first attempt.
+    pub(super) holds: Table<Timestamp>,
     /// How many stages are in each phase.
     pub(super) counts: [u32; Phase::ALL.len()],
     /// How many stages a cancellation would end on the spot: those that ask for failure, and the others.
@@ -229,6 +238,8 @@ impl State {
             results: Table::default(),
             products: Table::default(),
             approvals: Table::default(),
+            approvers: Table::default(),
+            holds: Table::default(),
             counts,
             idle_asking,
             idle_plain: open - idle_asking,

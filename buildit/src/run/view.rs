@@ -38,6 +38,8 @@ pub enum StagePhase {
     Ready,
     /// It waits for a person.
     Waiting,
+    /// It waits for a time to pass before its first attempt.
+    Held,
     /// An attempt runs.
     Running,
     /// It waits for its next attempt.
@@ -74,7 +76,7 @@ impl Run {
     pub(crate) fn ready_after(&self, stage: StageIndex) -> impl Iterator<Item = StageIndex> {
         self.fixed.graph.dependents(stage).iter().copied().filter(|next| {
             let cell = self.state.cells[next.index()];
-            cell.phase() == Phase::Pending && cell.word == 1 && !cell.has(Cell::APPROVAL)
+            cell.phase() == Phase::Pending && cell.word == 1 && !cell.has(Cell::APPROVAL | Cell::ENVIRONMENT)
         })
     }
 
@@ -131,7 +133,8 @@ impl Run {
     pub fn status(&self) -> RunStatus {
         let state = &self.state;
         let waits = state.count(Phase::Waiting) > 0;
-        let moves = [Phase::Ready, Phase::Gate, Phase::Settled, Phase::Running, Phase::Ended, Phase::Backoff];
+        let moves =
+            [Phase::Ready, Phase::Gate, Phase::Held, Phase::Settled, Phase::Running, Phase::Ended, Phase::Backoff];
         match state.finished {
             Some(status) => status,
             None if !state.started => RunStatus::Queued,
@@ -163,6 +166,7 @@ impl Run {
             Phase::Pending => StagePhase::Pending,
             Phase::Ready => StagePhase::Ready,
             Phase::Gate | Phase::Waiting => StagePhase::Waiting,
+            Phase::Held => StagePhase::Held,
             Phase::Running | Phase::Ended => StagePhase::Running,
             Phase::Backoff => StagePhase::Backoff,
             // What remains is a word for how it ended, or `Settled`: as good as ended, with its result known.
@@ -210,7 +214,14 @@ impl Run {
         !self.state.products.is_empty()
     }
 
-    /// What a person answered for a stage.
+    /// Until when a stage waits for its time to pass.
+    #[must_use]
+    pub fn held_until(&self, stage: StageIndex) -> Option<Timestamp> {
+        let waits = self.phase(stage) == Some(Phase::Held);
+        waits.then(|| self.state.holds.get(&(stage.index() as u32)).copied()).flatten()
+    }
+
+    /// What a person answered for a stage; of several who agreed, the names of all and the fields of the latest.
     #[must_use]
     pub fn approval(&self, stage: StageIndex) -> Option<&Approval> {
         self.state.approvals.get(&(stage.index() as u32)).map(|approval| &**approval)

@@ -1,7 +1,5 @@
 //! What a run asks of conditions and references, and what they ask of it.
 
-use indexmap::IndexMap;
-
 use super::state::{Cell, Phase, State};
 use super::{Fixed, Run};
 use crate::condition::{self, ConditionError, Flow, Verdict};
@@ -30,7 +28,10 @@ pub(super) fn message(fixed: &Fixed, state: &State, at: u32) -> Result<String, R
     let stage = fixed.stage(at);
     match stage.approval.as_ref().and_then(|approval| approval.message.as_deref()) {
         Some(message) => in_scope(fixed, state, at, |scope| Ok(resolve_plain(message, scope)?.into_owned())),
-        None => Ok(format!("Approve `{}`?", stage.name)),
+        None => Ok(match &stage.environment {
+            Some(environment) => format!("Approve `{}` in `{environment}`?", stage.name),
+            None => format!("Approve `{}`?", stage.name),
+        }),
     }
 }
 
@@ -45,8 +46,7 @@ fn in_scope<T>(fixed: &Fixed, state: &State, at: u32, ask: impl FnOnce(&Scope<'_
         attempt: attempts.max(1),
         stages: &Seen { fixed, state },
         approval: state.approvals.get(&at).map(|approval| &**approval),
-        // What an environment sets is known to the engine when a job starts, and not here.
-        environment: &IndexMap::new(),
+        environment: fixed.context.variables_of(fixed.stage(at)),
     })
 }
 

@@ -42,9 +42,19 @@ pub struct SecretReader<'a> {
     pub pipeline: &'a str,
     /// What it was started with.
     pub context: &'a RunContext,
+    /// The environment of the stages that it is for. Its own secrets are for no other stage, and for no run of a pull
+    /// request from a fork: see [`trusted_environment`](Self::trusted_environment).
+    pub environment: Option<&'a str>,
 }
 
-impl SecretReader<'_> {
+impl<'a> SecretReader<'a> {
+    /// The environment whose secrets may be read: none for a pull request from a fork, whose code anybody may write.
+    #[must_use]
+    pub fn trusted_environment(&self) -> Option<&'a str> {
+        let is_fork = self.context.pull_request.as_ref().is_some_and(|request| request.fork);
+        self.environment.filter(|_| !is_fork)
+    }
+
     /// Under what the secrets of its pipeline alone are kept: the id that the embedding program has for the pipeline, which
     /// a new name leaves as it is, or else the name within the tenant.
     #[must_use]

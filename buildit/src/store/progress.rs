@@ -56,14 +56,17 @@ impl RunProgress {
                 self.worked_until = Some(event.time);
             }
             EventBody::ApprovalRequested { stage, .. } => self.waiting.push(stage.clone()),
-            EventBody::ApprovalGiven { stage, .. } | EventBody::StageFinished { stage, .. } => {
+            EventBody::ApprovalGiven { stage, missing: 0, .. } | EventBody::StageFinished { stage, .. } => {
                 self.waiting.retain(|waiting| waiting != stage);
             }
             EventBody::RunFinished { status } => {
                 self.finished_at = Some(event.time);
                 self.status = *status;
             }
-            EventBody::CancelRequested { .. }
+            EventBody::ApprovalGiven { .. }
+            | EventBody::StageHeld { .. }
+            | EventBody::HoldEnded { .. }
+            | EventBody::CancelRequested { .. }
             | EventBody::StopRequested { .. }
             | EventBody::RetryScheduled { .. }
             | EventBody::ResultTaken { .. }

@@ -147,7 +147,7 @@ impl Board {
                 self.started = Some(event.time);
             }
             EventBody::ApprovalRequested { stage, .. } => self.set(stage, StageState::Waiting),
-            EventBody::ApprovalGiven { stage, .. } => self.set(stage, StageState::Queued),
+            EventBody::ApprovalGiven { stage, missing: 0, .. } => self.set(stage, StageState::Queued),
             EventBody::AttemptStarted { stage, attempt, .. } => {
                 if let Some(shown) = self.stages.get_mut(stage) {
                     shown.state = StageState::Running;

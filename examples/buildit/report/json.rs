@@ -135,10 +135,10 @@ impl Reporter for Json {
                 stages: board.stages.keys().collect(),
             },
             EventBody::CancelRequested { reason } => Body::CancelRequested { reason },
-            EventBody::ApprovalRequested { stage, message, fields, deadline } => {
+            EventBody::ApprovalRequested { stage, message, fields, deadline, .. } => {
                 Body::ApprovalRequested { stage, message, fields, deadline: *deadline }
             }
-            EventBody::ApprovalGiven { stage, approval } => Body::ApprovalGiven { stage, approval },
+            EventBody::ApprovalGiven { stage, approval, .. } => Body::ApprovalGiven { stage, approval },
             EventBody::ResultTaken { stage, result } => Body::ResultTaken {
                 stage,
                 from_run: result.run,

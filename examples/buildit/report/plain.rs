@@ -40,7 +40,7 @@ impl Reporter for Plain {
             EventBody::ApprovalRequested { stage, message, .. } => {
                 self.stage(Mark::Waiting, stage, &format!("waits for approval: {}", clean(message)));
             }
-            EventBody::ApprovalGiven { stage, approval } => {
+            EventBody::ApprovalGiven { stage, approval, .. } => {
                 let word = if approval.approved { "approved" } else { "rejected" };
                 self.stage(Mark::Waiting, stage, &format!("{word} by {}", clean(&approval.by)));
             }

@@ -125,8 +125,10 @@ fn json_has_the_shapes_of_the_contract() {
         message: "Ship?".into(),
         fields: Vec::new(),
         deadline: None,
+        needed: 1,
     });
-    story.event(EventBody::ApprovalGiven { stage: "ship".into(), approval: Box::new(Approval::yes("ann")) });
+    let approval = Box::new(Approval::yes("ann"));
+    story.event(EventBody::ApprovalGiven { stage: "ship".into(), approval, missing: 0 });
     end(&mut story);
     insta::assert_snapshot!(page.text());
 }

@@ -104,7 +104,7 @@ impl<'a> Follower<'a> {
             _ => {}
         }
         let ended = match &event.body {
-            EventBody::ApprovalGiven { stage, .. } | EventBody::StageFinished { stage, .. } => Some(stage),
+            EventBody::ApprovalGiven { stage, missing: 0, .. } | EventBody::StageFinished { stage, .. } => Some(stage),
             _ => None,
         };
         // Answered by somebody else, or too late: the question goes, and an answer to it is passed over. Before anything

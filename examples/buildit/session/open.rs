@@ -15,7 +15,7 @@ pub(crate) async fn decided(
     let (mut decided, mut is_ending) = (HashSet::new(), false);
     each_event(store, run, 0, |event| {
         match event.body {
-            EventBody::ApprovalGiven { stage, .. } | EventBody::StageFinished { stage, .. } => {
+            EventBody::ApprovalGiven { stage, missing: 0, .. } | EventBody::StageFinished { stage, .. } => {
                 let _ = decided.insert(stage);
             }
             EventBody::CancelRequested { .. } | EventBody::RunFinished { .. } => is_ending = true,

@@ -3,6 +3,7 @@
 #![expect(unused_qualifications, reason = "what utoipa makes of the parameters of a path")]
 
 mod accounts;
+mod environments;
 mod hooks;
 mod keys;
 mod live;
@@ -89,6 +90,10 @@ fn described() -> OpenApiRouter<ServerState> {
         .routes(routes!(secrets::set_of_tenant, secrets::delete_of_tenant))
         .routes(routes!(secrets::of_a_pipeline))
         .routes(routes!(secrets::set_of_pipeline, secrets::delete_of_pipeline))
+        .routes(routes!(environments::list))
+        .routes(routes!(environments::show, environments::put, environments::delete))
+        .routes(routes!(environments::secrets_of))
+        .routes(routes!(environments::set_secret, environments::delete_secret))
         .routes(routes!(logs::show))
         .routes(routes!(logs::search))
         .routes(routes!(logs::raw))

@@ -34,7 +34,7 @@ pub(crate) struct Secret {
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewSecret {
     #[schema(value_type = String, format = Password)]
-    value: SecretString,
+    pub(super) value: SecretString,
 }
 
 impl From<SecretSummary> for Secret {

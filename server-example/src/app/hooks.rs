@@ -70,7 +70,8 @@ async fn check(
 /// The secret of this name as the pipeline's runs have it; an empty one, which lets nobody in, when there is none.
 async fn secret(state: &ServerState, pipeline: &StoredPipeline, name: &str) -> Result<SecretString, Problem> {
     let context = RunContext { pipeline_id: pipeline.id.to_string(), ..RunContext::default() };
-    let reader = SecretReader { tenant: pipeline.tenant, pipeline: &pipeline.name, context: &context };
+    let reader =
+        SecretReader { tenant: pipeline.tenant, pipeline: &pipeline.name, context: &context, environment: None };
     let found = OfRuns(state.secrets().clone()).secret_for(reader, name).await.map_err(|error| {
         tracing::error!(%error, pipeline = %pipeline.id, "the secret of a webhook cannot be read");
         Problem::internal()

@@ -1,7 +1,9 @@
 //! What can be done, whoever asks: the API and the pages are thin on these.
 
 pub(crate) mod account;
+pub(crate) mod approvals;
 pub(crate) mod audit;
+pub(crate) mod environments;
 pub(crate) mod hooks;
 pub(crate) mod keys;
 pub(crate) mod letter;

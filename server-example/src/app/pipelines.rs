@@ -12,7 +12,7 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{audit, schedules};
+use super::{approvals, audit, schedules};
 use crate::access::{Access, Actor};
 use crate::problem::Problem;
 use crate::state::ServerState;
@@ -156,13 +156,16 @@ pub(crate) struct Origin {
     organization: Option<OrganizationId>,
     event: &'static str,
     name: String,
+    /// Whom a run is said to be started by: the person behind an API key.
+    person: String,
 }
 
 impl Origin {
     /// Somebody who asks for it.
-    fn of_access(access: &Access) -> Self {
+    async fn of_access(state: &ServerState, access: &Access) -> Result<Self, Problem> {
         let (tenant, organization) = (access.tenant.id, Some(access.tenant.organization));
-        Self { tenant, organization, event: "manual", name: access.actor.name() }
+        let person = approvals::person(state, &access.actor).await?;
+        Ok(Self { tenant, organization, event: "manual", name: access.actor.name(), person })
     }
 
     /// The server by itself, for this event.
@@ -174,7 +177,7 @@ impl Origin {
     ) -> Result<Self, StoreError> {
         let tenant = pipeline.tenant;
         let organization = state.identity().tenant(tenant).await?.map(|tenant| tenant.organization);
-        Ok(Self { tenant, organization, event, name })
+        Ok(Self { tenant, organization, event, person: name.clone(), name })
     }
 
     /// Notes what it did with a pipeline.
@@ -196,7 +199,7 @@ pub(crate) async fn trigger(
     pipeline: &StoredPipeline,
     start: Start,
 ) -> Result<RunRecord, Problem> {
-    self::start(state, &Origin::of_access(access), pipeline, start).await
+    self::start(state, &Origin::of_access(state, access).await?, pipeline, start).await
 }
 
 /// Puts a run of it into the queue, whoever or whatever starts it. It is kept when this returns.
@@ -214,6 +217,7 @@ pub(crate) async fn start(
     context.params = start.params;
     context.pipeline_id = pipeline.id.to_string();
     context.custom.insert("triggered_by".into(), origin.name.clone());
+    context.started_by = origin.person.clone();
     let mut options = StartOptions { id: start.run, tenant: origin.tenant, ..StartOptions::new(context) };
     if !state.settings().local_for_all && origin.tenant != state.default_tenant() {
         if !state.has_docker() {

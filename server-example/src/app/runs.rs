@@ -9,7 +9,7 @@ use buildit::run::{Explanation, Holder, Run, RunInfo};
 use buildit::store::{RunRecord, StoreError, each_event};
 use indexmap::IndexMap;
 
-use super::audit;
+use super::{approvals, audit};
 use crate::access::{Access, Actor};
 use crate::problem::Problem;
 use crate::state::ServerState;
@@ -83,6 +83,7 @@ pub(crate) async fn answer(
     is_yes: bool,
     fields: IndexMap<String, String>,
 ) -> Result<Asked, Problem> {
+    approvals::check(access, record, stage, is_yes)?;
     let approval = Approval { by: access.actor.name(), approved: is_yes, fields };
     let asked = state.engine().answer(record.run.id, stage, approval).await?;
     noted(state, access, if is_yes { "run.approve" } else { "run.reject" }, record).await;
@@ -112,6 +113,7 @@ pub(crate) async fn rerun(
         Ok(pipeline) => rerun.of_pipeline(&store.pipeline(pipeline).await?.name)?,
         Err(_) => rerun,
     };
+    let rerun = rerun.started_by(approvals::person(state, &access.actor).await?);
     let again = state.engine().enqueue_rerun(rerun, QueueOptions::default()).await?;
     noted(state, access, "run.rerun", record).await;
     Ok(again)

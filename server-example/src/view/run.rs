@@ -207,7 +207,7 @@ impl StageView {
                 self.state = StageState::Waiting;
                 self.question = Some(Question { message, fields, deadline });
             }
-            EventBody::ApprovalGiven { approval, .. } => {
+            EventBody::ApprovalGiven { approval, missing: 0, .. } => {
                 self.state = StageState::Queued;
                 self.question = None;
                 self.answer = Some(*approval);

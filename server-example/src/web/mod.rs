@@ -3,6 +3,7 @@
 mod account;
 mod assets;
 mod enter;
+mod environments;
 mod home;
 mod log;
 mod page;
@@ -57,6 +58,20 @@ pub(crate) fn router(state: &ServerState) -> Router<ServerState> {
         .route("/{organization}/{tenant}/queue/all", post(queue::turn_all))
         .route("/{organization}/{tenant}/queue/workers/{worker}", post(queue::turn_worker))
         .route("/{organization}/{tenant}/queue/runs/{run}/{action}", post(queue::act))
+        .route("/{organization}/{tenant}/environments", get(environments::list).post(environments::create))
+        .route("/{organization}/{tenant}/environments/{environment}", get(environments::show))
+        .route("/{organization}/{tenant}/environments/{environment}/variables", post(environments::set_variable))
+        .route(
+            "/{organization}/{tenant}/environments/{environment}/variables/{name}/delete",
+            post(environments::delete_variable),
+        )
+        .route("/{organization}/{tenant}/environments/{environment}/secrets", post(environments::set_secret))
+        .route(
+            "/{organization}/{tenant}/environments/{environment}/secrets/{name}/delete",
+            post(environments::delete_secret),
+        )
+        .route("/{organization}/{tenant}/environments/{environment}/protection", post(environments::protect))
+        .route("/{organization}/{tenant}/environments/{environment}/delete", post(environments::delete))
         .route("/{organization}/{tenant}/settings", get(settings::keys))
         .route("/{organization}/{tenant}/settings/keys", post(settings::create_key))
         .route("/{organization}/{tenant}/settings/keys/{key}/delete", post(settings::delete_key))

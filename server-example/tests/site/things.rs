@@ -25,6 +25,8 @@ impl Things {
         let organizations = site.get(owner, "/api/v1/organizations").await.json();
         let me = site.get(owner, "/api/v1/me").await.json();
         let made = site.post(owner, &format!("/api/v1/tenants/{tenant}/keys"), json!({ "name": "old" })).await.json();
+        let environment = format!("/api/v1/tenants/{tenant}/environments/production");
+        site.ask(owner, Method::PUT, &environment, Some(json!({}))).await.ok();
         let config = "pipeline \"build\"\non \"schedule\" cron=\"0 3 1 1 *\"\nstage \"build\" { run \"echo x > x\"; artifacts \"x\" name=\"result\" }\nstage \"fail\" { needs \"build\"; run \"false\" }";
         let pipeline = site.pipeline(owner, config).await;
         let run = site.run(owner, &pipeline).await;
@@ -63,6 +65,7 @@ impl Things {
             .replace("{user}", &self.user)
             .replace("{key}", &self.key)
             .replace("{worker}", &self.worker)
+            .replace("{environment}", "production")
             .replace("{stage}", "build")
             .replace("{attempt}", "1")
             .replace("{name}", "result")
@@ -86,6 +89,9 @@ impl Things {
             ("POST", path) if path.ends_with("/keys") => json!({ "name": "new" }),
             ("POST", path) if path.ends_with("/tenants") => json!({ "name": "third" }),
             ("PUT", path) if path.ends_with("/secrets/{name}") => json!({ "value": "s3cr3t" }),
+            ("PUT", path) if path.ends_with("/environments/{environment}") => {
+                json!({ "variables": { "REGION": "eu" } })
+            }
             ("PUT", path) if path.ends_with("/priority") => json!({ "priority": 1 }),
             ("PUT", path) if path.ends_with("/members/{user}") => json!({ "role": "owner" }),
             ("PUT", path) if path.ends_with("/schedules") => {

@@ -21,6 +21,7 @@ use crate::testing::{Act, Death, KillAt, Script, ScriptedExecutor, SimulatedCloc
 mod asking;
 mod breaking;
 mod course;
+mod environments;
 mod failing;
 mod groups;
 mod logs;

@@ -115,7 +115,7 @@ impl<'a> Judge<'a> {
                 assert_eq!(*deadline, timeout.map(|timeout| time + timeout));
                 self.pasts[at].asked = Some(*deadline);
             }
-            EventBody::ApprovalGiven { stage, approval } => {
+            EventBody::ApprovalGiven { stage, approval, .. } => {
                 let at = self.at(stage);
                 let past = &mut self.pasts[at];
                 let deadline = past.asked.expect("it was asked");
@@ -127,6 +127,7 @@ impl<'a> Judge<'a> {
                 }
                 past.answer = Some(approval.approved);
             }
+            EventBody::StageHeld { .. } | EventBody::HoldEnded { .. } => panic!("no stage has an environment"),
             EventBody::ResultTaken { stage, .. } | EventBody::ResultMissed { stage, .. } => {
                 let at = self.at(stage);
                 // It needs no room among the jobs.

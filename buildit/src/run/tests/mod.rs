@@ -4,6 +4,7 @@
 mod explain;
 mod generate;
 mod judge;
+mod protection;
 mod random;
 mod rerun;
 mod rules;

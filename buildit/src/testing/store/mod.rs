@@ -18,8 +18,9 @@
 //!
 //! A store that outlives its process also passes [`assert_durable`], which opens it anew between writing and reading.
 //! [`assert_durable_accounts`] does so with accounts. What a store can do beyond that has clauses of its own
-//! ([`control_clauses`], [`eviction_clauses`], [`pipeline_clauses`], [`reference_clauses`], [`removal_clauses`],
-//! [`request_clauses`], [`schedule_clauses`], [`secret_clauses`], [`tenant_clauses`]), for [`assert_clauses`].
+//! ([`control_clauses`], [`environment_clauses`], [`eviction_clauses`], [`pipeline_clauses`], [`reference_clauses`],
+//! [`removal_clauses`], [`request_clauses`], [`schedule_clauses`], [`secret_clauses`], [`tenant_clauses`]), for
+//! [`assert_clauses`].
 //! Whoever wants the violations themselves calls [`check_store`] and its like.
 
 mod accounts;
@@ -28,6 +29,7 @@ mod asks;
 mod clause;
 mod control;
 mod durable;
+mod environment;
 mod garbage;
 mod groups;
 mod keep;
@@ -53,8 +55,8 @@ pub use keep::KeepStore;
 use crate::artifact::{BlobStore, CacheStore, EvictCaches, RemoveBlobs};
 use crate::cached::ResultStore;
 use crate::store::{
-    AccountStore, AuditStore, IdentityStore, PipelineStore, QueueControl, ReferenceStore, RequestStore, ScheduleStore,
-    SecretStore, Store,
+    AccountStore, AuditStore, EnvironmentStore, IdentityStore, PipelineStore, QueueControl, ReferenceStore,
+    RequestStore, ScheduleStore, SecretStore, Store,
 };
 
 /// A store that refers to blobs, and says to which.
@@ -142,6 +144,12 @@ pub fn removal_clauses() -> Vec<Clause<dyn RemoveBlobs>> {
 #[must_use]
 pub fn secret_clauses() -> Vec<Clause<dyn SecretStore>> {
     secret::clauses()
+}
+
+/// The clauses about environments.
+#[must_use]
+pub fn environment_clauses() -> Vec<Clause<dyn EnvironmentStore>> {
+    environment::clauses()
 }
 
 /// The clauses about pipelines that are kept.

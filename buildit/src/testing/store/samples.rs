@@ -88,10 +88,12 @@ pub(super) fn life() -> Vec<Event> {
             message: "really?".into(),
             fields: Vec::new(),
             deadline: Some(at(1000)),
+            needed: 1,
         },
         EventBody::ApprovalGiven {
             stage: "build".into(),
             approval: Box::new(Approval::yes("ada").with_field("why", "because")),
+            missing: 0,
         },
         EventBody::AttemptStarted { stage: "build".into(), attempt: 1, executor: "local".into() },
         EventBody::AttemptFinished { stage: "build".into(), attempt: 1, outcome: JobOutcome::failed(7) },
