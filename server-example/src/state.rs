@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::access::{Limits, Passwords, SetupToken, is_loopback_name};
+use crate::live::Fanout;
 use crate::secrets::Secrets;
 use crate::settings::Settings;
 
@@ -66,6 +67,7 @@ struct Inner {
     secrets: Secrets,
     has_docker: bool,
     limits: Limits,
+    fanout: Fanout,
     passwords: Passwords,
     setup: SetupToken,
     /// Told when the server is about to stop, and when it does.
@@ -93,6 +95,7 @@ impl ServerState {
     ) -> Result<Self, getrandom::Error> {
         Ok(Self(Arc::new(Inner {
             limits: Limits::new(settings.requests_per_second),
+            fanout: Fanout::default(),
             base: settings.base(),
             settings,
             engine,
@@ -149,6 +152,11 @@ impl ServerState {
 
     pub(crate) fn limits(&self) -> &Limits {
         &self.0.limits
+    }
+
+    /// The logs that are being watched.
+    pub(crate) fn fanout(&self) -> &Fanout {
+        &self.0.fanout
     }
 
     pub(crate) fn passwords(&self) -> &Passwords {

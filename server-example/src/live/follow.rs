@@ -15,11 +15,11 @@ use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use crate::state::ServerState;
 
 /// How often the store is looked at for what another server does.
-const LOOK: Duration = Duration::from_millis(300);
+pub(super) const LOOK: Duration = Duration::from_millis(300);
 
 /// How much is read at once.
 const EVENTS: usize = 512;
-const LOG_BYTES: usize = 256 * 1024;
+pub(super) const LOG_BYTES: usize = 256 * 1024;
 
 /// Events of a run after number `after`, until the run's last one.
 pub(crate) fn events(state: ServerState, run: RunId, after: u64) -> BoxStream<'static, Result<Event, StoreError>> {
