@@ -12,24 +12,24 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 use crate::site::Site;
 
 /// A kept connection of HTTP/1.1.
-pub struct Client {
+pub(crate) struct Client {
     stream: BufReader<TcpStream>,
     head: String,
 }
 
 impl Client {
     /// Connects; each request has this line in its head.
-    pub async fn connect(address: SocketAddr, line: &str) -> Self {
+    pub(crate) async fn connect(address: SocketAddr, line: &str) -> Self {
         let stream = TcpStream::connect(address).await.expect("the server listens");
         stream.set_nodelay(true).expect("a socket");
         Self { stream: BufReader::new(stream), head: format!("Host: {address}\r\n{line}\r\n") }
     }
 
-    pub async fn get(&mut self, path: &str) -> Value {
+    pub(crate) async fn get(&mut self, path: &str) -> Value {
         self.ask("GET", path, "").await
     }
 
-    pub async fn post(&mut self, path: &str, body: &Value) -> Value {
+    pub(crate) async fn post(&mut self, path: &str, body: &Value) -> Value {
         self.ask("POST", path, &body.to_string()).await
     }
 
@@ -40,7 +40,7 @@ impl Client {
     }
 
     /// The head and the body of an answer.
-    pub async fn send(&mut self, method: &str, path: &str, kind: &str, body: &str) -> (String, Vec<u8>) {
+    pub(crate) async fn send(&mut self, method: &str, path: &str, kind: &str, body: &str) -> (String, Vec<u8>) {
         let head = &self.head;
         let length = body.len();
         let request =
@@ -67,10 +67,14 @@ impl Client {
 }
 
 /// The WebSocket of a run.
-pub struct Live(WebSocketStream<TcpStream>);
+pub(crate) struct Live {
+    socket: WebSocketStream<TcpStream>,
+    /// Whether the run's last event was seen.
+    is_over: bool,
+}
 
 impl Live {
-    pub async fn open(site: &Site, run: &str) -> Self {
+    pub(crate) async fn open(site: &Site, run: &str) -> Self {
         let stream = TcpStream::connect(site.address).await.expect("the server listens");
         stream.set_nodelay(true).expect("a socket");
         let request = axum::http::Request::builder()
@@ -83,26 +87,27 @@ impl Live {
             .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
             .body(())
             .expect("a request");
-        Self(client_async(request, stream).await.expect("a WebSocket").0)
+        Self { socket: client_async(request, stream).await.expect("a WebSocket").0, is_over: false }
     }
 
     /// A WebSocket to whoever takes it.
-    pub async fn bare(address: SocketAddr) -> Self {
+    pub(crate) async fn bare(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.expect("it listens");
         stream.set_nodelay(true).expect("a socket");
-        Self(client_async(format!("ws://{address}/"), stream).await.expect("a WebSocket").0)
+        let (socket, _) = client_async(format!("ws://{address}/"), stream).await.expect("a WebSocket");
+        Self { socket, is_over: false }
     }
 
     /// Asks for the log of this stage.
-    pub async fn ask_for(&mut self, stage: &str) {
+    pub(crate) async fn ask_for(&mut self, stage: &str) {
         let wish = json!({ "log": { "stage": stage, "attempt": 1 } }).to_string();
-        self.0.send(Message::text(wish)).await.expect("it is sent");
+        self.socket.send(Message::text(wish)).await.expect("it is sent");
     }
 
     /// The next text; nothing at the end.
-    pub async fn next(&mut self) -> Option<Utf8Bytes> {
+    pub(crate) async fn next(&mut self) -> Option<Utf8Bytes> {
         loop {
-            match self.0.next().await?.expect("a message") {
+            match self.socket.next().await?.expect("a message") {
                 Message::Text(text) => return Some(text),
                 Message::Close(_) => return None,
                 _ => {}
@@ -111,12 +116,21 @@ impl Live {
     }
 
     /// Reads up to a text of this kind.
-    pub async fn until(&mut self, kind: &str) {
+    pub(crate) async fn until(&mut self, kind: &str) {
         let start = format!("{{\"type\":\"{kind}\"");
-        while !self.next().await.expect("there is more").starts_with(&start) {}
+        loop {
+            let text = self.next().await.expect("there is more");
+            self.is_over |= text.contains("\"run_finished\"");
+            if text.starts_with(&start) {
+                return;
+            }
+        }
     }
 
-    pub async fn until_finished(&mut self) {
-        while !self.next().await.expect("there is more").contains("\"run_finished\"") {}
+    /// Reads up to the end of the run.
+    pub(crate) async fn until_finished(&mut self) {
+        while !self.is_over {
+            self.until("event").await;
+        }
     }
 }

@@ -20,7 +20,7 @@ const LINES: &str = "{\"type\":\"log\",";
 const END: &str = "{\"type\":\"log_end\"";
 
 /// A stage that waits for the word to go and then says its lines, and its readers, who wait too.
-pub struct Watched {
+pub(crate) struct Watched {
     readers: Vec<Live>,
     /// Takes nothing.
     _stalled: Live,
@@ -30,7 +30,7 @@ pub struct Watched {
 }
 
 impl Watched {
-    pub async fn new(site: &Site, readers: usize, lines: usize) -> Self {
+    pub(crate) async fn new(site: &Site, readers: usize, lines: usize) -> Self {
         let mut client = site.client().await;
         let go = site.folder.path().join("go");
         drop(std::fs::remove_file(&go));
@@ -64,7 +64,7 @@ impl Watched {
     }
 
     /// What the first reader gets of the log.
-    pub async fn frames(mut self) -> Vec<Utf8Bytes> {
+    pub(crate) async fn frames(mut self) -> Vec<Utf8Bytes> {
         std::fs::write(&self.go, "").expect("the word");
         let mut frames = Vec::new();
         let reader = &mut self.readers[0];
@@ -81,7 +81,7 @@ impl Watched {
     }
 
     /// How long it takes until all have all.
-    pub async fn all(self) -> Duration {
+    pub(crate) async fn all(self) -> Duration {
         let begun = Instant::now();
         std::fs::write(&self.go, "").expect("the word");
         let mut reading = JoinSet::new();
@@ -108,14 +108,14 @@ impl Watched {
 }
 
 /// Hands frames to whoever is connected: the limit.
-pub struct Bare {
+pub(crate) struct Bare {
     address: SocketAddr,
     frames: Vec<Utf8Bytes>,
     all: broadcast::Sender<Utf8Bytes>,
 }
 
 impl Bare {
-    pub async fn new(frames: Vec<Utf8Bytes>) -> Self {
+    pub(crate) async fn new(frames: Vec<Utf8Bytes>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let (all, _) = broadcast::channel::<Utf8Bytes>(frames.len().max(1));
@@ -139,7 +139,7 @@ impl Bare {
     }
 
     /// How long it takes until all have all.
-    pub async fn all(&self, readers: usize) -> Duration {
+    pub(crate) async fn all(&self, readers: usize) -> Duration {
         let mut open = Vec::with_capacity(readers);
         for _ in 0..readers {
             open.push(Live::bare(self.address).await);

@@ -35,7 +35,7 @@ fn path() -> Option<PathBuf> {
 }
 
 /// Measures it where it is there.
-pub fn measure(bench: &mut Bench) {
+pub(crate) fn measure(bench: &mut Bench) {
     let what = "the program";
     if bench.is_test() {
         return bench.leave_out(what, "it is only tried");

@@ -9,15 +9,15 @@ use tokio::net::TcpListener;
 use crate::client::Client;
 
 /// A server that is served at a port of the loopback until it is dropped with its runtime.
-pub struct Site {
-    pub address: SocketAddr,
-    pub token: String,
-    pub folder: tempfile::TempDir,
+pub(crate) struct Site {
+    pub(crate) address: SocketAddr,
+    pub(crate) token: String,
+    pub(crate) folder: tempfile::TempDir,
 }
 
 impl Site {
     /// An empty one with an owner's key, which drives its runs or leaves them queued.
-    pub async fn new(is_driving: bool) -> Self {
+    pub(crate) async fn new(is_driving: bool) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut settings = Settings::default();
         settings.data = folder.path().join("data");
@@ -43,12 +43,12 @@ impl Site {
     }
 
     /// A new connection with its key.
-    pub async fn client(&self) -> Client {
+    pub(crate) async fn client(&self) -> Client {
         Client::connect(self.address, &format!("Authorization: Bearer {}", self.token)).await
     }
 
     /// A new pipeline's id.
-    pub async fn pipeline(&self, config: &str) -> String {
+    pub(crate) async fn pipeline(&self, config: &str) -> String {
         id(&self.client().await.post("/api/v1/pipelines", &json!({ "config": config })).await)
     }
 }

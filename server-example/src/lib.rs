@@ -37,6 +37,7 @@ mod state;
 mod view;
 mod web;
 
+pub use app::upkeep::{Tidied, TidyError};
 pub use config::ConfigError;
 pub use open::{OpenError, Server};
 pub use problem::{Finding, Place, Problem};

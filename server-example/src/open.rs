@@ -22,8 +22,8 @@ use buildit_storage::sqlite::SqliteStore;
 use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
 
-use crate::app::schedules;
-use crate::app::workers;
+use crate::app::upkeep::{self, Tidied, TidyError};
+use crate::app::{schedules, workers};
 use crate::environments::OfTenants;
 use crate::health;
 use crate::router::{LEAVE, router};
@@ -92,7 +92,8 @@ impl Server {
     /// [`OpenError`] when something of it cannot be opened; nothing is served then.
     pub async fn open(settings: Settings) -> Result<Self, OpenError> {
         let data = data_folder(&settings)?;
-        let blobs: Arc<dyn BlobStore> = Arc::new(ObjectBlobs::open(&data.join("blobs")).map_err(OpenError::Blobs)?);
+        let kept = Arc::new(ObjectBlobs::open(&data.join("blobs")).map_err(OpenError::Blobs)?);
+        let blobs: Arc<dyn BlobStore> = Arc::clone(&kept) as _;
         let key = data.join("secret.key");
         let keys = || keyring(key_of_environment(), &key);
         let builder = Engine::builder()
@@ -113,7 +114,7 @@ impl Server {
         };
         let builder = builder.secrets(OfRuns(SealedSecrets::new(Arc::clone(&store), keys()?)));
         let builder = builder.environments(OfTenants(Arc::clone(&store)));
-        let state = ServerState::new(settings, builder.build()?, store, blobs, keys()?, has_docker)?;
+        let state = ServerState::new(settings, builder.build()?, store, kept, keys()?, has_docker)?;
         Ok(Self { state })
     }
 
@@ -167,6 +168,17 @@ impl Server {
         work(self.state.clone()).await;
     }
 
+    /// Forgets what the tenants' policies do not keep, moves the logs of ended runs to the blobs, adds them to the index, and
+    /// removes the blobs that nothing refers to then. [`work`](Self::work) does so now and then; of several servers on one
+    /// store, one at a time.
+    ///
+    /// # Errors
+    ///
+    /// [`TidyError`] when a store fails; what was done by then is done, and the next call goes on.
+    pub async fn tidy(&self) -> Result<Tidied, TidyError> {
+        upkeep::tidy(&self.state, Timestamp::now()).await
+    }
+
     /// Lets go of all runs without touching their jobs: another server, or this one when it starts again, goes on with them.
     pub async fn shutdown(&self) {
         self.state.engine().shutdown().await;
@@ -217,10 +229,12 @@ async fn work(state: ServerState) {
     let sweeping = tokio::spawn(sweep(state.clone()));
     let scheduling = tokio::spawn(schedules::work(state.clone()));
     let noting = tokio::spawn(workers::note(state.clone()));
+    let tidying = tokio::spawn(upkeep::work(state.clone()));
     drive(state.clone()).await;
     sweeping.abort();
     scheduling.abort();
     noting.abort();
+    tidying.abort();
     workers::leave(&state).await;
 }
 

@@ -37,6 +37,8 @@ pub struct Settings {
     /// Whether jobs of every tenant may run as the server's own user: such a job can read all that the server has. Without,
     /// only those of the owner's first tenant may; the jobs of others run in Docker, or not at all.
     pub local_for_all: bool,
+    /// How many gibibytes the caches of all pipelines may hold together: those whose last use is longest ago go first.
+    pub cache_gib: u64,
     /// Whether jobs may run in Docker, where the server was built with it and finds it.
     pub docker: bool,
 }
@@ -55,6 +57,7 @@ impl Default for Settings {
             jobs: std::thread::available_parallelism().map_or(4, |cores| 2 * cores.get()),
             session_days: 30,
             local_for_all: false,
+            cache_gib: 20,
             docker: true,
         }
     }
@@ -111,7 +114,7 @@ impl Settings {
 }
 
 /// What the environment may set.
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "data",
     "listen",
     "external_url",
@@ -123,6 +126,7 @@ const KEYS: [&str; 12] = [
     "jobs",
     "session_days",
     "local_for_all",
+    "cache_gib",
     "docker",
 ];
 

@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use buildit::account::Tenant;
-use buildit::artifact::BlobStore;
+use buildit::artifact::{EvictCaches, RemoveBlobs};
 use buildit::engine::Engine;
 use buildit::id::{OrganizationId, TenantId};
 use buildit::store::{
-    AuditStore, CredentialStore, EnvironmentStore, IdentityStore, PipelineStore, QueueControl, RequestStore,
-    ScheduleStore, SecretStore, Store, StoreError,
+    AuditStore, CredentialStore, EnvironmentStore, IdentityStore, LogKeep, PipelineStore, PolicyStore, QueueControl,
+    ReferenceStore, RequestStore, ScheduleStore, SecretStore, Store, StoreError,
 };
 use buildit_storage::secrets::{Keyring, SealedSecrets};
 use jiff::Timestamp;
@@ -36,6 +36,10 @@ pub trait ServerStore:
     + AuditStore
     + SecretStore
     + EnvironmentStore
+    + PolicyStore
+    + LogKeep
+    + ReferenceStore
+    + EvictCaches
 {
 }
 
@@ -50,6 +54,10 @@ impl<T> ServerStore for T where
         + AuditStore
         + SecretStore
         + EnvironmentStore
+        + PolicyStore
+        + LogKeep
+        + ReferenceStore
+        + EvictCaches
 {
 }
 
@@ -63,7 +71,7 @@ struct Inner {
     base: String,
     engine: Engine,
     store: Arc<dyn ServerStore>,
-    blobs: Arc<dyn BlobStore>,
+    blobs: Arc<dyn RemoveBlobs>,
     secrets: Secrets,
     has_docker: bool,
     limits: Limits,
@@ -89,7 +97,7 @@ impl ServerState {
         settings: Settings,
         engine: Engine,
         store: Arc<dyn ServerStore>,
-        blobs: Arc<dyn BlobStore>,
+        blobs: Arc<dyn RemoveBlobs>,
         keys: Keyring,
         has_docker: bool,
     ) -> Result<Self, getrandom::Error> {
@@ -137,7 +145,7 @@ impl ServerState {
         &*self.0.store
     }
 
-    pub(crate) fn blobs(&self) -> &Arc<dyn BlobStore> {
+    pub(crate) fn blobs(&self) -> &Arc<dyn RemoveBlobs> {
         &self.0.blobs
     }
 

@@ -23,6 +23,7 @@ mod kept;
 mod line;
 mod logs;
 mod pipelines;
+mod policies;
 mod ports;
 mod queue;
 mod requests;

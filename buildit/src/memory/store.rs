@@ -9,6 +9,7 @@ use super::caches::{CacheChange, Caches};
 use super::environments::JournaledEnvironments;
 use super::journal::{BlobFolder, ChangeFile, Folder};
 use super::kept::KeptRun;
+use super::policies::JournaledPolicies;
 use super::queue::{Queue, QueueChange};
 use super::requests::JournaledRequests;
 use super::results::{JournaledResults, Results};
@@ -49,6 +50,7 @@ struct Inner {
     #[cfg(feature = "engine")]
     asked: tokio::sync::Notify,
     environments: Mutex<JournaledEnvironments>,
+    policies: Mutex<JournaledPolicies>,
     folder: Option<Arc<Folder>>,
 }
 
@@ -191,6 +193,7 @@ impl MemoryStore {
             #[cfg(feature = "engine")]
             asked: tokio::sync::Notify::new(),
             environments: Mutex::new(JournaledEnvironments::open(&folder)?),
+            policies: Mutex::new(JournaledPolicies::open(&folder)?),
             folder: Some(folder),
         })))
     }
@@ -239,6 +242,10 @@ impl MemoryStore {
 
     pub(super) fn environments_locked(&self) -> MutexGuard<'_, JournaledEnvironments> {
         lock(&self.0.environments)
+    }
+
+    pub(super) fn policies_locked(&self) -> MutexGuard<'_, JournaledPolicies> {
+        lock(&self.0.policies)
     }
 
     pub(super) fn kept_blobs(&self) -> &Blobs {

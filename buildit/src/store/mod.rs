@@ -12,6 +12,7 @@ mod garbage;
 mod identity;
 mod log;
 mod pipeline;
+mod policy;
 mod progress;
 mod queue;
 mod request;
@@ -40,17 +41,18 @@ pub use pipeline::{
     NewPipeline, PipelineChange, PipelineFilter, PipelineLine, PipelineSource, PipelineStage, PipelineStore,
     StoredPipeline,
 };
+pub use policy::{PolicyStore, RetentionPolicy};
 pub use progress::RunProgress;
 pub use queue::{Claim, Enqueue, Lease, QueueStore, QueuedJob};
 pub use request::{Request, RequestStore};
-pub use retention::{Retention, apply_retention, expired_runs};
+pub use retention::{Retention, RunSift, apply_retention, expired_runs};
 pub use run::{EventPage, NewRun, RunRecord, RunStore, Standing, TakenRun, WorkFolder, replaced_by};
 pub use schedule::{Schedule, ScheduleStore};
 pub use search::{BadQuery, LogHit, LogHits, LogQuery, LogSearch, LogTerms, SearchPlace};
 pub use secret::{SealedSecret, SecretPlace, SecretScope, SecretStore, SecretSummary};
 pub use share::{Line, Share, Turns, come_in, take_turns};
 pub use summary::{RunFilter, RunSummary};
-pub use upkeep::{KeptLogs, LogRetention, LogSift, LogUpkeep};
+pub use upkeep::{KeptLogs, LogRetention, LogRetentions, LogSift, LogSifts, LogUpkeep};
 
 use crate::id::{JobId, RunId, TenantId};
 

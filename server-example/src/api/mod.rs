@@ -10,6 +10,7 @@ mod live;
 mod logs;
 mod pipelines;
 mod queue;
+mod retention;
 mod runs;
 mod schedules;
 mod secrets;
@@ -58,7 +59,9 @@ fn described() -> OpenApiRouter<ServerState> {
         .routes(routes!(accounts::organizations))
         .routes(routes!(accounts::members))
         .routes(routes!(accounts::set_member, accounts::remove_member))
+        .routes(routes!(accounts::organization, accounts::change_organization))
         .routes(routes!(accounts::tenants, accounts::create_tenant))
+        .routes(routes!(accounts::rename_tenant, accounts::delete_tenant))
         .routes(routes!(accounts::audit))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::delete))
@@ -94,6 +97,7 @@ fn described() -> OpenApiRouter<ServerState> {
         .routes(routes!(environments::show, environments::put, environments::delete))
         .routes(routes!(environments::secrets_of))
         .routes(routes!(environments::set_secret, environments::delete_secret))
+        .routes(routes!(retention::show, retention::set))
         .routes(routes!(logs::show))
         .routes(routes!(logs::search))
         .routes(routes!(logs::raw))

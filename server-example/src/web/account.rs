@@ -11,7 +11,7 @@ use serde::Deserialize;
 use tower_sessions::Session;
 
 use super::assets::VERSION;
-use super::enter::{address, enter};
+use super::enter::enter;
 use super::page::{Theme, draw};
 use crate::access::Actor;
 use crate::app::account;

@@ -6,9 +6,11 @@ mod enter;
 mod environments;
 mod home;
 mod log;
+mod organization;
 mod page;
 mod pipelines;
 mod queue;
+mod retention;
 mod rows;
 mod run;
 mod secrets;
@@ -85,6 +87,11 @@ pub(crate) fn router(state: &ServerState) -> Router<ServerState> {
             get(secrets::of_pipeline).post(secrets::set_of_pipeline),
         )
         .route("/{organization}/{tenant}/pipelines/{pipeline}/secrets/{name}/delete", post(secrets::delete_of_pipeline))
+        .route("/{organization}/{tenant}/settings/retention", get(retention::show).post(retention::set))
+        .route("/{organization}/{tenant}/settings/organization", get(organization::show).post(organization::change))
+        .route("/{organization}/{tenant}/settings/tenants", post(organization::create_tenant))
+        .route("/{organization}/{tenant}/settings/tenant", post(organization::rename_tenant))
+        .route("/{organization}/{tenant}/settings/tenant/delete", post(organization::delete_tenant))
         .route("/{organization}/{tenant}/settings/audit", get(settings::audit))
         .fallback(page::missing)
         .layer(from_fn_with_state(state.clone(), page::problems))

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::page::{Crumb, Frame, Place, When, draw};
 use crate::access::{Token, role_in};
-use crate::app::members::{change_role, take_out};
+use crate::app::members::{address, change_role, take_out};
 use crate::app::{audit, keys as api_keys};
 use crate::list::{List, Page};
 use crate::problem::Problem;
@@ -203,7 +203,7 @@ async fn make_invitation(state: &ServerState, place: &Place, invited: &Invited) 
     if role > role_in(state, actor, organization, Role::Admin).await? {
         return Err(Problem::forbidden("nobody gives a role above their own"));
     }
-    let email = super::enter::address(&invited.email)?;
+    let email = address(&invited.email)?;
     let token = Token::new("join").map_err(|_| Problem::internal())?;
     let now = Timestamp::now();
     let invitation = Invitation {

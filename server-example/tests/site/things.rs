@@ -81,6 +81,8 @@ impl Things {
         const HELLO: &str = "pipeline \"p\"\non \"schedule\" cron=\"0 3 1 1 *\"\nstage \"s\" { run \"true\" }";
         Some(match (method.as_str(), template) {
             ("POST", "/api/v1/pipelines") => json!({ "name": "another", "config": HELLO, "tenant": self.tenant }),
+            ("PATCH", "/api/v1/organizations/{organization}") => json!({ "billing_email": "bills@example.com" }),
+            ("PATCH", "/api/v1/tenants/{tenant}") => json!({ "name": "renamed" }),
             ("PATCH", _) => json!({ "config": HELLO }),
             ("POST", "/api/v1/validate") => json!({ "config": HELLO }),
             ("POST", path) if path.ends_with("/approve") || path.ends_with("/reject") => {
@@ -92,6 +94,7 @@ impl Things {
             ("PUT", path) if path.ends_with("/environments/{environment}") => {
                 json!({ "variables": { "REGION": "eu" } })
             }
+            ("PUT", path) if path.ends_with("/retention") => json!({ "run_days": 30 }),
             ("PUT", path) if path.ends_with("/priority") => json!({ "priority": 1 }),
             ("PUT", path) if path.ends_with("/members/{user}") => json!({ "role": "owner" }),
             ("PUT", path) if path.ends_with("/schedules") => {

@@ -10,6 +10,7 @@ mod garbage;
 mod identity;
 mod log;
 mod pipeline;
+mod policy;
 mod queue;
 mod request;
 mod result;

@@ -18,7 +18,8 @@
 //!
 //! A store that outlives its process also passes [`assert_durable`], which opens it anew between writing and reading.
 //! [`assert_durable_accounts`] does so with accounts. What a store can do beyond that has clauses of its own
-//! ([`control_clauses`], [`environment_clauses`], [`eviction_clauses`], [`pipeline_clauses`], [`reference_clauses`],
+//! ([`control_clauses`], [`environment_clauses`], [`eviction_clauses`], [`pipeline_clauses`],
+//! [`policy_clauses`], [`reference_clauses`],
 //! [`removal_clauses`], [`request_clauses`], [`schedule_clauses`], [`secret_clauses`], [`tenant_clauses`]), for
 //! [`assert_clauses`].
 //! Whoever wants the violations themselves calls [`check_store`] and its like.
@@ -35,6 +36,7 @@ mod groups;
 mod keep;
 mod log;
 mod pipeline;
+mod policy;
 mod queue;
 mod request;
 mod result;
@@ -55,8 +57,8 @@ pub use keep::KeepStore;
 use crate::artifact::{BlobStore, CacheStore, EvictCaches, RemoveBlobs};
 use crate::cached::ResultStore;
 use crate::store::{
-    AccountStore, AuditStore, EnvironmentStore, IdentityStore, PipelineStore, QueueControl, ReferenceStore,
-    RequestStore, ScheduleStore, SecretStore, Store,
+    AccountStore, AuditStore, EnvironmentStore, IdentityStore, PipelineStore, PolicyStore, QueueControl,
+    ReferenceStore, RequestStore, ScheduleStore, SecretStore, Store,
 };
 
 /// A store that refers to blobs, and says to which.
@@ -150,6 +152,12 @@ pub fn secret_clauses() -> Vec<Clause<dyn SecretStore>> {
 #[must_use]
 pub fn environment_clauses() -> Vec<Clause<dyn EnvironmentStore>> {
     environment::clauses()
+}
+
+/// The clauses about policies of tenants, and turns.
+#[must_use]
+pub fn policy_clauses() -> Vec<Clause<dyn PolicyStore>> {
+    policy::clauses()
 }
 
 /// The clauses about pipelines that are kept.

@@ -9,6 +9,7 @@ mod faults;
 mod keep;
 mod log;
 mod pipeline;
+mod policy;
 mod queue;
 mod result;
 mod run;
