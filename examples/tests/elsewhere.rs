@@ -258,7 +258,7 @@ fn secrets_are_set_listed_and_deleted_on_a_server_and_its_runs_have_them() {
     let shipped = || away.buildit(&["trigger", "shop", "--wait", "--output", "plain"]).exits(0).stdout;
 
     let set = secrets("wide-value\n", &["set", "TOKEN"]).exits(0);
-    assert_eq!(set.stderr.trim_end(), "set TOKEN of the tenant main");
+    assert_eq!(set.stderr.trim_end(), "set TOKEN of the tenant default");
     let wide = shipped();
     assert!(wide.contains("ship | 10\n") && wide.contains("ship | ***\n"), "{wide}");
     let of_shop = ["--scope", "pipeline:shop"];
@@ -272,10 +272,10 @@ fn secrets_are_set_listed_and_deleted_on_a_server_and_its_runs_have_them() {
             .map(|line| [&line["name"], &line["scope"], &line["owner"]].map(|of| of.as_str().unwrap().to_owned()))
             .collect()
     };
-    assert_eq!(listed(&[]), [["TOKEN", "tenant", "main"]]);
+    assert_eq!(listed(&[]), [["TOKEN", "tenant", "default"]]);
     assert_eq!(listed(&of_shop), [["TOKEN", "pipeline", "shop"]]);
     let list = secrets("", &["list"]).exits(0).stdout;
-    assert!(list.starts_with("TOKEN of the tenant main  version 1  ") && !list.contains("key"), "{list}");
+    assert!(list.starts_with("TOKEN of the tenant default  version 1  ") && !list.contains("key"), "{list}");
 
     let tenants = server.ask("GET", "me", &json!({}));
     let live = format!("tenants/{}/environments/live", tenants["tenant"].as_str().unwrap());
@@ -298,7 +298,7 @@ fn secrets_are_set_listed_and_deleted_on_a_server_and_its_runs_have_them() {
         (&["list", "--scope", "pipeline:shep"], "there is no pipeline `shep`"),
         (&["list", "--scope", "environment:dead"], "there is no environment `dead` on this server"),
         (&["set", "TOKEN", "--scope", "environment:dead"], "there is no environment `dead` on this server"),
-        (&["set", "TOKEN", "--scope", "tenant:other"], "this key is of the tenant `main`"),
+        (&["set", "TOKEN", "--scope", "tenant:other"], "this key is of the tenant `default`"),
         (&["set", "TOKEN", "--scope", "organization"], "none of a whole organization"),
         (&["set", "TO-KEN"], "is no name of a secret"),
     ] {
