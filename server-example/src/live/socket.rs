@@ -11,17 +11,15 @@
 use std::time::Duration;
 
 use axum::extract::ws::{Message, WebSocket};
-use buildit::account::Role;
 use buildit::event::Event;
-use buildit::id::{JobId, RunId, StageName};
+use buildit::id::{JobId, StageName};
 use buildit::job::Stream;
 use buildit::store::{LogChunk, StoreError};
 use futures_util::stream::{BoxStream, StreamExt};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::access::Actor;
-use crate::app::runs;
+use super::Reader;
 use crate::state::ServerState;
 use crate::view::ansi::{Painter, lines};
 
@@ -77,8 +75,9 @@ enum Over {
 }
 
 /// Tells a reader of a run, until one of them goes.
-pub(crate) async fn serve(state: ServerState, actor: Actor, run: RunId, after: u64, mut socket: WebSocket) {
-    let talked = tokio::time::timeout(LONGEST, talk(&state, &actor, run, after, &mut socket)).await;
+pub(crate) async fn serve(state: ServerState, reader: Reader, after: u64, mut socket: WebSocket) {
+    let run = reader.run;
+    let talked = tokio::time::timeout(LONGEST, talk(&state, reader, after, &mut socket)).await;
     match talked.unwrap_or(Ok(())) {
         Err(Over::Gone) => {}
         Ok(()) => drop(socket.send(Message::Close(None)).await),
@@ -86,7 +85,10 @@ pub(crate) async fn serve(state: ServerState, actor: Actor, run: RunId, after: u
     }
 }
 
-async fn talk(state: &ServerState, actor: &Actor, run: RunId, after: u64, socket: &mut WebSocket) -> Result<(), Over> {
+async fn talk(state: &ServerState, reader: Reader, after: u64, socket: &mut WebSocket) -> Result<(), Over> {
+    let run = reader.run;
+    let is_out = reader.is_out(state.clone());
+    tokio::pin!(is_out);
     let mut events = Some(super::events(state.clone(), run, after));
     let mut log: Option<Reading> = None;
     loop {
@@ -108,7 +110,6 @@ async fn talk(state: &ServerState, actor: &Actor, run: RunId, after: u64, socket
             },
             message = socket.recv() => match message {
                 Some(Ok(Message::Text(text))) => {
-                    may_look(state, actor, run).await?;
                     let Ok(wish) = serde_json::from_str::<Wish>(&text) else { return Err(Over::Gone) };
                     log = wish.log.map(|WishedLog { stage, attempt, after }| {
                         let job = JobId { run, stage, attempt };
@@ -119,17 +120,10 @@ async fn talk(state: &ServerState, actor: &Actor, run: RunId, after: u64, socket
                 Some(Ok(_)) => {}
             },
             () = state.stopping().cancelled() => return Ok(()),
-            () = tokio::time::sleep(BEAT) => {
-                may_look(state, actor, run).await?;
-                say(socket, &Said::Beat).await?;
-            }
+            () = &mut is_out => return Ok(()),
+            () = tokio::time::sleep(BEAT) => say(socket, &Said::Beat).await?,
         }
     }
-}
-
-/// Somebody who was taken out meanwhile hears no more.
-async fn may_look(state: &ServerState, actor: &Actor, run: RunId) -> Result<(), Over> {
-    runs::find(state, actor.clone(), run, Role::Viewer).await.map(drop).map_err(|_| Over::Gone)
 }
 
 /// What comes next; never, without a stream.
