@@ -1,7 +1,5 @@
 //! Letters, as they arrive at a mail server.
 
-#![expect(clippy::unwrap_used, reason = "what fails here fails a test")]
-
 mod site;
 
 use axum::http::StatusCode;

@@ -22,7 +22,7 @@ pub(crate) struct Reader {
 
 impl Reader {
     /// Ends when this reader may look no longer: the key or the login has ended, or they were taken out.
-    pub(crate) async fn is_out(self, state: ServerState) {
+    pub(crate) async fn until_out(self, state: ServerState) {
         loop {
             let ended = state.ended().notified();
             tokio::pin!(ended);

@@ -87,7 +87,7 @@ pub(crate) async fn serve(state: ServerState, reader: Reader, after: u64, mut so
 
 async fn talk(state: &ServerState, reader: Reader, after: u64, socket: &mut WebSocket) -> Result<(), Over> {
     let run = reader.run;
-    let is_out = reader.is_out(state.clone());
+    let is_out = reader.until_out(state.clone());
     tokio::pin!(is_out);
     let mut events = Some(super::events(state.clone(), run, after));
     let mut log: Option<Reading> = None;

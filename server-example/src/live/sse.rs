@@ -26,7 +26,7 @@ pub(crate) fn serve(
     let is_over = async move {
         tokio::select! {
             () = stopping.cancelled() => {}
-            () = reader.is_out(state) => {}
+            () = reader.until_out(state) => {}
         }
     };
     let events = events.take_until(is_over).map(move |event| match event {
