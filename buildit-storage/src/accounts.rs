@@ -45,8 +45,8 @@ macro_rules! account_ports {
                 identity::user_by_email(self, email).await
             }
 
-            async fn update_user(&self, user: User) -> Result<(), StoreError> {
-                identity::update_user(self, user).await
+            async fn change_user(&self, known: &User, to: User) -> Result<bool, StoreError> {
+                identity::change_user(self, known, to).await
             }
 
             async fn create_organization(&self, organization: Organization, owner: UserId) -> Result<(), StoreError> {

@@ -236,3 +236,78 @@ fn a_key_is_taken_from_standard_input_and_kept_for_its_server() {
     plain(&["logout"]).exits(0);
     plain(&["pipelines"]).exits(2);
 }
+
+#[test]
+fn secrets_are_set_listed_and_deleted_on_a_server_and_its_runs_have_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    server.pipeline(
+        r##"pipeline "shop"; stage "ship" { secrets "TOKEN"; run #"printf '%s' "$TOKEN" | wc -c; echo "$TOKEN""# }"##,
+    );
+    let away = Away::new(&server);
+    let secrets = |input: &str, args: &[&str]| {
+        let mut command = away.command(&[&["secrets"], args].concat());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.env("FROM_HERE", "of the environment").spawn().unwrap();
+        // Who is refused does not read it.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        let done = Done::of(child.wait_with_output().unwrap());
+        assert!(!done.stdout.contains("value") && !done.stderr.contains("value"), "{}{}", done.stdout, done.stderr);
+        done
+    };
+    let shipped = || away.buildit(&["trigger", "shop", "--wait", "--output", "plain"]).exits(0).stdout;
+
+    let set = secrets("wide-value\n", &["set", "TOKEN"]).exits(0);
+    assert_eq!(set.stderr.trim_end(), "set TOKEN of the tenant default");
+    let wide = shipped();
+    assert!(wide.contains("ship | 10\n") && wide.contains("ship | ***\n"), "{wide}");
+    let of_shop = ["--scope", "pipeline:shop"];
+    secrets("", &[&["set", "TOKEN", "--from-env", "FROM_HERE"], &of_shop[..]].concat()).exits(0);
+    assert!(shipped().contains("ship | 18\n"), "that of the pipeline hides that of the tenant");
+
+    let listed = |args: &[&str]| -> Vec<_> {
+        let lines = secrets("", &[&["list", "--output", "json"], args].concat()).exits(0).objects();
+        lines
+            .iter()
+            .map(|line| [&line["name"], &line["scope"], &line["owner"]].map(|of| of.as_str().unwrap().to_owned()))
+            .collect()
+    };
+    assert_eq!(listed(&[]), [["TOKEN", "tenant", "default"]]);
+    assert_eq!(listed(&of_shop), [["TOKEN", "pipeline", "shop"]]);
+    let list = secrets("", &["list"]).exits(0).stdout;
+    assert!(list.starts_with("TOKEN of the tenant default  version 1  ") && !list.contains("key"), "{list}");
+
+    let tenants = server.ask("GET", "me", &json!({}));
+    let live = format!("tenants/{}/environments/live", tenants["tenant"].as_str().unwrap());
+    server.ask("PUT", &live, &json!({}));
+    let of_live = ["--scope", "environment:live"];
+    // More than one page of them.
+    for number in 0..201 {
+        server.ask("PUT", &format!("{live}/secrets/NAME_{number:03}"), &json!({ "value": "value" }));
+    }
+    secrets("value of a place", &[&["set", "PLACE"], &of_live[..]].concat()).exits(0);
+    let there = listed(&of_live);
+    assert_eq!((there.len(), &there[201]), (202, &["PLACE", "environment", "live"].map(str::to_owned)));
+    secrets("", &[&["delete", "PLACE"], &of_live[..]].concat()).exits(0);
+    assert_eq!(listed(&of_live).len(), 201);
+
+    secrets("", &[&["delete", "TOKEN"], &of_shop[..]].concat()).exits(0);
+    assert!(shipped().contains("ship | 10\n"));
+    for (args, said) in [
+        (&["delete", "TOKEN", "--scope", "pipeline:shop"][..], "there is no secret TOKEN of the pipeline shop"),
+        (&["list", "--scope", "pipeline:shep"], "there is no pipeline `shep`"),
+        (&["list", "--scope", "environment:dead"], "there is no environment `dead` on this server"),
+        (&["set", "TOKEN", "--scope", "environment:dead"], "there is no environment `dead` on this server"),
+        (&["set", "TOKEN", "--scope", "tenant:other"], "this key is of the tenant `default`"),
+        (&["set", "TOKEN", "--scope", "organization"], "none of a whole organization"),
+        (&["set", "TO-KEN"], "is no name of a secret"),
+    ] {
+        let refused = secrets("a value", args).exits(2).stderr;
+        assert!(refused.contains(said), "{args:?}: {refused}");
+    }
+    // A member sees to runs, and secrets are for those who see to the tenant.
+    let token = server.viewer();
+    let viewer = away.command(&["secrets", "list"]).env("BUILDIT_TOKEN", token).output().unwrap();
+    let viewer = Done::of(viewer).exits(2).stderr;
+    assert!(viewer.contains("needs the role admin"), "{viewer}");
+}

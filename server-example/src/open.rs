@@ -29,7 +29,7 @@ use crate::health;
 use crate::router::{LEAVE, router};
 use crate::secrets::{OfRuns, SecretKeyError, key_of_environment, keyring};
 use crate::settings::Settings;
-use crate::state::{ServerState, ServerStore};
+use crate::state::{ServerState, ServerStore, StateError};
 
 /// How many runs are looked at together.
 const PAGE: usize = 100;
@@ -68,9 +68,9 @@ pub enum OpenError {
     /// There is no key to seal secrets with.
     #[error("secrets cannot be sealed")]
     Keys(#[from] SecretKeyError),
-    /// The system has no randomness.
-    #[error("the system has no randomness")]
-    Randomness(#[from] getrandom::Error),
+    /// Its parts cannot be made.
+    #[error("the server cannot be made")]
+    State(#[from] StateError),
 }
 
 impl Server {

@@ -143,6 +143,10 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The request is too large")
     }
 
+    pub(crate) fn no_mail() -> Self {
+        Self::new(StatusCode::BAD_GATEWAY, "no-mail", "The mail server does not take it: try again later")
+    }
+
     pub(crate) fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The server failed; its log says why")
     }

@@ -1,5 +1,6 @@
 //! What the server is told: defaults, a TOML file, `BUILDIT_*` variables; what comes later wins.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -39,8 +40,36 @@ pub struct Settings {
     pub local_for_all: bool,
     /// How many gibibytes the caches of all pipelines may hold together: those whose last use is longest ago go first.
     pub cache_gib: u64,
+    /// The mail server: `smtps://USER:PASSWORD@HOST`, `smtp://USER:PASSWORD@HOST?tls=required` (STARTTLS), or `smtp://HOST`
+    /// for one that is spoken to in the clear. Without, links that people would be sent are in the server's log.
+    pub smtp_url: Option<Hidden>,
+    /// Whom mail is from: `BuildIt <ci@example.com>`.
+    pub mail_from: Option<String>,
     /// Whether jobs may run in Docker, where the server was built with it and finds it.
     pub docker: bool,
+}
+
+/// A text that `Debug` does not show: it has, or is, a password.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Hidden(String);
+
+impl Hidden {
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Hidden {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hidden")
+    }
 }
 
 impl Default for Settings {
@@ -58,6 +87,8 @@ impl Default for Settings {
             session_days: 30,
             local_for_all: false,
             cache_gib: 20,
+            smtp_url: None,
+            mail_from: None,
             docker: true,
         }
     }
@@ -74,14 +105,16 @@ impl Settings {
     }
 
     fn load_with(file: Option<&Path>, environment: Environment) -> Result<Self, ConfigError> {
-        let environment = environment.prefix("BUILDIT").prefix_separator("_").try_parsing(true);
-        let environment = environment.list_separator(",").with_list_parse_key("trusted_proxies");
+        let environment = environment.prefix("BUILDIT").prefix_separator("_");
+        let lists = environment.clone().try_parsing(true).list_separator(",").with_list_parse_key("trusted_proxies");
         let mut builder = Config::builder();
         if let Some(file) = file {
             builder = builder.add_source(File::from(file).format(FileFormat::Toml));
         }
         // Variables of other parts of BuildIt begin like that too, so one that is not known is none of ours.
-        let known = Config::builder().add_source(environment).build()?;
+        // What is text stays it, also when it looks like a number: only lists are taken apart.
+        let lists = Config::builder().add_source(lists).build()?.get::<config::Value>("trusted_proxies").ok();
+        let known = Config::builder().add_source(environment).set_override_option("trusted_proxies", lists)?.build()?;
         for key in KEYS {
             builder = builder.set_override_option(key, known.get::<config::Value>(key).ok())?;
         }
@@ -114,7 +147,7 @@ impl Settings {
 }
 
 /// What the environment may set.
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 15] = [
     "data",
     "listen",
     "external_url",
@@ -127,6 +160,8 @@ const KEYS: [&str; 13] = [
     "session_days",
     "local_for_all",
     "cache_gib",
+    "smtp_url",
+    "mail_from",
     "docker",
 ];
 
@@ -159,6 +194,16 @@ mod tests {
         assert_eq!((settings.listen.port(), settings.runs, settings.trusted_proxies.len()), (80, 5, 2));
         assert_eq!(settings.url(), "https://ci.example.com");
         assert_eq!((settings.base().as_str(), settings.origin().as_str()), ("", "https://ci.example.com"));
+    }
+
+    #[test]
+    fn a_password_is_not_shown_and_stays_as_it_is() {
+        let settings =
+            load("", &[("BUILDIT_SMTP_URL", "smtps://ci:007@mail.example.com"), ("BUILDIT_MAIL_FROM", "007")]);
+        let settings = settings.unwrap();
+        assert_eq!(settings.smtp_url.as_ref().map(Hidden::expose), Some("smtps://ci:007@mail.example.com"));
+        assert_eq!(settings.mail_from.as_deref(), Some("007"), "what looks like a number");
+        assert!(!format!("{settings:?}").contains("ci:007"));
     }
 
     #[test]

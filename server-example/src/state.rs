@@ -16,11 +16,13 @@ use buildit::store::{
 };
 use buildit_storage::secrets::{Keyring, SealedSecrets};
 use jiff::Timestamp;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::access::{Limits, Passwords, SetupToken, is_loopback_name};
 use crate::live::Fanout;
+use crate::mail::{Mail, MailError};
 use crate::secrets::Secrets;
 use crate::settings::Settings;
 
@@ -61,6 +63,18 @@ impl<T> ServerStore for T where
 {
 }
 
+/// The server's parts cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StateError {
+    /// Mail cannot be sent with these settings.
+    #[error("mail cannot be sent")]
+    Mail(#[from] MailError),
+    /// The system has no randomness.
+    #[error("the system has no randomness")]
+    Randomness(#[from] getrandom::Error),
+}
+
 /// The server's parts. Clones are the same server.
 #[derive(Clone, Debug)]
 pub struct ServerState(Arc<Inner>);
@@ -74,6 +88,7 @@ struct Inner {
     blobs: Arc<dyn RemoveBlobs>,
     secrets: Secrets,
     has_docker: bool,
+    mail: Option<Mail>,
     limits: Limits,
     fanout: Fanout,
     passwords: Passwords,
@@ -81,6 +96,8 @@ struct Inner {
     /// Told when the server is about to stop, and when it does.
     leaving: CancellationToken,
     stopping: CancellationToken,
+    /// Told when keys or logins have ended, or somebody was taken out.
+    ended: Notify,
     since: Timestamp,
     /// Whether there is known to be one: there is from then on.
     has_owner: AtomicBool,
@@ -92,7 +109,7 @@ impl ServerState {
     ///
     /// # Errors
     ///
-    /// [`getrandom::Error`] when the system has no randomness.
+    /// [`StateError`] when the settings of mail cannot be meant, or the system has no randomness.
     pub fn new(
         settings: Settings,
         engine: Engine,
@@ -100,8 +117,9 @@ impl ServerState {
         blobs: Arc<dyn RemoveBlobs>,
         keys: Keyring,
         has_docker: bool,
-    ) -> Result<Self, getrandom::Error> {
+    ) -> Result<Self, StateError> {
         Ok(Self(Arc::new(Inner {
+            mail: Mail::of(&settings)?,
             limits: Limits::new(settings.requests_per_second),
             fanout: Fanout::default(),
             base: settings.base(),
@@ -115,6 +133,7 @@ impl ServerState {
             setup: SetupToken::new()?,
             leaving: CancellationToken::new(),
             stopping: CancellationToken::new(),
+            ended: Notify::new(),
             since: Timestamp::now(),
             has_owner: AtomicBool::new(false),
         })))
@@ -158,6 +177,11 @@ impl ServerState {
         &self.0.secrets
     }
 
+    /// How mail is sent, where it is.
+    pub(crate) fn mail(&self) -> Option<&Mail> {
+        self.0.mail.as_ref()
+    }
+
     pub(crate) fn limits(&self) -> &Limits {
         &self.0.limits
     }
@@ -179,6 +203,11 @@ impl ServerState {
     /// What tells whoever sends requests here that the server is about to stop: it is not ready from then on.
     pub(crate) fn leaving(&self) -> &CancellationToken {
         &self.0.leaving
+    }
+
+    /// What tells that keys or logins have ended, or somebody was taken out: who listens may not any more.
+    pub(crate) fn ended(&self) -> &Notify {
+        &self.0.ended
     }
 
     /// Since when it is there.

@@ -126,6 +126,39 @@ async fn events_go_on_after_the_last_one_that_was_seen() {
     assert_eq!(rest, all[2..]);
 }
 
+/// What comes after which nothing more is heard.
+async fn is_cut_off(mut socket: Socket) {
+    let end = async { while next(&mut socket).await.is_some() {} };
+    // Sooner than anybody looks by themselves whether they still may.
+    tokio::time::timeout(std::time::Duration::from_secs(4), end).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn g5_whoever_is_out_hears_no_more() {
+    let site = Site::new().await;
+    let owner = site.owner().await;
+    let pipeline = site.pipeline(&owner, "pipeline \"p\"\nstage \"ask\" { approval; run \"true\" }").await;
+    let run = site.run(&owner, &pipeline).await;
+    site.until(&owner, &run, |event| event["type"] == "approval_requested").await;
+    let address = served(&site).await;
+    let member = site.key(&owner, "viewer").await;
+    let keys = format!("/api/v1/tenants/{}/keys", site.tenant(&owner, "acme", "main").await);
+    let key = site.get(&owner, &keys).await.ok().json()["items"][0]["id"].as_str().unwrap().to_owned();
+
+    let (by_key, by_login) =
+        (open(address, &member, &run, 0).await.unwrap(), open(address, &owner, &run, 0).await.unwrap());
+    let told = site.app.clone();
+    let request = member.request(axum::http::Method::GET, &format!("/api/v1/runs/{run}/events"), "", String::new());
+    let stream = tower::ServiceExt::oneshot(told, request).await.unwrap().into_body();
+    site.ask(&owner, axum::http::Method::DELETE, &format!("{keys}/{key}"), None).await.ok();
+    is_cut_off(by_key).await;
+    let rest = http_body_util::BodyExt::collect(stream).await.unwrap().to_bytes();
+    assert!(!String::from_utf8_lossy(&rest).contains("run_finished"));
+
+    site.form(&owner, "/logout", &[]).await;
+    is_cut_off(by_login).await;
+}
+
 /// The lines that a socket, which asked for those after this one, is told of to the end of the log.
 async fn read_on(mut socket: Socket, after: u64) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();

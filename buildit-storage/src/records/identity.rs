@@ -68,12 +68,20 @@ pub(crate) async fn user_by_email(store: &impl Records, email: &str) -> Result<O
     first(store.read(query.bind(email.to_ascii_lowercase())).await?, read_user)
 }
 
-pub(crate) async fn update_user(store: &impl Records, user: User) -> Result<(), StoreError> {
-    check_user(&user)?;
-    let update = sql("UPDATE users SET email = $2, email_verified = $3, name = $4, password_hash = $5 WHERE id = $1");
-    let update = update.bind(user.id).bind(user.email.clone()).bind(user.email_verified);
-    let update = update.bind(user.name).bind(user.password_hash).or_taken(format!("the address `{}`", user.email));
-    required(store.run(update).await?, || format!("user {}", user.id))
+pub(crate) async fn change_user(store: &impl Records, known: &User, to: User) -> Result<bool, StoreError> {
+    check_user(&to)?;
+    let update = sql("UPDATE users SET email = $2, email_verified = $3, name = $4, password_hash = $5
+         WHERE id = $1 AND email = $6 AND email_verified = $7 AND name = $8 AND password_hash IS NOT DISTINCT FROM $9");
+    let update = update.bind(known.id).bind(to.email.clone()).bind(to.email_verified).bind(to.name);
+    let update = update.bind(to.password_hash).bind(known.email.clone()).bind(known.email_verified);
+    let update = update.bind(known.name.clone()).bind(known.password_hash.clone());
+    if store.run(update.or_taken(format!("the address `{}`", to.email))).await? > 0 {
+        return Ok(true);
+    }
+    match user(store, known.id).await? {
+        Some(_) => Ok(false),
+        None => Err(StoreError::NotFound(format!("user {}", known.id))),
+    }
 }
 
 pub(crate) async fn create_organization(

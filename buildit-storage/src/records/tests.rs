@@ -112,7 +112,7 @@ async fn try_people(store: &Explained) -> Result<(UserId, OrganizationId, Tenant
     identity::create_user(store, bob.clone()).await?;
     identity::user(store, bob.id).await?;
     identity::user_by_email(store, "bob").await?;
-    identity::update_user(store, bob.clone()).await?;
+    identity::change_user(store, &bob, bob.clone()).await?;
     identity::create_organization(store, organization("other"), ada.id).await?;
     identity::organization(store, shop.id).await?;
     identity::organization_named(store, "shop").await?;

@@ -50,13 +50,14 @@ pub trait IdentityStore: Debug + Send + Sync + 'static {
     /// [`StoreError`] when the store cannot tell.
     async fn user_by_email(&self, email: &str) -> Result<Option<User>, StoreError>;
 
-    /// Puts this in the place of the user of its id; the time of making stays.
+    /// Puts `to` in the place of the user of the same id who is known, if that one is still as it is known; whether it was.
+    /// The time of making stays. So of two who change a user at once, neither undoes what the other one did.
     ///
     /// # Errors
     ///
     /// [`StoreError::NotFound`] when there is none, [`StoreError::Taken`] when another one has the address,
     /// [`StoreError::Unfit`] when no store keeps a text.
-    async fn update_user(&self, user: User) -> Result<(), StoreError>;
+    async fn change_user(&self, known: &User, to: User) -> Result<bool, StoreError>;
 
     /// Keeps a new organization, which this user owns.
     ///
@@ -250,8 +251,8 @@ impl<T: IdentityStore + ?Sized> IdentityStore for Arc<T> {
         (**self).user_by_email(email).await
     }
 
-    async fn update_user(&self, user: User) -> Result<(), StoreError> {
-        (**self).update_user(user).await
+    async fn change_user(&self, known: &User, to: User) -> Result<bool, StoreError> {
+        (**self).change_user(known, to).await
     }
 
     async fn create_organization(&self, organization: Organization, owner: UserId) -> Result<(), StoreError> {

@@ -16,7 +16,7 @@ use crate::text::{parse_age, parse_size};
 
 pub(crate) use pair::Pair;
 pub(crate) use run::{ContextArgs, GivenArgs, RunArgs};
-pub(crate) use secrets::{KeyArgs, PlaceArgs, SecretsArgs, SecretsCommand, SetSecretArgs};
+pub(crate) use secrets::{KeyArgs, Owner, SecretsArgs, SecretsCommand, SetSecretArgs};
 pub(crate) use server::{ApproveArgs, CancelArgs, LoginArgs, LogoutArgs, PipelinesArgs, TriggerArgs, WhereArgs};
 
 /// The file that is taken when none is named.
@@ -66,7 +66,7 @@ pub(crate) enum Command {
     Rerun(Box<RerunArgs>),
     /// Remove old runs from a store, and what nothing refers to any more
     Gc(GcArgs),
-    /// Keep secrets in a store, sealed with a key
+    /// Keep secrets in a store, sealed with a key, or on a server
     Secrets(SecretsArgs),
     /// Keep a key for a server, which later commands ask with
     Login(LoginArgs),

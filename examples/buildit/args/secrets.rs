@@ -6,7 +6,7 @@ use std::str::FromStr;
 use buildit::store::SecretScope;
 use clap::{Args, Subcommand, ValueHint};
 
-use super::{DataOutput, StoreArgs};
+use super::{DataOutput, StoreArgs, WhereArgs};
 
 #[derive(Debug, Args)]
 pub(crate) struct SecretsArgs {
@@ -26,11 +26,10 @@ pub(crate) enum SecretsCommand {
     RotateKey(RotateKeyArgs),
 }
 
-/// What seals and opens secrets: one key or several, the first of which seals, each 32 bytes in base64.
+/// What seals and opens the secrets of a store: one key or several, the first of which seals, each 32 bytes in base64. A
+/// server has its own.
 #[derive(Debug, Args)]
 pub(crate) struct KeyArgs {
-    #[command(flatten)]
-    pub(crate) store: StoreArgs,
     /// The file with the keys, for its owner alone [default: what BUILDIT_SECRET_KEY holds]
     #[arg(long, value_name = "PATH", env = "BUILDIT_SECRET_KEY_FILE", value_hint = ValueHint::FilePath)]
     pub(crate) key_file: Option<PathBuf>,
@@ -41,15 +40,18 @@ pub(crate) struct KeyArgs {
 pub(crate) struct PlaceArgs {
     /// Its name
     pub(crate) name: String,
-    /// Whose it is: `organization`, `tenant:NAME`, `pipeline:NAME` or `environment:NAME`
-    #[arg(long, value_name = "SCOPE", default_value = "organization")]
-    pub(crate) scope: Owner,
+    /// Whose it is: `organization`, `tenant:NAME`, `pipeline:NAME` or `environment:NAME` [default: the organization's in a
+    /// store; on a server, which has none of those, the tenant's that the key is of]
+    #[arg(long, value_name = "SCOPE")]
+    pub(crate) scope: Option<Owner>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct SetSecretArgs {
     #[command(flatten)]
-    pub(crate) place: PlaceArgs,
+    pub(crate) secret: PlaceArgs,
+    #[command(flatten)]
+    pub(crate) place: WhereArgs,
     #[command(flatten)]
     pub(crate) keys: KeyArgs,
     /// Take the value of this environment variable
@@ -62,8 +64,11 @@ pub(crate) struct SetSecretArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ListSecretsArgs {
+    /// Only those of this owner [default: all of a store; on a server, those of the tenant that the key is of]
+    #[arg(long, value_name = "SCOPE")]
+    pub(crate) scope: Option<Owner>,
     #[command(flatten)]
-    pub(crate) store: StoreArgs,
+    pub(crate) place: WhereArgs,
     /// How to print
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     pub(crate) output: DataOutput,
@@ -72,13 +77,15 @@ pub(crate) struct ListSecretsArgs {
 #[derive(Debug, Args)]
 pub(crate) struct DeleteSecretArgs {
     #[command(flatten)]
-    pub(crate) place: PlaceArgs,
+    pub(crate) secret: PlaceArgs,
     #[command(flatten)]
-    pub(crate) store: StoreArgs,
+    pub(crate) place: WhereArgs,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct RotateKeyArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
     #[command(flatten)]
     pub(crate) keys: KeyArgs,
 }

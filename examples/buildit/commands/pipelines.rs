@@ -1,37 +1,15 @@
-//! `buildit pipelines`, and how other commands find the one that is meant.
-
-use buildit::event::RunStatus;
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+//! `buildit pipelines`.
 
 use crate::args::{DataOutput, PipelinesArgs};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::look::Look;
 use crate::out::Out;
-use crate::remote::Client;
+use crate::remote::{Client, Pipeline};
 use crate::report::Mark;
 use crate::text::{clean, fit_middle, pad, width};
 
 /// How wide a name is shown at most.
 const NAME: usize = 40;
-
-/// A pipeline of a server.
-#[derive(Debug, Deserialize, Serialize)]
-pub(super) struct Pipeline {
-    pub(super) id: String,
-    name: String,
-    created_at: Timestamp,
-    updated_at: Timestamp,
-    last_run: Option<LastRun>,
-}
-
-#[derive(Debug, Deserialize, Serialize)]
-struct LastRun {
-    id: String,
-    number: u64,
-    status: RunStatus,
-    created_at: Timestamp,
-}
 
 pub(crate) async fn pipelines(args: PipelinesArgs, look: Look) -> Outcome {
     let client = Client::open(&args.server.server()?)?;
@@ -65,13 +43,4 @@ pub(crate) async fn pipelines(args: PipelinesArgs, look: Look) -> Outcome {
         }
     }
     Ok(Exit::Succeeded)
-}
-
-/// The pipeline of this name.
-pub(super) async fn named(client: &Client, name: &str) -> Result<Pipeline, Failure> {
-    let found: Vec<Pipeline> = client.list(&["pipelines"], &[("search", name)], usize::MAX).await?;
-    let found = found.into_iter().find(|pipeline| pipeline.name == name);
-    found.ok_or_else(|| {
-        Failure::usage(format!("there is no pipeline `{name}` on this server; `buildit pipelines` lists them"))
-    })
 }

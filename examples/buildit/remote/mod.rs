@@ -4,11 +4,15 @@ mod client;
 mod course;
 mod error;
 mod keys;
+mod pipelines;
 mod records;
 mod sse;
+mod vault;
 
 pub(crate) use client::{Client, body, nothing};
 pub(crate) use course::{RemoteRun, answer};
 pub(crate) use error::{RemoteError, failed};
 pub(crate) use keys::{Keys, address};
+pub(crate) use pipelines::{Pipeline, named};
 pub(crate) use records::{RemoteRecords, RunLine};
+pub(crate) use vault::RemoteVault;

@@ -20,6 +20,7 @@ mod signals;
 pub(crate) mod state;
 mod tidy;
 mod upkeep;
+mod vault;
 
 pub(crate) use answers::Answers;
 pub(crate) use context::context;
@@ -36,3 +37,4 @@ pub(crate) use secrets::{FoundAgain, kept_secrets, keys, secrets, unset, variabl
 pub(crate) use signals::{Signal, Signals};
 pub(crate) use tidy::{GRACE, Policy, Tidied, tidy};
 pub(crate) use upkeep::{UpkeepDone, daily};
+pub(crate) use vault::{Listed, LocalVault, Vault, no_key};

@@ -1,9 +1,9 @@
 //! Who asks.
 
 use axum::extract::FromRequestParts;
-use axum::http::header;
 use axum::http::request::Parts;
-use buildit::account::{ApiKey, User};
+use axum::http::{HeaderMap, header};
+use buildit::account::{ApiKey, TokenHash, User};
 use buildit::id::UserId;
 use jiff::{SignedDuration, Timestamp};
 use tower_sessions::Session;
@@ -73,10 +73,9 @@ impl FromRequestParts<ServerState> for Actor {
 async fn find(parts: &mut Parts, state: &ServerState) -> Result<Actor, Problem> {
     let Ok(Peer(peer)) = Peer::from_request_parts(parts, state).await;
     let by_address = Whose::Address(peer.ip());
-    if let Some(given) = parts.headers.get(header::AUTHORIZATION) {
-        let given = given.to_str().ok().and_then(|given| given.strip_prefix("Bearer "));
-        let key = match given {
-            Some(given) => key(&Token::given(given.trim()), state).await?,
+    if parts.headers.contains_key(header::AUTHORIZATION) {
+        let key = match given(&parts.headers) {
+            Some(given) => key(&given.hash(), state).await?,
             None => None,
         };
         let Some(key) = key else {
@@ -98,10 +97,16 @@ async fn find(parts: &mut Parts, state: &ServerState) -> Result<Actor, Problem> 
     }
 }
 
-/// The key that was given, unless its time is over.
-async fn key(given: &Token, state: &ServerState) -> Result<Option<ApiKey>, Problem> {
+/// The token that a request brings, if it brings any.
+pub(super) fn given(headers: &HeaderMap) -> Option<Token> {
+    let given = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    given.strip_prefix("Bearer ").map(|given| Token::given(given.trim()))
+}
+
+/// The key of this hash, unless its time is over.
+pub(super) async fn key(hash: &TokenHash, state: &ServerState) -> Result<Option<ApiKey>, Problem> {
     let now = Timestamp::now();
-    let found = state.credentials().key(&given.hash()).await?;
+    let found = state.credentials().key(hash).await?;
     let Some(key) = found.filter(|key| key.expires_at.is_none_or(|end| now < end)) else { return Ok(None) };
     if key.last_used_at.is_none_or(|noted| now.duration_since(noted) > NOTED) {
         state.credentials().note_key_use(key.id, now).await?;

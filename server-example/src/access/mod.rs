@@ -10,6 +10,7 @@
 //! not see a tenant is told that there is no such thing.
 
 mod actor;
+mod credential;
 mod founder;
 mod grant;
 mod limit;
@@ -18,6 +19,7 @@ mod session;
 mod token;
 
 pub(crate) use actor::Actor;
+pub(crate) use credential::Credential;
 pub(crate) use founder::{SetupToken, is_local, is_loopback_name};
 pub(crate) use grant::{Access, role_in};
 pub(crate) use limit::{Limits, Whose};

@@ -29,6 +29,8 @@ pub(crate) struct Me {
     user: Option<Uuid>,
     /// The tenant that a key is of.
     tenant: Option<Uuid>,
+    /// The name of that tenant.
+    tenant_name: Option<String>,
 }
 
 /// An organization, and what the one who asks is in it.
@@ -145,12 +147,17 @@ impl From<AuditRecord> for AuditLine {
 pub(crate) async fn me(State(state): State<ServerState>, actor: Actor) -> Result<Json<Me>, Problem> {
     let actor = actor.known()?;
     let (kind, tenant) = match &actor {
-        Actor::Key(key) => ("key", Some(key.tenant)),
-        Actor::Founder => ("founder", Some(state.default_tenant())),
+        Actor::Key(key) => ("key", state.identity().tenant(key.tenant).await?),
+        Actor::Founder => ("founder", Some(state.founders_tenant())),
         Actor::User(_) | Actor::Nobody => ("user", None),
     };
-    let user = actor.user().map(|user| user.as_uuid());
-    Ok(Json(Me { kind, name: actor.name(), user, tenant: tenant.map(|tenant| tenant.as_uuid()) }))
+    Ok(Json(Me {
+        kind,
+        name: actor.name(),
+        user: actor.user().map(|user| user.as_uuid()),
+        tenant: tenant.as_ref().map(|tenant| tenant.id.as_uuid()),
+        tenant_name: tenant.map(|tenant| tenant.name),
+    }))
 }
 
 /// The organizations of who asks.

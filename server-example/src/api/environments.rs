@@ -150,17 +150,19 @@ pub(crate) async fn delete(
 
 /// The secrets of an environment, by name.
 #[utoipa::path(get, path = "/api/v1/tenants/{tenant}/environments/{environment}/secrets", tag = "environments",
-    params(("tenant" = Uuid, Path), ("environment" = String, Path)),
+    params(("tenant" = Uuid, Path), ("environment" = String, Path), Page),
     responses((status = OK, body = List<Secret>), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn secrets_of(
     State(state): State<ServerState>,
     actor: Actor,
     Id((tenant, name)): Id<(TenantId, String)>,
+    Asked(page): Asked<Page>,
 ) -> Result<Json<List<Secret>>, Problem> {
     let access = Access::to(&state, actor, tenant, Role::Admin).await?;
     environments::find(&state, &access, &name).await?;
-    let found = secrets::list(&state, SecretScope::Environment, &owner_of_environment(tenant, &name)).await?;
-    Ok(Json(List { items: found.into_iter().map(Secret::from).collect(), next: None }))
+    let owner = owner_of_environment(tenant, &name);
+    let found = secrets::page(&state, SecretScope::Environment, &owner, &page).await?;
+    Ok(Json(found.map(Secret::from)))
 }
 
 /// Sets a secret of an environment, which hides others of its name from stages that work there.

@@ -12,8 +12,7 @@ use uuid::Uuid;
 
 use super::{Body, Id};
 use crate::access::{Access, Actor};
-use crate::app::audit;
-use crate::app::keys::make;
+use crate::app::keys::{end, make};
 use crate::list::{Asked, List, Page};
 use crate::problem::Problem;
 use crate::state::ServerState;
@@ -104,9 +103,6 @@ pub(crate) async fn delete(
     Id((tenant, key)): Id<(TenantId, ApiKeyId)>,
 ) -> Result<StatusCode, Problem> {
     let access = Access::to(&state, actor, tenant, Role::Admin).await?;
-    if !state.credentials().delete_key(access.tenant.id, key).await? {
-        return Err(Problem::not_found());
-    }
-    audit::of_tenant(&state, &access, "key.delete", key.to_string(), &[]).await;
+    end(&state, &access, key).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -10,10 +10,10 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::Id;
-use crate::access::Actor;
+use crate::access::{Actor, Credential};
 use crate::app::runs;
 use crate::list::Asked;
-use crate::live::{events as events_of, socket as websocket, sse, stored};
+use crate::live::{Reader, events as events_of, socket as websocket, sse, stored};
 use crate::problem::Problem;
 use crate::state::ServerState;
 
@@ -42,17 +42,19 @@ pub(crate) struct Until {
 pub(crate) async fn events(
     State(state): State<ServerState>,
     actor: Actor,
+    credential: Credential,
     Id(id): Id<RunId>,
     Asked(from): Asked<After>,
     Asked(until): Asked<Until>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    runs::find(&state, actor, id, Role::Viewer).await?;
+    runs::find(&state, actor.clone(), id, Role::Viewer).await?;
+    let reader = Reader { actor, credential, run: id };
     let last = headers.get("last-event-id").and_then(|last| last.to_str().ok()?.parse().ok());
     let after = last.or(from.after).unwrap_or(0);
     Ok(match until.follow {
-        Some(false) => sse::serve(&state, id, stored(state.clone(), id, after)).into_response(),
-        _ => sse::serve(&state, id, events_of(state.clone(), id, after)).into_response(),
+        Some(false) => sse::serve(&state, stored(state.clone(), id, after), reader).into_response(),
+        _ => sse::serve(&state, events_of(state.clone(), id, after), reader).into_response(),
     })
 }
 
@@ -63,6 +65,7 @@ pub(crate) async fn events(
 pub(crate) async fn socket(
     State(state): State<ServerState>,
     actor: Actor,
+    credential: Credential,
     Id(id): Id<RunId>,
     Asked(from): Asked<After>,
     headers: HeaderMap,
@@ -73,8 +76,8 @@ pub(crate) async fn socket(
         return Err(Problem::forbidden("this page is not one of this server"));
     }
     runs::find(&state, actor.clone(), id, Role::Viewer).await?;
-    let upgrade = upgrade.max_message_size(WISH);
-    Ok(upgrade.on_upgrade(move |socket| websocket::serve(state, actor, id, from.after.unwrap_or(0), socket)))
+    let (upgrade, reader) = (upgrade.max_message_size(WISH), Reader { actor, credential, run: id });
+    Ok(upgrade.on_upgrade(move |socket| websocket::serve(state, reader, from.after.unwrap_or(0), socket)))
 }
 
 /// Whether a page of this server asks, or no page at all.

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use super::{Body, Id};
 use crate::access::{Access, Actor};
 use crate::app::{pipelines, secrets};
-use crate::list::List;
+use crate::list::{Asked, List, Page};
 use crate::problem::Problem;
 use crate::secrets::{of_pipeline, of_tenant};
 use crate::state::ServerState;
@@ -45,16 +45,17 @@ impl From<SecretSummary> for Secret {
 }
 
 /// The secrets of a tenant, by name.
-#[utoipa::path(get, path = "/api/v1/tenants/{tenant}/secrets", tag = "secrets", params(("tenant" = Uuid, Path)),
+#[utoipa::path(get, path = "/api/v1/tenants/{tenant}/secrets", tag = "secrets", params(("tenant" = Uuid, Path), Page),
     responses((status = OK, body = List<Secret>), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn of_a_tenant(
     State(state): State<ServerState>,
     actor: Actor,
     Id(tenant): Id<TenantId>,
+    Asked(page): Asked<Page>,
 ) -> Result<Json<List<Secret>>, Problem> {
     let access = Access::to(&state, actor, tenant, Role::Admin).await?;
-    let found = secrets::list(&state, SecretScope::Tenant, &access.tenant.id.to_string()).await?;
-    Ok(Json(List { items: found.into_iter().map(Secret::from).collect(), next: None }))
+    let found = secrets::page(&state, SecretScope::Tenant, &access.tenant.id.to_string(), &page).await?;
+    Ok(Json(found.map(Secret::from)))
 }
 
 /// Sets a secret of a tenant: each run of it may name it.
@@ -86,16 +87,17 @@ pub(crate) async fn delete_of_tenant(
 }
 
 /// The secrets of a pipeline alone, by name.
-#[utoipa::path(get, path = "/api/v1/pipelines/{id}/secrets", tag = "secrets", params(("id" = Uuid, Path)),
+#[utoipa::path(get, path = "/api/v1/pipelines/{id}/secrets", tag = "secrets", params(("id" = Uuid, Path), Page),
     responses((status = OK, body = List<Secret>), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn of_a_pipeline(
     State(state): State<ServerState>,
     actor: Actor,
     Id(id): Id<PipelineId>,
+    Asked(page): Asked<Page>,
 ) -> Result<Json<List<Secret>>, Problem> {
     pipelines::find(&state, actor, id, Role::Admin).await?;
-    let found = secrets::list(&state, SecretScope::Pipeline, &id.to_string()).await?;
-    Ok(Json(List { items: found.into_iter().map(Secret::from).collect(), next: None }))
+    let found = secrets::page(&state, SecretScope::Pipeline, &id.to_string(), &page).await?;
+    Ok(Json(found.map(Secret::from)))
 }
 
 /// Sets a secret of a pipeline alone, which hides that of its tenant of the same name.

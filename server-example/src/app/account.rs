@@ -63,8 +63,13 @@ pub(crate) async fn reset(state: &ServerState, token: &str, password: SecretStri
     let hash = Token::given(token).hash();
     let taken = state.credentials().take_token(&hash, TokenPurpose::ResetPassword, Timestamp::now()).await?;
     let user = taken.ok_or_else(void)?;
-    let user = state.identity().user(user).await?.ok_or_else(void)?;
-    set_password(state, user, digest, "password.reset").await
+    // Whatever else of the account is changed meanwhile stays.
+    loop {
+        let known = state.identity().user(user).await?.ok_or_else(void)?;
+        if set_password(state, &known, digest.clone(), "password.reset").await? {
+            return Ok(());
+        }
+    }
 }
 
 fn void() -> Problem {
@@ -80,7 +85,10 @@ pub(crate) async fn change_password(
 ) -> Result<(), Problem> {
     prove(state, &user, old).await?;
     let digest = state.passwords().digest(new).await?;
-    set_password(state, user, digest, "password.change").await
+    match set_password(state, &user, digest, "password.change").await? {
+        true => Ok(()),
+        false => Err(Problem::changed()),
+    }
 }
 
 /// Refuses who does not know the user's password.
@@ -92,13 +100,17 @@ async fn prove(state: &ServerState, user: &User, password: SecretString) -> Resu
     }
 }
 
-async fn set_password(state: &ServerState, user: User, digest: String, action: &str) -> Result<(), Problem> {
-    let id = user.id;
-    let changed = User { password_hash: Some(digest), ..user };
-    state.identity().update_user(changed.clone()).await?;
-    state.credentials().delete_tokens_of(id, TokenPurpose::ResetPassword).await?;
-    state.credentials().delete_sessions_of(id).await?;
-    note(state, &changed, action).await
+/// Sets the password of a user who is as known; whether they are.
+async fn set_password(state: &ServerState, known: &User, digest: String, action: &str) -> Result<bool, Problem> {
+    let changed = User { password_hash: Some(digest), ..known.clone() };
+    if !state.identity().change_user(known, changed).await? {
+        return Ok(false);
+    }
+    state.credentials().delete_tokens_of(known.id, TokenPurpose::ResetPassword).await?;
+    state.credentials().delete_sessions_of(known.id).await?;
+    state.ended().notify_waiters();
+    note(state, known, action).await?;
+    Ok(true)
 }
 
 /// Changes the name, and for who knows the password the address, which is not known to be theirs then: whoever has the
@@ -114,15 +126,25 @@ pub(crate) async fn change(
     if is_other {
         prove(state, &user, password).await?;
     }
-    let changed =
-        User { name: name.trim().to_owned(), email_verified: user.email_verified && !is_other, email, ..user };
-    state.identity().update_user(changed.clone()).await?;
-    if is_other {
+    let (name, email_verified) = (name.trim().to_owned(), user.email_verified && !is_other);
+    let changed = User { name, email_verified, email, ..user.clone() };
+    // Before too: a link that was followed by then shows nothing of the new address.
+    void_links(state, &user, is_other).await?;
+    if !state.identity().change_user(&user, changed.clone()).await? {
+        return Err(Problem::changed());
+    }
+    void_links(state, &user, is_other).await?;
+    note(state, &changed, "account.change").await
+}
+
+/// Voids the links that were sent to the address of a user who has another one now.
+async fn void_links(state: &ServerState, user: &User, has_other: bool) -> Result<(), Problem> {
+    if has_other {
         for purpose in [TokenPurpose::ResetPassword, TokenPurpose::VerifyEmail] {
-            state.credentials().delete_tokens_of(changed.id, purpose).await?;
+            state.credentials().delete_tokens_of(user.id, purpose).await?;
         }
     }
-    note(state, &changed, "account.change").await
+    Ok(())
 }
 
 /// Notes that mail to whoever was sent this token arrives.
@@ -130,10 +152,12 @@ pub(crate) async fn verify(state: &ServerState, token: &str) -> Result<(), Probl
     let hash = Token::given(token).hash();
     let taken = state.credentials().take_token(&hash, TokenPurpose::VerifyEmail, Timestamp::now()).await?;
     let user = taken.ok_or_else(void)?;
-    let user = state.identity().user(user).await?.ok_or_else(void)?;
-    let verified = User { email_verified: true, ..user };
-    state.identity().update_user(verified.clone()).await?;
-    note(state, &verified, "email.verify").await
+    let known = state.identity().user(user).await?.ok_or_else(void)?;
+    // Whoever changes the account meanwhile may change the address, of which the link says nothing then.
+    if !state.identity().change_user(&known, User { email_verified: true, ..known.clone() }).await? {
+        return Err(void());
+    }
+    note(state, &known, "email.verify").await
 }
 
 /// Every organization of a user sees what they did to their account.

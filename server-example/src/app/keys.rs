@@ -45,3 +45,13 @@ pub(crate) async fn make(
     audit::of_tenant(state, access, "key.create", &key.name, &[("role", role.as_str().into())]).await;
     Ok((key, token))
 }
+
+/// Ends a key, at once: whoever listens with it hears no more.
+pub(crate) async fn end(state: &ServerState, access: &Access, key: ApiKeyId) -> Result<(), Problem> {
+    if !state.credentials().delete_key(access.tenant.id, key).await? {
+        return Err(Problem::not_found());
+    }
+    state.ended().notify_waiters();
+    audit::of_tenant(state, access, "key.delete", key.to_string(), &[]).await;
+    Ok(())
+}

@@ -1,10 +1,12 @@
 //! Organizations and who is in them.
 
-use buildit::account::{Membership, Role};
-use buildit::id::{OrganizationId, UserId};
+use buildit::account::{Invitation, Membership, Organization, Role};
+use buildit::id::{InvitationId, OrganizationId, UserId};
+use jiff::{SignedDuration, Timestamp};
 
 use super::audit;
-use crate::access::{Actor, role_in};
+use super::letter::{self, Letter};
+use crate::access::{Actor, Token, role_in};
 use crate::problem::Problem;
 use crate::state::ServerState;
 
@@ -54,6 +56,57 @@ pub(crate) fn address(email: &str) -> Result<String, Problem> {
     if is_one { Ok(email.to_owned()) } else { Err(Problem::invalid("that is no e-mail address")) }
 }
 
+/// How long an invitation may be accepted.
+const INVITED: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// What became of an invitation.
+#[derive(Debug)]
+pub(crate) enum Invite {
+    /// It was sent to this address.
+    Sent(String),
+    /// Whoever invites passes this link on: there is no mail server, or it did not take the letter.
+    ToPassOn(String),
+}
+
+/// Invites somebody to an organization, by mail where it is sent.
+pub(crate) async fn invite(
+    state: &ServerState,
+    actor: &Actor,
+    organization: &Organization,
+    email: String,
+    role: Role,
+) -> Result<Invite, Problem> {
+    if role > role_in(state, actor, organization.id, Role::Admin).await? {
+        return Err(Problem::forbidden("nobody gives a role above their own"));
+    }
+    let token = Token::new("join").map_err(|_| Problem::internal())?;
+    let now = Timestamp::now();
+    let invitation = Invitation {
+        id: InvitationId::new(),
+        organization: organization.id,
+        email: email.clone(),
+        role,
+        invited_by: actor.user(),
+        created_at: now,
+        expires_at: now + INVITED,
+    };
+    state.identity().create_invitation(invitation, token.hash()).await?;
+    let what = format!("{email} {}", role.as_str());
+    audit::of_organization(state, actor, organization.id, "member.invite", what).await;
+    let link = format!("{}/invitations/{}", state.settings().url(), token.expose());
+    let (name, who) = (&organization.name, actor.name());
+    let subject = format!("join {name}");
+    let text = format!(
+        "{who} invites you to join {name} as {}. This link lets you in; it works once, for a week.",
+        role.as_str()
+    );
+    match letter::post(state, Letter { to: &email, subject: &subject, text: &text, link: &link }).await {
+        Ok(true) => Ok(Invite::Sent(email)),
+        // It is made: who invites can still pass it on.
+        Ok(false) | Err(_) => Ok(Invite::ToPassOn(link)),
+    }
+}
+
 /// Changes what a member may do. An admin makes nobody an owner, and changes none.
 pub(crate) async fn change_role(
     state: &ServerState,
@@ -86,6 +139,7 @@ pub(crate) async fn take_out(
         return Err(Problem::forbidden("only an admin takes others out, and nobody one above them"));
     }
     state.identity().remove_member(organization, user).await?;
+    state.ended().notify_waiters();
     audit::of_organization(state, actor, organization, "member.remove", user.to_string()).await;
     Ok(())
 }

@@ -7,10 +7,11 @@ use secrecy::SecretString;
 
 use super::audit;
 use crate::access::Access;
+use crate::list::{List, Page};
 use crate::problem::Problem;
 use crate::state::ServerState;
 
-/// How many of one owner are listed.
+/// How many of one owner are on one page for people.
 const LISTED: usize = 500;
 
 pub(crate) async fn set(
@@ -34,8 +35,29 @@ pub(crate) async fn delete(state: &ServerState, access: &Access, place: &SecretP
 
 /// Those of one owner, by name.
 pub(crate) async fn list(state: &ServerState, scope: SecretScope, owner: &str) -> Result<Vec<SecretSummary>, Problem> {
-    let before = SecretPlace { scope, owner: owner.to_owned(), name: String::new() };
-    let found = state.store().secrets(Some(&before), LISTED).await?;
+    after(state, scope, owner, String::new(), LISTED).await
+}
+
+/// A page of those of one owner, by name.
+pub(crate) async fn page(
+    state: &ServerState,
+    scope: SecretScope,
+    owner: &str,
+    page: &Page,
+) -> Result<List<SecretSummary>, Problem> {
+    let found = after(state, scope, owner, page.cursor.clone().unwrap_or_default(), page.limit() + 1).await?;
+    Ok(List::cut(found, page.limit(), |secret| secret.place.name.clone()))
+}
+
+async fn after(
+    state: &ServerState,
+    scope: SecretScope,
+    owner: &str,
+    name: String,
+    limit: usize,
+) -> Result<Vec<SecretSummary>, Problem> {
+    let before = SecretPlace { scope, owner: owner.to_owned(), name };
+    let found = state.store().secrets(Some(&before), limit).await?;
     Ok(found.into_iter().take_while(|found| found.place.scope == scope && found.place.owner == owner).collect())
 }
 

@@ -108,10 +108,10 @@ enum Found {
 
 impl Fanout {
     /// Reads the log of an attempt after this line.
-    pub(crate) fn read(&self, state: &ServerState, job: JobId, after: u64) -> Reader {
+    pub(crate) fn read(&self, state: &ServerState, job: JobId, after: u64) -> LogReader {
         let channel = self.channel(state, &job, after);
         let news = channel.shared.news.subscribe();
-        Reader { state: state.clone(), job, after, channel, news, own: None }
+        LogReader { state: state.clone(), job, after, channel, news, own: None }
     }
 
     fn channel(&self, state: &ServerState, job: &JobId, after: u64) -> Arc<Channel> {
@@ -190,7 +190,7 @@ impl Kept {
 }
 
 /// Somebody who reads a log.
-pub(crate) struct Reader {
+pub(crate) struct LogReader {
     state: ServerState,
     job: JobId,
     /// The last line that was taken.
@@ -201,7 +201,7 @@ pub(crate) struct Reader {
     own: Option<Painter>,
 }
 
-impl Reader {
+impl LogReader {
     /// Whose log it is.
     pub(crate) fn job(&self) -> &JobId {
         &self.job

@@ -2,8 +2,10 @@
 
 mod fanout;
 mod follow;
+mod leave;
 pub(crate) mod socket;
 pub(crate) mod sse;
 
 pub(crate) use fanout::Fanout;
 pub(crate) use follow::{events, stored};
+pub(crate) use leave::Reader;

@@ -12,17 +12,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
-use buildit::account::Role;
 use buildit::event::Event;
-use buildit::id::{JobId, RunId, StageName};
+use buildit::id::{JobId, StageName};
 use buildit::store::StoreError;
 use futures_util::SinkExt;
 use futures_util::stream::{BoxStream, StreamExt};
 use serde::{Deserialize, Serialize};
 
-use super::fanout::{Frame, Reader};
-use crate::access::Actor;
-use crate::app::runs;
+use super::Reader;
+use super::fanout::{Frame, LogReader};
 use crate::state::ServerState;
 
 /// How long nothing is said at most.
@@ -71,8 +69,9 @@ enum Over {
 }
 
 /// Tells a reader of a run, until one of them goes.
-pub(crate) async fn serve(state: ServerState, actor: Actor, run: RunId, after: u64, mut socket: WebSocket) {
-    let talked = tokio::time::timeout(LONGEST, talk(&state, &actor, run, after, &mut socket)).await;
+pub(crate) async fn serve(state: ServerState, reader: Reader, after: u64, mut socket: WebSocket) {
+    let run = reader.run;
+    let talked = tokio::time::timeout(LONGEST, talk(&state, reader, after, &mut socket)).await;
     match talked.unwrap_or(Ok(())) {
         Err(Over::Gone) => {}
         Ok(()) => drop(socket.send(Message::Close(None)).await),
@@ -80,9 +79,12 @@ pub(crate) async fn serve(state: ServerState, actor: Actor, run: RunId, after: u
     }
 }
 
-async fn talk(state: &ServerState, actor: &Actor, run: RunId, after: u64, socket: &mut WebSocket) -> Result<(), Over> {
+async fn talk(state: &ServerState, reader: Reader, after: u64, socket: &mut WebSocket) -> Result<(), Over> {
+    let run = reader.run;
+    let is_out = reader.until_out(state.clone());
+    tokio::pin!(is_out);
     let mut events = Some(super::events(state.clone(), run, after));
-    let mut log: Option<Reader> = None;
+    let mut log: Option<LogReader> = None;
     loop {
         tokio::select! {
             event = next(events.as_mut()) => match event.transpose()? {
@@ -91,14 +93,13 @@ async fn talk(state: &ServerState, actor: &Actor, run: RunId, after: u64, socket
             },
             frames = frames(log.as_mut()) => match frames? {
                 Some(frames) => say_all(socket, frames.iter().map(Frame::text)).await?,
-                None => if let Some(reader) = log.take() {
-                    let JobId { stage, attempt, .. } = reader.job();
+                None => if let Some(done) = log.take() {
+                    let JobId { stage, attempt, .. } = done.job();
                     say(socket, &Said::LogEnd { stage, attempt: *attempt }).await?;
                 },
             },
             message = socket.recv() => match message {
                 Some(Ok(Message::Text(text))) => {
-                    may_look(state, actor, run).await?;
                     let Ok(wish) = serde_json::from_str::<Wish>(&text) else { return Err(Over::Gone) };
                     log = wish.log.map(|WishedLog { stage, attempt, after }| {
                         state.fanout().read(state, JobId { run, stage, attempt }, after)
@@ -108,17 +109,10 @@ async fn talk(state: &ServerState, actor: &Actor, run: RunId, after: u64, socket
                 Some(Ok(_)) => {}
             },
             () = state.stopping().cancelled() => return Ok(()),
-            () = tokio::time::sleep(BEAT) => {
-                may_look(state, actor, run).await?;
-                say(socket, &Said::Beat).await?;
-            }
+            () = &mut is_out => return Ok(()),
+            () = tokio::time::sleep(BEAT) => say(socket, &Said::Beat).await?,
         }
     }
-}
-
-/// Somebody who was taken out meanwhile hears no more.
-async fn may_look(state: &ServerState, actor: &Actor, run: RunId) -> Result<(), Over> {
-    runs::find(state, actor.clone(), run, Role::Viewer).await.map(drop).map_err(|_| Over::Gone)
 }
 
 /// What comes next; never, without a stream.
@@ -130,7 +124,7 @@ async fn next<T>(stream: Option<&mut BoxStream<'static, T>>) -> Option<T> {
 }
 
 /// What comes next of a log; never, without one.
-async fn frames(log: Option<&mut Reader>) -> Result<Option<Vec<Frame>>, Arc<StoreError>> {
+async fn frames(log: Option<&mut LogReader>) -> Result<Option<Vec<Frame>>, Arc<StoreError>> {
     match log {
         Some(reader) => reader.next().await,
         None => std::future::pending().await,

@@ -15,6 +15,7 @@ use super::enter::enter;
 use super::page::{Theme, draw};
 use crate::access::Actor;
 use crate::app::account;
+use crate::app::members::address;
 use crate::problem::Problem;
 use crate::state::{Peer, ServerState};
 
@@ -110,8 +111,12 @@ pub(crate) async fn forgot(
     })();
     match asked {
         Ok(()) => {
-            let text = "If somebody here has this address, a link is on its way. Where the server sends no mail, whoever \
-                runs it finds the link in its log.";
+            let text = match state.mail() {
+                Some(_) => "If somebody here has this address, a link is on its way.",
+                None => {
+                    "This server sends no mail: if somebody here has this address, whoever runs it finds a link in its log."
+                }
+            };
             draw(&StepPage::new(&state, &headers, "Look for the link", text))
         }
         Err(problem) => StepPage::forgot(&state, &headers).refuse(&problem),
@@ -224,7 +229,8 @@ pub(crate) async fn page(
     let note = match done.done.as_str() {
         "changed" => Some("Saved."),
         "password" => Some("The password is another one now; all your other logins have ended."),
-        "sent" => Some("A link is on its way to your address. Where the server sends no mail, it is in its log."),
+        "sent" if state.mail().is_some() => Some("A link is on its way to your address."),
+        "sent" => Some("This server sends no mail: whoever runs it finds the link in its log."),
         _ => None,
     };
     draw(&AccountPage { note, ..AccountPage::new(&state, &headers, own(actor)?) })

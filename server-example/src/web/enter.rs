@@ -271,6 +271,7 @@ pub(crate) async fn logout(State(state): State<ServerState>, session: Session) -
     if let Err(error) = session.flush().await {
         tracing::error!(%error, "a session cannot be ended");
     }
+    state.ended().notify_waiters();
     Redirect::to(&format!("{}/login", state.base()))
 }
 

@@ -11,15 +11,12 @@ use jiff::{Timestamp, ToSpan};
 use serde::Deserialize;
 
 use super::page::{Crumb, Frame, Place, When, draw};
-use crate::access::{Token, role_in};
-use crate::app::members::{address, change_role, take_out};
+use crate::access::role_in;
+use crate::app::members::{Invite, address, change_role, invite as invite_by, take_out};
 use crate::app::{audit, keys as api_keys};
 use crate::list::{List, Page};
 use crate::problem::Problem;
 use crate::state::ServerState;
-
-/// How long an invitation may be accepted.
-const INVITED: i64 = 7;
 
 /// How many members a page has.
 const MEMBERS: usize = 200;
@@ -115,10 +112,7 @@ pub(crate) async fn delete_key(
     Path(named): Path<NamedKey>,
 ) -> Result<Redirect, Problem> {
     let access = place.grant(Role::Admin)?;
-    if !state.credentials().delete_key(access.tenant.id, named.key).await? {
-        return Err(Problem::not_found());
-    }
-    audit::of_tenant(&state, &access, "key.delete", named.key.to_string(), &[]).await;
+    api_keys::end(&state, &access, named.key).await?;
     Ok(Redirect::to(&format!("{}/settings", place.root())))
 }
 
@@ -128,8 +122,10 @@ struct TeamPage {
     frame: Frame,
     members: Vec<(User, Membership)>,
     invitations: Vec<Invitation>,
-    /// The link of the invitation that was just made.
+    /// The link of the invitation that was just made, to be passed on where no mail was sent.
     link: Option<String>,
+    /// To whom an invitation was just sent.
+    sent: Option<String>,
     problem: Option<String>,
     role: Role,
     own: Option<UserId>,
@@ -147,6 +143,7 @@ impl TeamPage {
             members: state.identity().members(organization, None, MEMBERS).await?,
             invitations,
             link: None,
+            sent: None,
             problem: None,
             role: place.access.role,
             own: place.access.actor.user(),
@@ -188,36 +185,15 @@ pub(crate) async fn invite(
     Form(invited): Form<Invited>,
 ) -> Result<Response, Problem> {
     place.grant(Role::Admin)?;
-    match make_invitation(&state, &place, &invited).await {
-        Ok(token) => {
-            let link = format!("{}/invitations/{}", state.settings().url(), token.expose());
-            draw(&TeamPage { link: Some(link), ..TeamPage::new(&state, &place).await? })
-        }
+    let made = async {
+        let (role, email) = (role(&invited.role)?, address(&invited.email)?);
+        invite_by(&state, &place.access.actor, &place.organization, email, role).await
+    };
+    match made.await {
+        Ok(Invite::Sent(email)) => draw(&TeamPage { sent: Some(email), ..TeamPage::new(&state, &place).await? }),
+        Ok(Invite::ToPassOn(link)) => draw(&TeamPage { link: Some(link), ..TeamPage::new(&state, &place).await? }),
         Err(problem) => TeamPage::new(&state, &place).await?.refuse(&problem),
     }
-}
-
-async fn make_invitation(state: &ServerState, place: &Place, invited: &Invited) -> Result<Token, Problem> {
-    let (actor, organization) = (&place.access.actor, place.organization.id);
-    let role = role(&invited.role)?;
-    if role > role_in(state, actor, organization, Role::Admin).await? {
-        return Err(Problem::forbidden("nobody gives a role above their own"));
-    }
-    let email = address(&invited.email)?;
-    let token = Token::new("join").map_err(|_| Problem::internal())?;
-    let now = Timestamp::now();
-    let invitation = Invitation {
-        id: InvitationId::new(),
-        organization,
-        email: email.clone(),
-        role,
-        invited_by: actor.user(),
-        created_at: now,
-        expires_at: now + (INVITED * 24).hours(),
-    };
-    state.identity().create_invitation(invitation, token.hash()).await?;
-    audit::of_organization(state, actor, organization, "member.invite", format!("{email} {}", role.as_str())).await;
-    Ok(token)
 }
 
 #[derive(Debug, Deserialize)]

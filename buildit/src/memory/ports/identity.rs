@@ -58,13 +58,17 @@ impl IdentityStore for MemoryStore {
         Ok(self.accounts_locked().accounts.user_by_email(email).cloned())
     }
 
-    async fn update_user(&self, user: User) -> Result<(), StoreError> {
-        check_user(&user)?;
+    async fn change_user(&self, known: &User, to: User) -> Result<bool, StoreError> {
+        check_user(&to)?;
         let mut journaled = self.accounts_locked();
-        let before = journaled.accounts.user(user.id);
-        let created_at = before.ok_or_else(|| StoreError::NotFound(format!("user {}", user.id)))?.created_at;
-        journaled.accounts.check_email(&user)?;
-        journaled.change(vec![AccountChange::User(User { created_at, ..user })])
+        let before = journaled.accounts.user(known.id);
+        let before = before.ok_or_else(|| StoreError::NotFound(format!("user {}", known.id)))?;
+        if before != known {
+            return Ok(false);
+        }
+        journaled.accounts.check_email(&to)?;
+        let to = User { id: known.id, created_at: known.created_at, ..to };
+        journaled.change(vec![AccountChange::User(to)]).map(|()| true)
     }
 
     async fn create_organization(&self, organization: Organization, owner: UserId) -> Result<(), StoreError> {

@@ -6,14 +6,13 @@ use reqwest::Method;
 use serde::Serialize;
 
 use super::super::kept::find;
-use super::super::pipelines::named;
 use super::super::runs;
 use super::session::Session;
 use crate::args::{RerunArgs, RunOutput, TriggerArgs};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::look::Look;
 use crate::out::Out;
-use crate::remote::{Client, RemoteRecords, RunLine, body, nothing};
+use crate::remote::{Client, RemoteRecords, RunLine, body, named, nothing};
 use crate::session::Signals;
 use crate::text::clean;
 

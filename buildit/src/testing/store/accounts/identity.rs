@@ -15,6 +15,7 @@ pub(in crate::testing::store) fn clauses() -> Vec<Clause<dyn IdentityStore>> {
         the_first_user_founds_once,
         one_of_two_founders_at_once_wins,
         a_user_is_kept_as_it_was_made,
+        a_user_is_changed_by_who_knows_it,
         an_address_has_one_user_in_either_case,
         an_organization_is_kept_and_owned,
         an_organization_changes_but_for_the_name_of_another,
@@ -69,11 +70,34 @@ async fn a_user_is_kept_as_it_was_made(store: Arc<dyn IdentityStore>) -> Result<
     }
     ensure_refused!(store.create_user(User { id: ada.id, ..user("new") }).await, StoreError::Taken(_), "the same id");
     let changed = User { email: "new@example.org".into(), email_verified: true, created_at: at(99), ..bob.clone() };
-    store.update_user(changed.clone()).await?;
+    ensure!(store.change_user(&bob, changed.clone()).await?, "one who is as known was not changed");
     let expected = User { created_at: bob.created_at, ..changed };
     ensure_eq!(store.user(bob.id).await?, Some(expected), "what was changed");
-    ensure_refused!(store.update_user(user("nobody")).await, StoreError::NotFound(_), "a change of nobody");
+    let nobody = user("nobody");
+    ensure_refused!(store.change_user(&nobody, nobody.clone()).await, StoreError::NotFound(_), "a change of nobody");
     ensure_eq!(store.user(ada.id).await?, Some(ada), "somebody else");
+    Ok(())
+}
+
+async fn a_user_is_changed_by_who_knows_it(store: Arc<dyn IdentityStore>) -> Result<(), Broken> {
+    let ada = user("ada");
+    store.create_user(ada.clone()).await?;
+    // A password is reset while somebody changes the name.
+    let reset = User { password_hash: Some("another".into()), ..ada.clone() };
+    ensure!(store.change_user(&ada, reset.clone()).await?, "the password was not changed");
+    for late in [
+        User { name: "Ada L.".into(), ..ada.clone() },
+        User { email_verified: !ada.email_verified, ..ada.clone() },
+        User { password_hash: None, ..ada.clone() },
+    ] {
+        ensure!(!store.change_user(&ada, late).await?, "who knew an earlier one changed it");
+    }
+    ensure_eq!(store.user(ada.id).await?.as_ref(), Some(&reset), "what is there");
+    let without = User { password_hash: None, ..reset.clone() };
+    ensure!(store.change_user(&reset, without.clone()).await?, "the password was not taken away");
+    ensure!(!store.change_user(&reset, reset.clone()).await?, "who knew the one with a password changed it");
+    ensure!(store.change_user(&without, reset.clone()).await?, "who knew the one without a password did not change it");
+    ensure_eq!(store.user(ada.id).await?, Some(reset), "what is there at last");
     Ok(())
 }
 
@@ -90,10 +114,10 @@ async fn an_address_has_one_user_in_either_case(store: Arc<dyn IdentityStore>) -
     let bob = user("bob");
     store.create_user(bob.clone()).await?;
     let taken = User { email: "aDa@example.org".into(), ..bob.clone() };
-    ensure_refused!(store.update_user(taken.clone()).await, StoreError::Taken(_), "a change to a taken address");
-    ensure_eq!(store.user(bob.id).await?, Some(bob), "who was not changed");
-    store.update_user(User { email: "ada@EXAMPLE.com".into(), ..ada }).await?;
-    store.update_user(taken.clone()).await?;
+    ensure_refused!(store.change_user(&bob, taken.clone()).await, StoreError::Taken(_), "a change to a taken address");
+    ensure_eq!(store.user(bob.id).await?.as_ref(), Some(&bob), "who was not changed");
+    store.change_user(&ada, User { email: "ada@EXAMPLE.com".into(), ..ada.clone() }).await?;
+    store.change_user(&bob, taken.clone()).await?;
     ensure_eq!(store.user_by_email("ada@example.org").await?, Some(taken), "an address that was given up");
     // Letters beyond ASCII are as they are.
     store.create_user(User { email: "\u{c4}@example.org".into(), ..user("x") }).await?;

@@ -64,8 +64,10 @@ impl IdentityStore for BrokenAccounts {
         Ok(found.filter(|user| !self.has(Fault::CaseMatters) || user.email == email))
     }
 
-    async fn update_user(&self, user: User) -> Result<(), StoreError> {
-        self.inner.update_user(user).await
+    async fn change_user(&self, known: &User, to: User) -> Result<bool, StoreError> {
+        let there = self.inner.user(known.id).await?;
+        let known = there.filter(|_| self.has(Fault::OverwritesUsers)).unwrap_or_else(|| known.clone());
+        self.inner.change_user(&known, to).await
     }
 
     async fn create_organization(&self, organization: Organization, owner: UserId) -> Result<(), StoreError> {
