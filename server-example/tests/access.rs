@@ -79,7 +79,7 @@ async fn g5_no_credential_reaches_what_is_not_its_own() {
             path if path.ends_with("/priority") || path.ends_with("/requeue") => 409,
             path if path.ends_with("/members/{user}") && method == Method::DELETE => 409,
             path if path.ends_with("/live") => 0,
-            // It has pipelines.
+            // It is the first one.
             "/api/v1/tenants/{tenant}" if method == Method::DELETE => 409,
             _ => 200,
         };

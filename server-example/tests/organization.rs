@@ -44,6 +44,8 @@ async fn what_an_owner_says_of_an_organization_holds_after_a_restart() {
 async fn a_tenant_goes_when_it_is_empty_and_its_name_was_typed() {
     let site = Site::new().await;
     let owner = site.owner().await;
+    let first = site.form(&owner, "/acme/main/settings/tenant/delete", &[("typed", "main")]).await;
+    assert_eq!(first.status, StatusCode::CONFLICT, "the first one stays");
     site.form(&owner, "/acme/main/settings/tenants", &[("name", "mobile")]).await;
     let wrong = site.form(&owner, "/acme/mobile/settings/tenant/delete", &[("typed", "main")]).await;
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);

@@ -87,9 +87,13 @@ pub(crate) async fn rename_tenant(state: &ServerState, access: &Access, name: &s
     Ok(Tenant { name, ..access.tenant.clone() })
 }
 
-/// Forgets a tenant that has neither pipelines nor runs, with its keys and environments.
+/// Forgets a tenant that has neither pipelines nor runs, with its keys and environments. The first one stays: what is whose
+/// is not said belongs there.
 pub(crate) async fn delete_tenant(state: &ServerState, access: &Access) -> Result<(), Problem> {
     let Tenant { id, organization, name, .. } = &access.tenant;
+    if *id == state.default_tenant() {
+        return Err(Problem::conflict("the first tenant of a server stays"));
+    }
     if !state.identity().delete_tenant(*id).await? {
         return Err(Problem::not_found());
     }

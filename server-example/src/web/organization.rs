@@ -23,6 +23,7 @@ struct OrganizationPage {
     base: String,
     is_owner: bool,
     is_admin: bool,
+    is_first: bool,
     problem: Option<String>,
 }
 
@@ -38,6 +39,7 @@ impl OrganizationPage {
             base: state.base().to_owned(),
             is_owner: place.may(Role::Owner),
             is_admin: place.may(Role::Admin),
+            is_first: place.access.tenant.id == state.default_tenant(),
             problem: None,
         })
     }
