@@ -31,6 +31,7 @@ mod live;
 mod mail;
 mod open;
 mod problem;
+mod reports;
 mod router;
 mod secrets;
 mod settings;

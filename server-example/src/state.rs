@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 use crate::access::{Limits, Passwords, SetupToken, is_loopback_name};
 use crate::mail::{Mail, MailError};
+use crate::reports::ReportCache;
 use crate::secrets::Secrets;
 use crate::settings::Settings;
 
@@ -78,6 +79,7 @@ struct Inner {
     store: Arc<dyn ServerStore>,
     blobs: Arc<dyn BlobStore>,
     secrets: Secrets,
+    reports: ReportCache,
     has_docker: bool,
     mail: Option<Mail>,
     limits: Limits,
@@ -114,6 +116,7 @@ impl ServerState {
             base: settings.base(),
             settings,
             engine,
+            reports: ReportCache::new(),
             secrets: SealedSecrets::new(Arc::clone(&store), keys),
             has_docker,
             store,
@@ -155,6 +158,10 @@ impl ServerState {
 
     pub(crate) fn blobs(&self) -> &Arc<dyn BlobStore> {
         &self.0.blobs
+    }
+
+    pub(crate) fn reports(&self) -> &ReportCache {
+        &self.0.reports
     }
 
     /// Whether the engine has the executor `docker`.

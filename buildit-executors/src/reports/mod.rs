@@ -4,7 +4,7 @@
 //! tells what is not as it was in another run.
 
 mod change;
-mod depth;
+mod markup;
 mod parse;
 mod read;
 mod test;

@@ -14,6 +14,7 @@ mod runs;
 mod schedules;
 mod secrets;
 mod tags;
+mod tests;
 mod workers;
 
 use axum::routing::get;
@@ -74,6 +75,7 @@ fn described() -> OpenApiRouter<ServerState> {
         .routes(routes!(runs::logged))
         .routes(routes!(runs::stages))
         .routes(routes!(runs::explain))
+        .routes(routes!(tests::list))
         .routes(routes!(runs::cancel))
         .routes(routes!(runs::approve))
         .routes(routes!(runs::reject))

@@ -11,6 +11,7 @@ pub(crate) mod logs;
 pub(crate) mod members;
 pub(crate) mod pipelines;
 pub(crate) mod queue;
+pub(crate) mod reports;
 pub(crate) mod requests;
 pub(crate) mod runs;
 pub(crate) mod schedules;
