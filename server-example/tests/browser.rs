@@ -152,7 +152,10 @@ async fn no_page_scrolls_sideways_or_asks_another_host() {
         ["", "/config", "/triggers", "/secrets", "/settings", "/run"]
             .map(|path| format!("/acme/main/pipelines/wide{path}")),
     );
-    paths.extend(["", "?tab=tests", "?tab=waterfall", "?tab=artifacts", "?tab=summary", "?tab=why"].map(|tab| format!("{run}{tab}")));
+    paths.extend(
+        ["", "?tab=tests", "?tab=waterfall", "?tab=artifacts", "?tab=summary", "?tab=why"]
+            .map(|tab| format!("{run}{tab}")),
+    );
     paths.push(format!("{run}?stage={long}"));
     paths.extend(["/acme/main/pipelines?search=nothing", "/account", "/forgot"].map(str::to_owned));
     for width in [360, 1440] {

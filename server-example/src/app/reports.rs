@@ -315,8 +315,11 @@ mod tests {
 
     use super::*;
 
-    fn of_run(stages: &[(&str, &[(&str, TestStatus, u64)])]) -> OfRun {
-        let reports = |tests: &[(&str, TestStatus, u64)]| {
+    /// A name, how it ended and how many milliseconds it took.
+    type Case = (&'static str, TestStatus, u64);
+
+    fn of_run(stages: &[(&str, &[Case])]) -> OfRun {
+        let reports = |tests: &[Case]| {
             let each = tests.iter().map(|(name, status, millis)| {
                 let test = TestName { suite: "s".into(), class: String::new(), name: (*name).to_owned() };
                 let result =
