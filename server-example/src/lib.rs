@@ -29,6 +29,7 @@ mod health;
 mod list;
 mod live;
 mod mail;
+mod mirrors;
 mod open;
 mod problem;
 mod reports;

@@ -11,8 +11,8 @@ use buildit::artifact::BlobStore;
 use buildit::engine::Engine;
 use buildit::id::{OrganizationId, TenantId};
 use buildit::store::{
-    AuditStore, CredentialStore, EnvironmentStore, IdentityStore, PipelineStore, QueueControl, RequestStore,
-    ScheduleStore, SecretStore, Store, StoreError,
+    AuditStore, CredentialStore, EnvironmentStore, IdentityStore, PipelineStore, QueueControl, RepositoryStore,
+    RequestStore, ScheduleStore, SecretStore, Store, StoreError,
 };
 use buildit_storage::secrets::{Keyring, SealedSecrets};
 use jiff::Timestamp;
@@ -23,6 +23,7 @@ use uuid::Uuid;
 use crate::access::{Limits, Passwords, SetupToken, is_loopback_name};
 use crate::mail::{Mail, MailError};
 use crate::reports::ReportCache;
+use crate::mirrors::Mirrors;
 use crate::secrets::Secrets;
 use crate::settings::Settings;
 
@@ -38,6 +39,7 @@ pub trait ServerStore:
     + AuditStore
     + SecretStore
     + EnvironmentStore
+    + RepositoryStore
 {
 }
 
@@ -52,6 +54,7 @@ impl<T> ServerStore for T where
         + AuditStore
         + SecretStore
         + EnvironmentStore
+        + RepositoryStore
 {
 }
 
@@ -80,6 +83,7 @@ struct Inner {
     blobs: Arc<dyn BlobStore>,
     secrets: Secrets,
     reports: ReportCache,
+    mirrors: Mirrors,
     has_docker: bool,
     mail: Option<Mail>,
     limits: Limits,
@@ -114,6 +118,7 @@ impl ServerState {
             mail: Mail::of(&settings)?,
             limits: Limits::new(settings.requests_per_second),
             base: settings.base(),
+            mirrors: Mirrors::new(&settings),
             settings,
             engine,
             reports: ReportCache::new(),
@@ -176,6 +181,11 @@ impl ServerState {
     /// How mail is sent, where it is.
     pub(crate) fn mail(&self) -> Option<&Mail> {
         self.0.mail.as_ref()
+    }
+
+    /// The copies of repositories.
+    pub(crate) fn mirrors(&self) -> &Mirrors {
+        &self.0.mirrors
     }
 
     pub(crate) fn limits(&self) -> &Limits {

@@ -23,6 +23,7 @@ mod invitation;
 mod member;
 mod query;
 pub(crate) mod queue;
+pub(crate) mod repository;
 pub(crate) mod request;
 mod row;
 pub(crate) mod schedule;

@@ -25,6 +25,7 @@ mod logs;
 mod pipelines;
 mod ports;
 mod queue;
+mod repositories;
 mod requests;
 mod results;
 mod run;

@@ -10,6 +10,7 @@ use super::environments::JournaledEnvironments;
 use super::journal::{BlobFolder, ChangeFile, Folder};
 use super::kept::KeptRun;
 use super::queue::{Queue, QueueChange};
+use super::repositories::JournaledRepositories;
 use super::requests::JournaledRequests;
 use super::results::{JournaledResults, Results};
 use super::runs::Runs;
@@ -28,7 +29,7 @@ const CACHES_SLACK: u64 = 1024 * 1024;
 /// How long the file of secrets may grow beyond what they are, in bytes, before it is written anew.
 const SECRETS_SLACK: u64 = 1024 * 1024;
 
-/// Keeps pipelines, runs, logs, the queue, blobs, caches, kept results, sealed secrets, environments and accounts: in memory, or
+/// Keeps pipelines, runs, logs, the queue, blobs, caches, kept results, sealed secrets, environments, repositories and accounts: in memory, or
 /// [journaled](Self::journaled) to a folder. Clones are the same store.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore(Arc<Inner>);
@@ -49,6 +50,7 @@ struct Inner {
     #[cfg(feature = "engine")]
     asked: tokio::sync::Notify,
     environments: Mutex<JournaledEnvironments>,
+    repositories: Mutex<JournaledRepositories>,
     folder: Option<Arc<Folder>>,
 }
 
@@ -191,6 +193,7 @@ impl MemoryStore {
             #[cfg(feature = "engine")]
             asked: tokio::sync::Notify::new(),
             environments: Mutex::new(JournaledEnvironments::open(&folder)?),
+            repositories: Mutex::new(JournaledRepositories::open(&folder)?),
             folder: Some(folder),
         })))
     }
@@ -239,6 +242,10 @@ impl MemoryStore {
 
     pub(super) fn environments_locked(&self) -> MutexGuard<'_, JournaledEnvironments> {
         lock(&self.0.environments)
+    }
+
+    pub(super) fn repositories_locked(&self) -> MutexGuard<'_, JournaledRepositories> {
+        lock(&self.0.repositories)
     }
 
     pub(super) fn kept_blobs(&self) -> &Blobs {

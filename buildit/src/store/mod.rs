@@ -14,6 +14,7 @@ mod log;
 mod pipeline;
 mod progress;
 mod queue;
+mod repository;
 mod request;
 mod retention;
 mod run;
@@ -42,6 +43,7 @@ pub use pipeline::{
 };
 pub use progress::RunProgress;
 pub use queue::{Claim, Enqueue, Lease, QueueStore, QueuedJob};
+pub use repository::{Fetch, Forge, Login, Repository, RepositorySettings, RepositoryStore, check_repository};
 pub use request::{Request, RequestStore};
 pub use retention::{Retention, apply_retention, expired_runs};
 pub use run::{EventPage, NewRun, RunRecord, RunStore, Standing, TakenRun, WorkFolder, replaced_by};

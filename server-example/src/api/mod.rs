@@ -10,6 +10,7 @@ mod live;
 mod logs;
 mod pipelines;
 mod queue;
+mod repositories;
 mod runs;
 mod schedules;
 mod secrets;
@@ -66,6 +67,10 @@ fn described() -> OpenApiRouter<ServerState> {
         .routes(routes!(pipelines::list, pipelines::create))
         .routes(routes!(pipelines::show, pipelines::update, pipelines::delete))
         .routes(routes!(pipelines::validate))
+        .routes(routes!(repositories::list, repositories::create))
+        .routes(routes!(repositories::show, repositories::update, repositories::delete))
+        .routes(routes!(repositories::branches))
+        .routes(routes!(repositories::scan))
         .routes(routes!(schedules::list, schedules::pause))
         .routes(routes!(hooks::receive))
         .routes(routes!(runs::list, runs::trigger))

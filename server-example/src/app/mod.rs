@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod approvals;
 pub(crate) mod audit;
+pub(crate) mod commits;
 pub(crate) mod environments;
 pub(crate) mod hooks;
 pub(crate) mod keys;
@@ -12,6 +13,7 @@ pub(crate) mod members;
 pub(crate) mod pipelines;
 pub(crate) mod queue;
 pub(crate) mod reports;
+pub(crate) mod repositories;
 pub(crate) mod requests;
 pub(crate) mod runs;
 pub(crate) mod schedules;

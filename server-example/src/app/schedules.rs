@@ -214,7 +214,7 @@ mod tests {
             created_at: Timestamp::now(),
         };
         let pipeline = state.store().create_pipeline(new).await.unwrap();
-        set(state, &pipeline, &pipelines::spec(&pipeline).unwrap()).await.unwrap();
+        set(state, &pipeline, &pipelines::spec(state, &pipeline).await.unwrap()).await.unwrap();
         let known = state.store().schedules(pipeline.id).await.unwrap().remove(0);
         let runs = async || state.store().runs(&RunFilter::of_pipeline("night"), 99).await.unwrap();
 

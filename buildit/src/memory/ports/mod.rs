@@ -11,6 +11,7 @@ mod identity;
 mod log;
 mod pipeline;
 mod queue;
+mod repository;
 mod request;
 mod result;
 mod run;

@@ -19,7 +19,7 @@
 //! A store that outlives its process also passes [`assert_durable`], which opens it anew between writing and reading.
 //! [`assert_durable_accounts`] does so with accounts. What a store can do beyond that has clauses of its own
 //! ([`control_clauses`], [`environment_clauses`], [`eviction_clauses`], [`pipeline_clauses`], [`reference_clauses`],
-//! [`removal_clauses`], [`request_clauses`], [`schedule_clauses`], [`secret_clauses`], [`tenant_clauses`]), for
+//! [`removal_clauses`], [`repository_clauses`], [`request_clauses`], [`schedule_clauses`], [`secret_clauses`], [`tenant_clauses`]), for
 //! [`assert_clauses`].
 //! Whoever wants the violations themselves calls [`check_store`] and its like.
 
@@ -36,6 +36,7 @@ mod keep;
 mod log;
 mod pipeline;
 mod queue;
+mod repository;
 mod request;
 mod result;
 mod run;
@@ -56,7 +57,7 @@ use crate::artifact::{BlobStore, CacheStore, EvictCaches, RemoveBlobs};
 use crate::cached::ResultStore;
 use crate::store::{
     AccountStore, AuditStore, EnvironmentStore, IdentityStore, PipelineStore, QueueControl, ReferenceStore,
-    RequestStore, ScheduleStore, SecretStore, Store,
+    RepositoryStore, RequestStore, ScheduleStore, SecretStore, Store,
 };
 
 /// A store that refers to blobs, and says to which.
@@ -150,6 +151,12 @@ pub fn secret_clauses() -> Vec<Clause<dyn SecretStore>> {
 #[must_use]
 pub fn environment_clauses() -> Vec<Clause<dyn EnvironmentStore>> {
     environment::clauses()
+}
+
+/// The clauses about repositories.
+#[must_use]
+pub fn repository_clauses() -> Vec<Clause<dyn RepositoryStore>> {
+    repository::clauses()
 }
 
 /// The clauses about pipelines that are kept.

@@ -10,6 +10,7 @@ mod keep;
 mod log;
 mod pipeline;
 mod queue;
+mod repository;
 mod result;
 mod run;
 mod schedule;
