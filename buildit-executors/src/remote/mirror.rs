@@ -25,7 +25,7 @@ pub struct Mirror {
     most_bytes: u64,
     turn: Mutex<()>,
     /// The fetch that began last, and the last one that went well.
-    begun: AtomicU64,
+    pub(super) begun: AtomicU64,
     done: AtomicU64,
 }
 

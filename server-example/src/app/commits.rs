@@ -102,6 +102,19 @@ impl Commit {
         Ok(files)
     }
 
+    /// The head of a branch of its repository, if there is one.
+    pub(crate) async fn head_of(&self, branch: &str) -> Option<String> {
+        self.mirror.resolve(&Revision::Branch(branch.to_owned())).await.ok()
+    }
+
+    /// The branch that is meant in its repository when none is named.
+    pub(crate) async fn default_branch(&self) -> Result<Option<String>, Problem> {
+        match &self.repository.settings.default_branch {
+            Some(branch) => Ok(Some(branch.clone())),
+            None => self.mirror.default_branch().await.map_err(told),
+        }
+    }
+
     /// The text of a file of it, if it has one that may be a pipeline.
     pub(crate) async fn text(&self, path: &str) -> Result<Option<String>, Problem> {
         let text = self.mirror.read(&self.git.sha, path, LIMITS.bytes as u64).await.map_err(told)?;

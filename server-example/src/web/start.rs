@@ -20,6 +20,7 @@ struct RunPage {
     frame: Frame,
     head: Head,
     params: Vec<ParamSpec>,
+    is_of_repository: bool,
     given: IndexMap<String, String>,
     problem: Option<String>,
     findings: Vec<Finding>,
@@ -47,9 +48,13 @@ pub(crate) async fn form(
     let (frame, head) = head(&place, &pipeline, "run");
     let (params, problem, findings) = match pipelines::spec(&state, &pipeline).await {
         Ok(spec) => (spec.params, None, Vec::new()),
-        Err(problem) => (Vec::new(), Some(problem.title().to_owned()), problem.diagnostics().to_vec()),
+        Err(problem) => {
+            let said = problem.detail().unwrap_or(problem.title()).to_owned();
+            (Vec::new(), Some(said), problem.diagnostics().to_vec())
+        }
     };
-    draw(&RunPage { frame, head, params, given: IndexMap::new(), problem, findings })
+    let is_of_repository = pipeline.source.repository().is_some();
+    draw(&RunPage { frame, head, params, is_of_repository, given: IndexMap::new(), problem, findings })
 }
 
 pub(crate) async fn start(
@@ -80,7 +85,9 @@ pub(crate) async fn start(
             let params = pipelines::spec(&state, &pipeline).await.map(|spec| spec.params).unwrap_or_default();
             let (status, findings) = (problem.status(), problem.diagnostics().to_vec());
             let said = Some(problem.detail().unwrap_or(problem.title()).to_owned());
-            Ok((status, draw(&RunPage { frame, head, params, given, problem: said, findings })?).into_response())
+            let is_of_repository = pipeline.source.repository().is_some();
+            let page = RunPage { frame, head, params, is_of_repository, given, problem: said, findings };
+            Ok((status, draw(&page)?).into_response())
         }
     }
 }
