@@ -6,8 +6,8 @@
     reason = "each test file is a program of its own and uses a part of it; what fails here fails a test"
 )]
 
-pub(crate) mod post;
 pub(crate) mod git;
+pub(crate) mod post;
 pub(crate) mod things;
 
 use std::net::SocketAddr;
