@@ -85,6 +85,10 @@ uuid_id! {
     /// A pipeline that a store keeps.
     PipelineId
 }
+uuid_id! {
+    /// A repository that a tenant has connected.
+    RepositoryId
+}
 
 impl TenantId {
     /// Nobody: what is of no tenant, for who has none. It is the nil id.

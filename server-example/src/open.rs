@@ -26,6 +26,7 @@ use crate::app::upkeep::{self, Tidied, TidyError};
 use crate::app::{schedules, workers};
 use crate::environments::OfTenants;
 use crate::health;
+use crate::mirrors;
 use crate::router::{LEAVE, router};
 use crate::secrets::{OfRuns, SecretKeyError, key_of_environment, keyring};
 use crate::settings::Settings;
@@ -226,6 +227,9 @@ fn mounted(state: &ServerState) -> Router {
 }
 
 async fn work(state: ServerState) {
+    if let Err(error) = mirrors::sweep(&state).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "copies of repositories that are gone stay");
+    }
     let sweeping = tokio::spawn(sweep(state.clone()));
     let scheduling = tokio::spawn(schedules::work(state.clone()));
     let noting = tokio::spawn(workers::note(state.clone()));

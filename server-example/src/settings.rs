@@ -45,6 +45,11 @@ pub struct Settings {
     pub smtp_url: Option<Hidden>,
     /// Whom mail is from: `BuildIt <ci@example.com>`.
     pub mail_from: Option<String>,
+    /// Whether repositories may be folders of this machine, or at hosts that only this machine sees: whoever connects one
+    /// reads what the server can read there.
+    pub local_repositories: bool,
+    /// How large the copy of a repository may be, in MiB.
+    pub repository_mebibytes: u64,
     /// Whether jobs may run in Docker, where the server was built with it and finds it.
     pub docker: bool,
 }
@@ -89,6 +94,8 @@ impl Default for Settings {
             cache_gib: 20,
             smtp_url: None,
             mail_from: None,
+            local_repositories: false,
+            repository_mebibytes: 8 * 1024,
             docker: true,
         }
     }
@@ -147,7 +154,7 @@ impl Settings {
 }
 
 /// What the environment may set.
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 17] = [
     "data",
     "listen",
     "external_url",
@@ -162,6 +169,8 @@ const KEYS: [&str; 15] = [
     "cache_gib",
     "smtp_url",
     "mail_from",
+    "local_repositories",
+    "repository_mebibytes",
     "docker",
 ];
 

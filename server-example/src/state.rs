@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use buildit::account::Tenant;
-use buildit::artifact::{EvictCaches, RemoveBlobs};
+use buildit::artifact::{BlobStore, EvictCaches, RemoveBlobs};
 use buildit::engine::Engine;
 use buildit::id::{OrganizationId, TenantId};
 use buildit::store::{
     AuditStore, CredentialStore, EnvironmentStore, IdentityStore, LogKeep, PipelineStore, PolicyStore, QueueControl,
-    ReferenceStore, RequestStore, ScheduleStore, SecretStore, Store, StoreError,
+    ReferenceStore, RepositoryStore, RequestStore, ScheduleStore, SecretStore, Store, StoreError,
 };
 use buildit_storage::secrets::{Keyring, SealedSecrets};
 use jiff::Timestamp;
@@ -23,6 +23,8 @@ use uuid::Uuid;
 use crate::access::{Limits, Passwords, SetupToken, is_loopback_name};
 use crate::live::Fanout;
 use crate::mail::{Mail, MailError};
+use crate::mirrors::Mirrors;
+use crate::reports::ReportCache;
 use crate::secrets::Secrets;
 use crate::settings::Settings;
 
@@ -42,6 +44,7 @@ pub trait ServerStore:
     + LogKeep
     + ReferenceStore
     + EvictCaches
+    + RepositoryStore
 {
 }
 
@@ -60,6 +63,7 @@ impl<T> ServerStore for T where
         + LogKeep
         + ReferenceStore
         + EvictCaches
+        + RepositoryStore
 {
 }
 
@@ -85,8 +89,12 @@ struct Inner {
     base: String,
     engine: Engine,
     store: Arc<dyn ServerStore>,
-    blobs: Arc<dyn RemoveBlobs>,
+    blobs: Arc<dyn BlobStore>,
+    /// The same ones.
+    removable_blobs: Arc<dyn RemoveBlobs>,
     secrets: Secrets,
+    reports: ReportCache,
+    mirrors: Mirrors,
     has_docker: bool,
     mail: Option<Mail>,
     limits: Limits,
@@ -123,12 +131,15 @@ impl ServerState {
             limits: Limits::new(settings.requests_per_second),
             fanout: Fanout::default(),
             base: settings.base(),
+            mirrors: Mirrors::new(&settings),
             settings,
             engine,
+            reports: ReportCache::new(),
             secrets: SealedSecrets::new(Arc::clone(&store), keys),
             has_docker,
             store,
-            blobs,
+            blobs: Arc::clone(&blobs) as _,
+            removable_blobs: blobs,
             passwords: Passwords::new(),
             setup: SetupToken::new()?,
             leaving: CancellationToken::new(),
@@ -164,8 +175,16 @@ impl ServerState {
         &*self.0.store
     }
 
-    pub(crate) fn blobs(&self) -> &Arc<dyn RemoveBlobs> {
+    pub(crate) fn blobs(&self) -> &Arc<dyn BlobStore> {
         &self.0.blobs
+    }
+
+    pub(crate) fn removable_blobs(&self) -> &Arc<dyn RemoveBlobs> {
+        &self.0.removable_blobs
+    }
+
+    pub(crate) fn reports(&self) -> &ReportCache {
+        &self.0.reports
     }
 
     /// Whether the engine has the executor `docker`.
@@ -180,6 +199,11 @@ impl ServerState {
     /// How mail is sent, where it is.
     pub(crate) fn mail(&self) -> Option<&Mail> {
         self.0.mail.as_ref()
+    }
+
+    /// The copies of repositories.
+    pub(crate) fn mirrors(&self) -> &Mirrors {
+        &self.0.mirrors
     }
 
     pub(crate) fn limits(&self) -> &Limits {

@@ -1,7 +1,5 @@
 //! An organization and its tenants: renamed, made and deleted, on the page and by the API.
 
-#![expect(clippy::unwrap_used, reason = "what fails here fails a test")]
-
 mod site;
 
 use axum::http::{Method, StatusCode};

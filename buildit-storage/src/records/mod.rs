@@ -24,6 +24,7 @@ mod member;
 pub(crate) mod policy;
 mod query;
 pub(crate) mod queue;
+pub(crate) mod repository;
 pub(crate) mod request;
 mod row;
 pub(crate) mod schedule;

@@ -1,7 +1,9 @@
 //! Values of columns.
 
 use buildit::account::{Role, TokenHash};
-use buildit::id::{ApiKeyId, Digest, InvitationId, OrganizationId, PipelineId, RunId, TenantId, UserId, WorkerId};
+use buildit::id::{
+    ApiKeyId, Digest, InvitationId, OrganizationId, PipelineId, RepositoryId, RunId, TenantId, UserId, WorkerId,
+};
 use buildit::store::{Intake, QueueStatus};
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -228,7 +230,7 @@ macro_rules! uuid_columns {
         }
     )+};
 }
-uuid_columns!(OrganizationId, UserId, TenantId, ApiKeyId, InvitationId, PipelineId, RunId);
+uuid_columns!(OrganizationId, UserId, TenantId, ApiKeyId, InvitationId, PipelineId, RepositoryId, RunId);
 
 #[cfg(test)]
 mod tests {

@@ -92,6 +92,13 @@ async fn it_keeps_environments() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs postgres"]
+async fn it_keeps_repositories() {
+    let many = Many::default();
+    store::assert_clauses(store::repository_clauses(), async || Arc::new(many.store().await) as _).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs postgres"]
 async fn it_keeps_accounts() {
     let many = Many::default();
     store::assert_accounts(async || many.store().await).await;

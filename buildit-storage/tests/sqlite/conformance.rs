@@ -74,6 +74,12 @@ async fn it_keeps_environments() {
     store::assert_clauses(store::environment_clauses(), async || Arc::new(fresh(&folder).await) as _).await;
 }
 
+#[tokio::test]
+async fn it_keeps_repositories() {
+    let folder = tempfile::tempdir().unwrap();
+    store::assert_clauses(store::repository_clauses(), async || Arc::new(fresh(&folder).await) as _).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_keeps_accounts() {
     let folder = tempfile::tempdir().unwrap();

@@ -26,6 +26,7 @@ mod pipelines;
 mod policies;
 mod ports;
 mod queue;
+mod repositories;
 mod requests;
 mod results;
 mod run;

@@ -11,6 +11,7 @@ use super::journal::{BlobFolder, ChangeFile, Folder};
 use super::kept::KeptRun;
 use super::policies::JournaledPolicies;
 use super::queue::{Queue, QueueChange};
+use super::repositories::JournaledRepositories;
 use super::requests::JournaledRequests;
 use super::results::{JournaledResults, Results};
 use super::runs::Runs;
@@ -29,7 +30,7 @@ const CACHES_SLACK: u64 = 1024 * 1024;
 /// How long the file of secrets may grow beyond what they are, in bytes, before it is written anew.
 const SECRETS_SLACK: u64 = 1024 * 1024;
 
-/// Keeps pipelines, runs, logs, the queue, blobs, caches, kept results, sealed secrets, environments and accounts: in memory, or
+/// Keeps pipelines, runs, logs, the queue, blobs, caches, kept results, sealed secrets, environments, repositories and accounts: in memory, or
 /// [journaled](Self::journaled) to a folder. Clones are the same store.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore(Arc<Inner>);
@@ -51,6 +52,7 @@ struct Inner {
     asked: tokio::sync::Notify,
     environments: Mutex<JournaledEnvironments>,
     policies: Mutex<JournaledPolicies>,
+    repositories: Mutex<JournaledRepositories>,
     folder: Option<Arc<Folder>>,
 }
 
@@ -194,6 +196,7 @@ impl MemoryStore {
             asked: tokio::sync::Notify::new(),
             environments: Mutex::new(JournaledEnvironments::open(&folder)?),
             policies: Mutex::new(JournaledPolicies::open(&folder)?),
+            repositories: Mutex::new(JournaledRepositories::open(&folder)?),
             folder: Some(folder),
         })))
     }
@@ -246,6 +249,10 @@ impl MemoryStore {
 
     pub(super) fn policies_locked(&self) -> MutexGuard<'_, JournaledPolicies> {
         lock(&self.0.policies)
+    }
+
+    pub(super) fn repositories_locked(&self) -> MutexGuard<'_, JournaledRepositories> {
+        lock(&self.0.repositories)
     }
 
     pub(super) fn kept_blobs(&self) -> &Blobs {

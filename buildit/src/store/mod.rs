@@ -15,6 +15,7 @@ mod pipeline;
 mod policy;
 mod progress;
 mod queue;
+mod repository;
 mod request;
 mod retention;
 mod run;
@@ -44,6 +45,7 @@ pub use pipeline::{
 pub use policy::{PolicyStore, RetentionPolicy};
 pub use progress::RunProgress;
 pub use queue::{Claim, Enqueue, Lease, QueueStore, QueuedJob};
+pub use repository::{Fetch, Forge, Login, Repository, RepositorySettings, RepositoryStore, check_repository};
 pub use request::{Request, RequestStore};
 pub use retention::{Retention, RunSift, apply_retention, expired_runs};
 pub use run::{EventPage, NewRun, RunRecord, RunStore, Standing, TakenRun, WorkFolder, replaced_by};

@@ -10,11 +10,13 @@ mod live;
 mod logs;
 mod pipelines;
 mod queue;
+mod repositories;
 mod retention;
 mod runs;
 mod schedules;
 mod secrets;
 mod tags;
+mod tests;
 mod workers;
 
 use axum::routing::get;
@@ -68,6 +70,10 @@ fn described() -> OpenApiRouter<ServerState> {
         .routes(routes!(pipelines::list, pipelines::create))
         .routes(routes!(pipelines::show, pipelines::update, pipelines::delete))
         .routes(routes!(pipelines::validate))
+        .routes(routes!(repositories::list, repositories::create))
+        .routes(routes!(repositories::show, repositories::update, repositories::delete))
+        .routes(routes!(repositories::branches))
+        .routes(routes!(repositories::scan))
         .routes(routes!(schedules::list, schedules::pause))
         .routes(routes!(hooks::receive))
         .routes(routes!(runs::list, runs::trigger))
@@ -77,6 +83,7 @@ fn described() -> OpenApiRouter<ServerState> {
         .routes(routes!(runs::logged))
         .routes(routes!(runs::stages))
         .routes(routes!(runs::explain))
+        .routes(routes!(tests::list))
         .routes(routes!(runs::cancel))
         .routes(routes!(runs::approve))
         .routes(routes!(runs::reject))

@@ -3,6 +3,9 @@
 pub(crate) mod account;
 pub(crate) mod approvals;
 pub(crate) mod audit;
+#[expect(dead_code, reason = "deliveries are what brings changes, and they come next")]
+pub(crate) mod changes;
+pub(crate) mod commits;
 pub(crate) mod environments;
 pub(crate) mod hooks;
 pub(crate) mod keys;
@@ -12,6 +15,8 @@ pub(crate) mod members;
 pub(crate) mod organizations;
 pub(crate) mod pipelines;
 pub(crate) mod queue;
+pub(crate) mod reports;
+pub(crate) mod repositories;
 pub(crate) mod requests;
 pub(crate) mod runs;
 pub(crate) mod schedules;

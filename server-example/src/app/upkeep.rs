@@ -105,7 +105,7 @@ pub(crate) async fn tidy(state: &ServerState, now: Timestamp) -> Result<Tidied, 
     let quota = CacheQuota { scope_bytes: None, total_bytes: Some(state.settings().cache_gib.saturating_mul(1 << 30)) };
     let caches = store.evict_caches(quota).await?;
     let before = now.checked_sub(GRACE).unwrap_or(Timestamp::MIN);
-    let blobs = collect_garbage(&**store, &**state.blobs(), before).await?;
+    let blobs = collect_garbage(&**store, &**state.removable_blobs(), before).await?;
     Ok(Tidied { runs, logs, caches, blobs })
 }
 

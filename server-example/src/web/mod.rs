@@ -10,6 +10,7 @@ mod organization;
 mod page;
 mod pipelines;
 mod queue;
+mod repositories;
 mod retention;
 mod rows;
 mod run;
@@ -45,6 +46,7 @@ pub(crate) fn router(state: &ServerState) -> Router<ServerState> {
         .route("/{organization}/{tenant}", get(home::dashboard))
         .route("/{organization}/{tenant}/pipelines", get(pipelines::list))
         .route("/{organization}/{tenant}/new", get(wizard::new_page).post(wizard::create))
+        .route("/{organization}/{tenant}/new/repository", post(wizard::create_from))
         .route("/{organization}/{tenant}/validate", post(wizard::validate))
         .route("/{organization}/{tenant}/pipelines/{pipeline}", get(pipelines::runs))
         .route("/{organization}/{tenant}/pipelines/{pipeline}/config", get(pipelines::config).post(pipelines::save))
@@ -60,6 +62,12 @@ pub(crate) fn router(state: &ServerState) -> Router<ServerState> {
         .route("/{organization}/{tenant}/queue/all", post(queue::turn_all))
         .route("/{organization}/{tenant}/queue/workers/{worker}", post(queue::turn_worker))
         .route("/{organization}/{tenant}/queue/runs/{run}/{action}", post(queue::act))
+        .route("/{organization}/{tenant}/repositories", get(repositories::list).post(repositories::connect))
+        .route("/{organization}/{tenant}/repositories/new", get(repositories::form))
+        .route("/{organization}/{tenant}/repositories/{repository}", get(repositories::show).post(repositories::save))
+        .route("/{organization}/{tenant}/repositories/{repository}/scan", post(repositories::scan))
+        .route("/{organization}/{tenant}/repositories/{repository}/pipelines", post(repositories::create_pipeline))
+        .route("/{organization}/{tenant}/repositories/{repository}/delete", post(repositories::delete))
         .route("/{organization}/{tenant}/environments", get(environments::list).post(environments::create))
         .route("/{organization}/{tenant}/environments/{environment}", get(environments::show))
         .route("/{organization}/{tenant}/environments/{environment}/variables", post(environments::set_variable))

@@ -6,6 +6,7 @@
     reason = "each test file is a program of its own and uses a part of it; what fails here fails a test"
 )]
 
+pub(crate) mod git;
 pub(crate) mod post;
 pub(crate) mod things;
 
@@ -72,6 +73,7 @@ impl Site {
         settings.data = folder.to_owned();
         settings.requests_per_second = 100_000.try_into().unwrap();
         settings.docker = false;
+        settings.local_repositories = true;
         Self::open_with(settings).await
     }
 

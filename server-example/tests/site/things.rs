@@ -3,6 +3,7 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 
+use super::git::Origin;
 use super::{Site, Who};
 
 /// What stands in the paths, and what is sent.
@@ -16,6 +17,9 @@ pub(crate) struct Things {
     pub(crate) key: String,
     pub(crate) user: String,
     pub(crate) worker: String,
+    pub(crate) repository: String,
+    /// Where it is, and another one that is not connected yet.
+    origins: [Origin; 2],
 }
 
 impl Things {
@@ -27,6 +31,10 @@ impl Things {
         let made = site.post(owner, &format!("/api/v1/tenants/{tenant}/keys"), json!({ "name": "old" })).await.json();
         let environment = format!("/api/v1/tenants/{tenant}/environments/production");
         site.ask(owner, Method::PUT, &environment, Some(json!({}))).await.ok();
+        let kdl = "pipeline \"shop\"\nstage \"s\" { run \"true\" }";
+        let origins = [(); 2].map(|()| Origin::new(&[(".buildit.kdl", kdl)]));
+        let connected = json!({ "url": origins[0].url(), "name": "shop", "tenant": tenant });
+        let repository = site.post(owner, "/api/v1/repositories", connected).await.ok().json();
         let config = "pipeline \"build\"\non \"schedule\" cron=\"0 3 1 1 *\"\nstage \"build\" { run \"echo x > x\"; artifacts \"x\" name=\"result\" }\nstage \"fail\" { needs \"build\"; run \"false\" }";
         let pipeline = site.pipeline(owner, config).await;
         let run = site.run(owner, &pipeline).await;
@@ -48,12 +56,15 @@ impl Things {
             key: text(&made["id"]),
             user: text(&me["user"]),
             worker: site.worker(owner).await,
+            repository: text(&repository["id"]),
+            origins,
         }
     }
 
     pub(crate) fn path(&self, template: &str) -> String {
         let id = match template {
             path if path.starts_with("/api/v1/pipelines/") => &self.pipeline,
+            path if path.starts_with("/api/v1/repositories/") => &self.repository,
             path if path.ends_with("/approve") || path.ends_with("/reject") => &self.waiting,
             path if path.ends_with("/cancel") => &self.slow,
             _ => &self.run,
@@ -83,6 +94,10 @@ impl Things {
             ("POST", "/api/v1/pipelines") => json!({ "name": "another", "config": HELLO, "tenant": self.tenant }),
             ("PATCH", "/api/v1/organizations/{organization}") => json!({ "billing_email": "bills@example.com" }),
             ("PATCH", "/api/v1/tenants/{tenant}") => json!({ "name": "renamed" }),
+            ("POST", "/api/v1/repositories") => {
+                json!({ "name": "another", "url": self.origins[1].url(), "tenant": self.tenant })
+            }
+            ("PATCH", "/api/v1/repositories/{id}") => json!({ "default_branch": "main" }),
             ("PATCH", _) => json!({ "config": HELLO }),
             ("POST", "/api/v1/validate") => json!({ "config": HELLO }),
             ("POST", path) if path.ends_with("/approve") || path.ends_with("/reject") => {

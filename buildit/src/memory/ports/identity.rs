@@ -193,7 +193,8 @@ impl IdentityStore for MemoryStore {
         changes.push(AccountChange::NoTenant(id));
         journaled.change(changes)?;
         self.environments_locked().delete_of(id)?;
-        self.policies_locked().delete(id).map(|()| true)
+        self.policies_locked().delete(id)?;
+        self.repositories_locked().delete_of(id).map(|()| true)
     }
 
     async fn create_invitation(&self, invitation: Invitation, hash: TokenHash) -> Result<(), StoreError> {

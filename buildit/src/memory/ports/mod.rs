@@ -12,6 +12,7 @@ mod log;
 mod pipeline;
 mod policy;
 mod queue;
+mod repository;
 mod request;
 mod result;
 mod run;

@@ -11,6 +11,7 @@ mod log;
 mod pipeline;
 mod policy;
 mod queue;
+mod repository;
 mod result;
 mod run;
 mod schedule;
