@@ -3,6 +3,8 @@
 #![expect(unused_qualifications, reason = "what utoipa makes of the parameters of a path")]
 
 mod accounts;
+mod artifacts;
+mod compare;
 mod environments;
 mod hooks;
 mod keys;
@@ -84,6 +86,7 @@ fn described() -> OpenApiRouter<ServerState> {
         .routes(routes!(runs::stages))
         .routes(routes!(runs::explain))
         .routes(routes!(tests::list))
+        .routes(routes!(compare::show))
         .routes(routes!(runs::cancel))
         .routes(routes!(runs::approve))
         .routes(routes!(runs::reject))
@@ -108,7 +111,8 @@ fn described() -> OpenApiRouter<ServerState> {
         .routes(routes!(logs::show))
         .routes(routes!(logs::search))
         .routes(routes!(logs::raw))
-        .routes(routes!(logs::artifact))
+        .routes(routes!(artifacts::show))
+        .routes(routes!(artifacts::all))
         .routes(routes!(live::events))
         .routes(routes!(live::socket))
 }

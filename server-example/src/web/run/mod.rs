@@ -1,5 +1,7 @@
 //! The page of a run.
 
+mod compare;
+mod plan;
 mod tests;
 
 use std::time::Duration;
@@ -16,6 +18,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::log::{Chosen, look_at};
+use compare::{CompareLook, CompareTab};
+use plan::{PlanLook, PlanTab};
 use tests::{TestsLook, TestsTab};
 
 use super::page::{Crumb, Frame, Place, When, draw, part};
@@ -53,6 +57,14 @@ pub(crate) struct Look {
     pub(super) find_after: u64,
 }
 
+/// What is looked at in each tab.
+struct Asked {
+    look: Look,
+    tests: TestsLook,
+    compare: CompareLook,
+    plan: PlanLook,
+}
+
 #[derive(Template)]
 #[template(path = "run.html")]
 struct RunPage {
@@ -75,6 +87,11 @@ struct RunPage {
     summaries: Vec<(String, String)>,
     why: Vec<(String, String)>,
     tests: Option<TestsTab>,
+    compare: Option<CompareTab>,
+    plan: Option<PlanTab>,
+    /// Where all artifacts are, and the run as it is kept.
+    all_artifacts: String,
+    record: String,
     facts: Vec<(&'static str, String)>,
 }
 
@@ -151,13 +168,15 @@ fn worst<'a>(states: impl Iterator<Item = &'a str> + Clone) -> &'static str {
     ORDER.into_iter().find(|word| states.clone().any(|state| state == *word)).unwrap_or("queued")
 }
 
-const TABS: [(&str, &str); 6] = [
+const TABS: [(&str, &str); 8] = [
     ("log", "Log"),
     ("tests", "Tests"),
     ("waterfall", "Waterfall"),
     ("artifacts", "Artifacts"),
     ("summary", "Summary"),
     ("why", "Why"),
+    ("compare", "Compare"),
+    ("plan", "Plan"),
 ];
 
 async fn record(state: &ServerState, place: &Place, pipeline: &str, number: u64) -> Result<RunRecord, Problem> {
@@ -171,10 +190,12 @@ pub(crate) async fn show(
     Path(named): Path<Named>,
     Query(look): Query<Look>,
     Query(tests): Query<TestsLook>,
+    Query(compare): Query<CompareLook>,
+    Query(plan): Query<PlanLook>,
 ) -> Result<Response, Problem> {
     let record = record(&state, &place, &named.pipeline, named.number).await?;
     let view = runs::view(&state, &record).await?;
-    page(&state, &place, &named.pipeline, &record, view, &look, &tests).await
+    page(&state, &place, &named.pipeline, &record, view, Asked { look, tests, compare, plan }).await
 }
 
 async fn page(
@@ -183,9 +204,9 @@ async fn page(
     pipeline: &str,
     record: &RunRecord,
     view: RunView,
-    look: &Look,
-    of_tests: &TestsLook,
+    asked: Asked,
 ) -> Result<Response, Problem> {
+    let look = &asked.look;
     let above = format!("{}/pipelines/{}", place.root(), part(pipeline));
     let link = format!("{above}/runs/{}", record.number);
     let tab = TABS.iter().find(|(tab, _)| Some(*tab) == look.tab.as_deref()).map_or("log", |(tab, _)| tab);
@@ -193,8 +214,8 @@ async fn page(
         Some(name) => Some(view.stage(name).ok_or_else(Problem::not_found)?),
         None => first_to_look_at(&view),
     };
-    let plan = Plan::restore(view.plan.clone()).map_err(|found| Problem::refused(&found.0))?;
-    let drawing = draw_graph(&plan.graph().layout(plan.spec()));
+    let compiled = Plan::restore(view.plan.clone()).map_err(|found| Problem::refused(&found.0))?;
+    let drawing = draw_graph(&compiled.graph().layout(compiled.spec()));
     let name = chosen.map(|stage| stage.name.to_string());
     let nodes = drawing.nodes.iter().map(|node| {
         let stages = node.stages.iter().map(|&stage| &view.stages[stage]);
@@ -226,9 +247,15 @@ async fn page(
         _ => Vec::new(),
     };
     let tests = match tab {
-        "tests" => Some(tests::tab(state, record, &view, of_tests, &above, &link).await?),
+        "tests" => Some(tests::tab(state, record, &view, &asked.tests, &above, &link).await?),
         _ => None,
     };
+    let compare = match tab {
+        "compare" => Some(compare::tab(state, record, &asked.compare, pipeline, &above, &link).await?),
+        _ => None,
+    };
+    let plan = (tab == "plan").then(|| plan::tab(&view.plan, &asked.plan, look.stage.as_deref(), &link));
+    let api = format!("{}/api/v1/runs/{}", place.base, record.run.id);
     let crumbs = vec![
         Crumb::to("Pipelines", format!("{}/pipelines", place.root())),
         Crumb::to(pipeline, above),
@@ -242,7 +269,9 @@ async fn page(
     });
     draw(&RunPage {
         frame: place.frame("pipelines", format!("#{} {pipeline}", record.number), crumbs),
-        live: format!("{}/api/v1/runs/{}/live", place.base, record.run.id),
+        live: format!("{api}/live"),
+        all_artifacts: format!("{api}/artifacts"),
+        record: format!("{api}/record"),
         mark: glyph(view.status().as_str()),
         jobs,
         drawing,
@@ -257,6 +286,8 @@ async fn page(
         summaries: summaries.collect(),
         why,
         tests,
+        compare,
+        plan,
         facts: facts(&view),
         link,
         view,
@@ -352,7 +383,7 @@ fn facts(view: &RunView) -> Vec<(&'static str, String)> {
 }
 
 impl RunPage {
-    fn tabs(&self) -> [(&'static str, &'static str); 6] {
+    fn tabs(&self) -> [(&'static str, &'static str); 8] {
         TABS
     }
 
