@@ -85,7 +85,11 @@ impl Things {
     /// The path with what must be asked along with it.
     pub(crate) fn address(&self, template: &str) -> String {
         let path = self.path(template);
-        if template.ends_with("/log/search") { format!("{path}?text=echo") } else { path }
+        match template {
+            template if template.ends_with("/log/search") => format!("{path}?text=echo"),
+            template if template.ends_with("/diff") => format!("{path}?before={}", self.waiting),
+            _ => path,
+        }
     }
 
     pub(crate) fn body(&self, method: &Method, template: &str) -> Option<Value> {
