@@ -3,8 +3,12 @@
 #![expect(unused_qualifications, reason = "what utoipa makes of the parameters of a path")]
 
 mod accounts;
+<<<<<<< HEAD
 mod artifacts;
 mod compare;
+=======
+mod deliveries;
+>>>>>>> 9be0cd8 (Webhooks of forges are kept before they are answered, and worked off into runs by any server, each once)
 mod environments;
 mod hooks;
 mod keys;
@@ -77,6 +81,11 @@ fn described() -> OpenApiRouter<ServerState> {
         .routes(routes!(repositories::branches))
         .routes(routes!(repositories::scan))
         .routes(routes!(schedules::list, schedules::pause))
+        .routes(routes!(deliveries::list))
+        .routes(routes!(deliveries::show))
+        .routes(routes!(deliveries::redeliver))
+        .routes(routes!(deliveries::renew))
+        .routes(routes!(hooks::deliver))
         .routes(routes!(hooks::receive))
         .routes(routes!(runs::list, runs::trigger))
         .routes(routes!(runs::list_all))

@@ -380,17 +380,37 @@ pub(crate) async fn remote(state: &ServerState, repository: &Repository) -> Resu
 }
 
 /// What whoever sends webhooks of a repository signs them with; made when it is asked for first.
-#[expect(dead_code, reason = "deliveries are signed with it, and they come next")]
 pub(crate) async fn webhook_secret(state: &ServerState, repository: &Repository) -> Result<SecretString, Problem> {
     let place = of_repository(repository.id, WEBHOOK);
     if let Some(known) = secrets::open(state, &place).await? {
         return Ok(known);
     }
-    let mut random = [0; 32];
-    getrandom::fill(&mut random).map_err(|_| Problem::internal())?;
-    let made = SecretString::from(hex::encode(random));
+    let made = SecretString::from(random()?);
     secrets::seal(state, &place, &made).await?;
     Ok(made)
+}
+
+/// Makes another secret for its webhooks, which is shown this once.
+pub(crate) async fn renew_webhook(
+    state: &ServerState,
+    access: &Access,
+    repository: &Repository,
+) -> Result<String, Problem> {
+    let made = random()?;
+    secrets::seal(state, &of_repository(repository.id, WEBHOOK), &SecretString::from(made.clone())).await?;
+    audit::of_tenant(state, access, "repository.webhook", &repository.name, &[]).await;
+    Ok(made)
+}
+
+/// Where the forge is to send the webhooks of a repository.
+pub(crate) fn webhook_url(state: &ServerState, repository: &Repository) -> String {
+    format!("{}/hooks/{}", state.settings().url(), repository.id)
+}
+
+fn random() -> Result<String, Problem> {
+    let mut random = [0; 32];
+    getrandom::fill(&mut random).map_err(|_| Problem::internal())?;
+    Ok(hex::encode(random))
 }
 
 /// The copy of a repository as it is there now. How that went is noted.
