@@ -8,6 +8,7 @@ use buildit::account::Role;
 use buildit::id::{DeliveryId, RepositoryId};
 use buildit::store::Delivery as Stored;
 use jiff::Timestamp;
+use secrecy::ExposeSecret;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -157,5 +158,6 @@ pub(crate) async fn renew(
 ) -> Result<Json<Webhook>, Problem> {
     let (access, repository) = repositories::find(&state, actor, id, Role::Admin).await?;
     let secret = repositories::renew_webhook(&state, &access, &repository).await?;
+    let secret = secret.expose_secret().to_owned();
     Ok(Json(Webhook { url: repositories::webhook_url(&state, &repository), secret }))
 }

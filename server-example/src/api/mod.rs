@@ -3,12 +3,9 @@
 #![expect(unused_qualifications, reason = "what utoipa makes of the parameters of a path")]
 
 mod accounts;
-<<<<<<< HEAD
 mod artifacts;
 mod compare;
-=======
 mod deliveries;
->>>>>>> 9be0cd8 (Webhooks of forges are kept before they are answered, and worked off into runs by any server, each once)
 mod environments;
 mod hooks;
 mod keys;

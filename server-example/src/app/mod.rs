@@ -6,11 +6,8 @@ pub(crate) mod artifacts;
 pub(crate) mod audit;
 pub(crate) mod changes;
 pub(crate) mod commits;
-<<<<<<< HEAD
 pub(crate) mod compare;
-=======
 pub(crate) mod deliveries;
->>>>>>> 9be0cd8 (Webhooks of forges are kept before they are answered, and worked off into runs by any server, each once)
 pub(crate) mod environments;
 pub(crate) mod hooks;
 pub(crate) mod keys;

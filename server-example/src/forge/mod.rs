@@ -12,6 +12,7 @@ mod gitea;
 mod github;
 mod gitlab;
 mod headers;
+pub(crate) mod pages;
 mod signature;
 #[cfg(test)]
 mod tests;

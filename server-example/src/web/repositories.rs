@@ -372,7 +372,8 @@ pub(crate) async fn renew_webhook(
 ) -> Result<Response, Problem> {
     let access = place.grant(Role::Admin)?;
     let known = repositories::within(&state, &access, named.repository).await?;
-    let secret = Some(repositories::renew_webhook(&state, &access, &known).await?);
+    let secret = repositories::renew_webhook(&state, &access, &known).await?;
+    let secret = Some(secret.expose_secret().to_owned());
     draw(&OnePage { secret, ..OnePage::new(&state, &place, named.repository).await? })
 }
 

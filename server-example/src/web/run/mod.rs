@@ -12,7 +12,7 @@ use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use buildit::account::Role;
 use buildit::plan::Plan;
-use buildit::store::RunRecord;
+use buildit::store::{Repository, RunRecord};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -24,6 +24,7 @@ use tests::{TestsLook, TestsTab};
 
 use super::page::{Crumb, Frame, Place, When, draw, part};
 use crate::app::runs::{self, Which};
+use crate::forge::pages;
 use crate::problem::Problem;
 use crate::state::ServerState;
 use crate::view::graph::{Drawing, draw as draw_graph};
@@ -92,7 +93,7 @@ struct RunPage {
     /// Where all artifacts are, and the run as it is kept.
     all_artifacts: String,
     record: String,
-    facts: Vec<(&'static str, String)>,
+    facts: Vec<Fact>,
 }
 
 /// A job in the list.
@@ -262,6 +263,7 @@ async fn page(
         Crumb::here(format!("#{}", record.number)),
     ];
     let questions = view.stages.iter().filter(|stage| stage.question.is_some()).cloned().collect();
+    let repository = runs::repository(state, record).await?;
     let artifacts = view.stages.iter().flat_map(|stage| left(&place.base, record, stage)).collect();
     let summaries = view.stages.iter().filter_map(|stage| {
         let summary = stage.products.as_deref()?.summary.as_deref()?;
@@ -288,7 +290,7 @@ async fn page(
         tests,
         compare,
         plan,
-        facts: facts(&view),
+        facts: facts(&view, repository.as_ref()),
         link,
         view,
     })
@@ -361,24 +363,42 @@ fn left(base: &str, record: &RunRecord, stage: &StageView) -> Vec<Left> {
     each.collect()
 }
 
+/// Something that the summary tells.
+struct Fact {
+    name: &'static str,
+    value: String,
+    /// Where there is more of it.
+    link: Option<String>,
+}
+
 /// What the summary tells, as far as it is known.
-fn facts(view: &RunView) -> Vec<(&'static str, String)> {
+fn facts(view: &RunView, repository: Option<&Repository>) -> Vec<Fact> {
     let git = &view.context.git;
-    let mut facts = vec![("Trigger", view.context.event.clone())];
-    let mut add = |name, text: &str| {
+    let request = view.context.pull_request.as_ref();
+    let mut facts = Vec::new();
+    let mut add = |name, text: &str, link: Option<String>| {
         if !text.is_empty() {
-            facts.push((name, text.to_owned()));
+            facts.push(Fact { name, value: text.to_owned(), link });
         }
     };
-    add("By", view.context.custom.get("triggered_by").map_or("", String::as_str));
-    add("Branch", &git.branch);
-    add("Commit", git.sha.get(..12).unwrap_or(&git.sha));
-    add("Message", git.message.lines().next().unwrap_or_default());
-    add("Author", &git.author);
-    for (name, value) in &view.context.params {
-        add("Parameter", &format!("{name} = {value}"));
+    add("Trigger", &view.context.event, None);
+    add("By", view.context.custom.get("triggered_by").map_or("", String::as_str), None);
+    add("Source", repository.map_or("", |of| &of.name), repository.and_then(pages::repository));
+    if let Some(request) = request {
+        let link = repository.and_then(|of| pages::request(of, request.number));
+        add("Request", &format!("#{} {}", request.number, request.title), link);
+        add("Into", &request.base, None);
     }
-    add("Cancelled", view.cancel_reason.as_deref().unwrap_or_default());
+    add("Branch", &git.branch, None);
+    add("Tag", &git.tag, None);
+    let commit = git.sha.get(..12).unwrap_or(&git.sha);
+    add("Commit", commit, repository.and_then(|of| pages::commit(of, &git.sha)));
+    add("Message", git.message.lines().next().unwrap_or_default(), None);
+    add("Author", &git.author, None);
+    for (name, value) in &view.context.params {
+        add("Parameter", &format!("{name} = {value}"), None);
+    }
+    add("Cancelled", view.cancel_reason.as_deref().unwrap_or_default(), None);
     facts
 }
 
