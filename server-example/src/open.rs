@@ -23,7 +23,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
 
 use crate::app::upkeep::{self, Tidied, TidyError};
-use crate::app::{schedules, workers};
+use crate::app::{deliveries, schedules, workers};
 use crate::environments::OfTenants;
 use crate::health;
 use crate::mirrors;
@@ -232,11 +232,13 @@ async fn work(state: ServerState) {
     }
     let sweeping = tokio::spawn(sweep(state.clone()));
     let scheduling = tokio::spawn(schedules::work(state.clone()));
+    let delivering = tokio::spawn(deliveries::work(state.clone()));
     let noting = tokio::spawn(workers::note(state.clone()));
     let tidying = tokio::spawn(upkeep::work(state.clone()));
     drive(state.clone()).await;
     sweeping.abort();
     scheduling.abort();
+    delivering.abort();
     noting.abort();
     tidying.abort();
     workers::leave(&state).await;
@@ -289,6 +291,7 @@ async fn sweep(state: ServerState) {
 async fn sweep_queue(state: &ServerState) -> Result<(), StoreError> {
     let now = Timestamp::now();
     state.store().sweep_requests(now).await?;
+    state.store().sweep_deliveries(now - deliveries::KEPT).await?;
     state.store().sweep_workers(now - LOST).await.map(drop)
 }
 

@@ -11,8 +11,8 @@ use buildit::artifact::{BlobStore, EvictCaches, RemoveBlobs};
 use buildit::engine::Engine;
 use buildit::id::{OrganizationId, TenantId};
 use buildit::store::{
-    AuditStore, CredentialStore, EnvironmentStore, IdentityStore, LogKeep, PipelineStore, PolicyStore, QueueControl,
-    ReferenceStore, RepositoryStore, RequestStore, ScheduleStore, SecretStore, Store, StoreError,
+    AuditStore, CredentialStore, DeliveryStore, EnvironmentStore, IdentityStore, LogKeep, PipelineStore, PolicyStore,
+    QueueControl, ReferenceStore, RepositoryStore, RequestStore, ScheduleStore, SecretStore, Store, StoreError,
 };
 use buildit_storage::secrets::{Keyring, SealedSecrets};
 use jiff::Timestamp;
@@ -45,6 +45,7 @@ pub trait ServerStore:
     + ReferenceStore
     + EvictCaches
     + RepositoryStore
+    + DeliveryStore
 {
 }
 
@@ -64,6 +65,7 @@ impl<T> ServerStore for T where
         + ReferenceStore
         + EvictCaches
         + RepositoryStore
+        + DeliveryStore
 {
 }
 

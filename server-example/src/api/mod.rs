@@ -3,6 +3,9 @@
 #![expect(unused_qualifications, reason = "what utoipa makes of the parameters of a path")]
 
 mod accounts;
+mod artifacts;
+mod compare;
+mod deliveries;
 mod environments;
 mod hooks;
 mod keys;
@@ -75,6 +78,11 @@ fn described() -> OpenApiRouter<ServerState> {
         .routes(routes!(repositories::branches))
         .routes(routes!(repositories::scan))
         .routes(routes!(schedules::list, schedules::pause))
+        .routes(routes!(deliveries::list))
+        .routes(routes!(deliveries::show))
+        .routes(routes!(deliveries::redeliver))
+        .routes(routes!(deliveries::renew))
+        .routes(routes!(hooks::deliver))
         .routes(routes!(hooks::receive))
         .routes(routes!(runs::list, runs::trigger))
         .routes(routes!(runs::list_all))
@@ -84,6 +92,7 @@ fn described() -> OpenApiRouter<ServerState> {
         .routes(routes!(runs::stages))
         .routes(routes!(runs::explain))
         .routes(routes!(tests::list))
+        .routes(routes!(compare::show))
         .routes(routes!(runs::cancel))
         .routes(routes!(runs::approve))
         .routes(routes!(runs::reject))
@@ -108,7 +117,8 @@ fn described() -> OpenApiRouter<ServerState> {
         .routes(routes!(logs::show))
         .routes(routes!(logs::search))
         .routes(routes!(logs::raw))
-        .routes(routes!(logs::artifact))
+        .routes(routes!(artifacts::show))
+        .routes(routes!(artifacts::all))
         .routes(routes!(live::events))
         .routes(routes!(live::socket))
 }

@@ -2,10 +2,12 @@
 
 pub(crate) mod account;
 pub(crate) mod approvals;
+pub(crate) mod artifacts;
 pub(crate) mod audit;
-#[expect(dead_code, reason = "deliveries are what brings changes, and they come next")]
 pub(crate) mod changes;
 pub(crate) mod commits;
+pub(crate) mod compare;
+pub(crate) mod deliveries;
 pub(crate) mod environments;
 pub(crate) mod hooks;
 pub(crate) mod keys;
