@@ -138,8 +138,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_password_goes_elsewhere_encrypted_alone() {
+    #[tokio::test]
+    async fn a_password_goes_elsewhere_encrypted_alone() {
         for url in ["smtp://ci:secret@mail.example.com", "smtp://ci:secret@mail.example.com?tls=opportunistic"] {
             assert!(matches!(mail(url, FROM), Err(MailError::Clear)), "{url}");
         }
