@@ -146,7 +146,7 @@ async fn storm(writers: Vec<ObjectBlobs>, collectors: Vec<ObjectBlobs>) {
             let (shop, removed) = (Arc::clone(&shop), Arc::clone(&removed));
             let mut numbers = Numbers(100 + writer as u64);
             tokio::spawn(async move {
-                let until = Instant::now() + Duration::from_secs(30);
+                let until = Instant::now() + Duration::from_secs(120);
                 while removed.load(Ordering::Relaxed) < 200 && Instant::now() < until {
                     shop.job(&blobs, writer, &numbers.below(64).to_string()).await;
                 }
