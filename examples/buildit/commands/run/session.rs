@@ -6,6 +6,7 @@ use std::sync::Arc;
 use buildit::config::Sources;
 use buildit::diagnostic::{Diagnostic, Diagnostics};
 use buildit::engine::{Engine, RunHandle, StartError};
+use buildit::environment::MemoryEnvironments;
 use buildit::id::RunId;
 use buildit::pipeline::{PipelineError, RunContext};
 use buildit::plan::Plan;
@@ -21,7 +22,7 @@ use crate::look::Look;
 use crate::out::Out;
 use crate::remote::{RemoteRecords, RemoteRun, failed};
 use crate::report::{self, Board, Human, Json, Live, Plain, Reporter};
-use crate::session::{self, Answers, Executors, Follower, FoundAgain, Place, Records, Signals, Stores, state};
+use crate::session::{self, Answers, Executors, Follower, FoundAgain, Place, Records, Signals, Stores, Wanted, state};
 use crate::source;
 
 /// What does not change while runs are driven.
@@ -82,12 +83,12 @@ impl Session {
         if self.args.in_place { Place::InPlace(self.folder.clone()) } else { Place::Workspaces }
     }
 
-    /// An engine for runs of these pipelines, of which these stages were asked for, in this place.
+    /// An engine for these runs in this place.
     pub(super) async fn engine(
         &self,
         stores: &Stores,
         executors: &mut Executors,
-        pipelines: &[(&Plan, &[String])],
+        runs: &[Wanted<'_>],
         place: &Place,
     ) -> Result<Engine, Failure> {
         let given = session::secrets(&self.args.secrets, &self.args.secret_files)?;
@@ -104,8 +105,13 @@ impl Session {
         if !place.is_in_place() {
             engine = engine.results(results).source_indexer(ArchiveIndexer);
         }
-        engine =
-            executors.register(engine, pipelines, self.args.executor.as_deref()).await.map_err(Failure::backend)?;
+        // Those that a run of a server brought: there are no others here.
+        let environments = runs.iter().flat_map(|run| &run.context.environments);
+        let known = environments.fold(MemoryEnvironments::new(), |known, (name, of)| known.with(name, of.clone()));
+        if runs.iter().any(|run| !run.context.environments.is_empty()) {
+            engine = engine.environments(known);
+        }
+        engine = executors.register(engine, runs).await.map_err(Failure::backend)?;
         if place.is_in_place() {
             engine = engine.max_jobs(1);
         }
