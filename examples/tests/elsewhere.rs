@@ -11,7 +11,7 @@ use std::process::Stdio;
 
 use common::Done;
 use common::server::{Away, Server};
-use serde_json::{Value, json};
+use serde_json::json;
 
 #[test]
 fn a_run_is_triggered_followed_looked_at_and_run_again() {

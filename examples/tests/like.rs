@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 
 const SHOP: &str = r##"
     pipeline "shop"
-    params { param "region" default="us" }
+    param "region" default="us"
     stage "show" {
-        when "event == 'push'"
+        when event="push"
         run #"printf '%s ' "${params.region}" "${git.branch}"; cat file"#
     }
 "##;
@@ -190,7 +190,7 @@ fn what_this_machine_cannot_do_is_refused_as_by_run() {
     let id = with_source(folder.path());
     let server = Server::start(folder.path());
     let mut record = server.ask("GET", &format!("runs/{id}/record"), &json!({}));
-    record["run"]["plan"]["stages"][0]["image"] = "alpine".into();
+    record["run"]["plan"]["stages"][0]["image"] = json!({ "reference": "alpine" });
     let (away, url) = (Away::new(&server), pretended(record, "no source is asked for"));
     away.project.write(".buildit.kdl", &SHOP.replace("when", "image \"alpine\"; when"));
     let done = |args: &[&str]| {
