@@ -2,7 +2,6 @@
 //! alone.
 
 #![cfg(unix)]
-#![expect(clippy::unwrap_used, reason = "what fails in a test fails it")]
 
 mod common;
 

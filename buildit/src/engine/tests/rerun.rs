@@ -1,6 +1,8 @@
 //! Ended runs run again.
 
 use super::*;
+use crate::artifact::{BlobStore, blob_of};
+use crate::id::TenantId;
 use crate::store::RunFilter;
 
 /// A pipeline whose second stage reads what the first one left.
@@ -57,8 +59,7 @@ async fn what_failed_runs_again_from_what_is_stored() {
 async fn a_run_of_another_store_is_one_of_nobodys_here() {
     let (there, here) = (MemoryStore::new(), MemoryStore::new());
     let (first, _) = engine(&there, Script::new().stage("build", [built()]).stage("test", [Act::fail(1)]));
-    let source = Box::pin(futures_util::stream::iter([Ok(bytes::Bytes::from_static(b"source"))]));
-    let (source, _) = there.put(source).await.unwrap();
+    let (source, _) = there.put(blob_of("source")).await.unwrap();
     let run = first.start(&with_version(), options().tenant(TenantId::new()).source(source)).await.unwrap();
     run.wait().await.unwrap();
     let rerun = first.rerun(Rerun::from_failed(&there, run.id()).await.unwrap()).await.unwrap();
