@@ -90,6 +90,12 @@ fn the_source_the_event_and_the_parameters_are_those_of_the_servers_run() {
         assert!(refused.contains(said), "{run}: {refused}");
     }
     like(&away, &id, &["--param", "region=us"]).exits(2);
+    let refused = like(&away, &id, &["--source", "."]).exits(2).stderr;
+    assert!(refused.contains("the server keeps the source"), "{refused}");
+    // Nothing of the folder has a part in it, whatever that is.
+    let mut at_home = away.command(&["run", "--output", "json", "--like", &id]);
+    let done = Done::of(at_home.current_dir("/").env("HOME", "/").output().unwrap()).exits(0);
+    assert_eq!(done.log("show"), ["eu main of the source"]);
     // Who may only look gets no source.
     let token = server.viewer();
     let viewer =

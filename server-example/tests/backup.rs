@@ -6,7 +6,7 @@
 mod site;
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -150,6 +150,33 @@ fn the_key_is_left_out_and_the_secrets_wait_for_it() {
     drop(Program::start(&new));
 }
 
+/// The name and the content of an entry.
+type Entry = (String, Vec<u8>);
+
+fn unpacked(archive: &[u8]) -> Vec<Entry> {
+    let mut archive = tar::Archive::new(zstd::Decoder::new(archive).unwrap());
+    let read = |entry: std::io::Result<tar::Entry<'_, _>>| {
+        let mut entry = entry.unwrap();
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).unwrap();
+        (String::from_utf8(entry.path_bytes().into_owned()).unwrap(), bytes)
+    };
+    archive.entries().unwrap().map(read).collect()
+}
+
+fn packed(entries: impl Iterator<Item = Entry>) -> Vec<u8> {
+    let mut archive = tar::Builder::new(zstd::Encoder::new(Vec::new(), 1).unwrap());
+    for (name, bytes) in entries {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        // As somebody writes it who means no good.
+        header.as_gnu_mut().unwrap().name[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_cksum();
+        archive.append(&header, &bytes[..]).unwrap();
+    }
+    archive.into_inner().unwrap().finish().unwrap()
+}
+
 #[test]
 fn an_archive_that_is_damaged_is_refused_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
@@ -163,25 +190,22 @@ fn an_archive_that_is_damaged_is_refused_and_leaves_nothing() {
     assert_eq!(program.events(&run).last().unwrap()["status"], "succeeded");
     well(&done(&data, &["--backup", text(&file)]));
     let whole = fs::read(&file).unwrap();
-    let tar = || zstd::decode_all(&whole[..]).unwrap();
-    let packed = |tar: Vec<u8>| zstd::encode_all(&tar[..], 1).unwrap();
     let turned = |at: usize| {
         let mut bytes = whole.clone();
         bytes[at] ^= 0x55;
         bytes
     };
-    let with = |name: &str, other: &str| {
-        let mut tar = tar();
-        let at = tar.windows(name.len()).position(|window| window == name.as_bytes()).unwrap();
-        tar[at..at + other.len()].copy_from_slice(other.as_bytes());
-        packed(tar)
+    let entries = unpacked(&whole);
+    let without = |gone: &str| packed(entries.iter().filter(|(name, _)| !name.starts_with(gone)).cloned());
+    let with = |changed: &dyn Fn(&mut Entry)| {
+        packed(entries.iter().cloned().map(|mut entry| {
+            changed(&mut entry);
+            entry
+        }))
     };
-    // A blob that is not what it was, in an archive that is whole.
-    let changed = {
-        let mut tar = tar();
-        let name = tar.windows(6).position(|window| window == b"blobs/").unwrap();
-        tar[name + 512 + 700] ^= 1;
-        packed(tar)
+    let twice = |name: &str| {
+        let again = entries.iter().find(|entry| entry.0 == name).cloned();
+        packed(entries.iter().take(2).cloned().chain(again).chain(entries.iter().skip(2).cloned()))
     };
     for (name, bytes) in [
         ("cut off", whole[..whole.len() / 2].to_vec()),
@@ -190,8 +214,36 @@ fn an_archive_that_is_damaged_is_refused_and_leaves_nothing() {
         ("the sum", turned(whole.len() - 2)),
         ("no archive", b"pipeline \"shop\"".to_vec()),
         ("empty", Vec::new()),
-        ("another blob", changed),
-        ("another name", with("blobs/", "globs/")),
+        (
+            "another blob",
+            with(&|(name, bytes)| {
+                if name.starts_with("blobs/") {
+                    bytes[700] ^= 1
+                }
+            }),
+        ),
+        (
+            "another database",
+            with(&|(name, bytes)| {
+                if name == "buildit.db" {
+                    bytes[700] ^= 1
+                }
+            }),
+        ),
+        (
+            "another name",
+            with(&|(name, _)| {
+                if name.starts_with("blobs/") {
+                    *name = "../../name".into()
+                }
+            }),
+        ),
+        ("no head", without("backup.json")),
+        ("no database", without("buildit.db")),
+        ("two databases", twice("buildit.db")),
+        ("two heads", twice("backup.json")),
+        ("no blobs", without("blobs/")),
+        ("no end", without("end.json")),
         ("more", [&whole[..], b"more"].concat()),
     ] {
         let damaged = folder.path().join("damaged");
@@ -204,7 +256,9 @@ fn an_archive_that_is_damaged_is_refused_and_leaves_nothing() {
     assert!(refused(&done(&new, &["--restore", text(&missing)])).contains("cannot be read"));
     assert!(refused(&done(&missing, &["--backup", text(&new.join("backup"))])).contains("cannot be used"));
     assert!(!missing.exists());
-    well(&done(&new, &["--restore", text(&file)]));
+    let same = folder.path().join("same");
+    fs::write(&same, packed(entries.into_iter())).unwrap();
+    well(&done(&new, &["--restore", text(&same)]));
 }
 
 #[test]

@@ -75,8 +75,13 @@ impl Server {
                 Ok(restored)
             }
             Err(error) => {
+                let cleared = match &error {
+                    // Somebody else has begun something there.
+                    BackupError::NotEmpty(_) => mark::clear(&places.data),
+                    _ => places.clear(&database),
+                };
                 // What cannot be removed stays with its mark.
-                if let Err(error) = places.clear(&database) {
+                if let Err(error) = cleared {
                     tracing::warn!(%error, "what was restored so far cannot be removed");
                 }
                 Err(error)
@@ -89,8 +94,17 @@ async fn restore(archive: File, places: &Places, database: &Path) -> Result<Rest
     let blobs: Arc<dyn BlobStore> = Arc::new(ObjectBlobs::open(&places.blobs)?);
     let (runtime, at, key) = (Handle::current(), database.to_owned(), places.key.clone());
     let reading = tokio::task::spawn_blocking(move || {
-        Reading { runtime, blobs, database: &at, key: &key, head: None, end: End::default(), has_key: false }
-            .all(archive)
+        Reading {
+            runtime,
+            blobs,
+            database: &at,
+            key: &key,
+            head: None,
+            has_database: false,
+            has_key: false,
+            end: End::default(),
+        }
+        .all(archive)
     });
     let restored = reading.await.unwrap_or_else(or_panic)?;
     // Of this version, or of one before, whose schema is brought up to date.
@@ -105,9 +119,10 @@ struct Reading<'a> {
     database: &'a Path,
     key: &'a Path,
     head: Option<Head>,
-    /// What came so far.
-    end: End,
+    has_database: bool,
     has_key: bool,
+    /// The blobs that came so far.
+    end: End,
 }
 
 impl Reading<'_> {
@@ -142,16 +157,17 @@ impl Reading<'_> {
                 }
                 self.head = Some(head);
             }
-            (DATABASE, Some(head)) => {
+            (DATABASE, Some(head)) if !self.has_database => {
+                self.has_database = true;
                 if written(self.database, entry)? != head.database {
                     return Err(BackupError::damaged("the database is another than it was"));
                 }
             }
-            (KEY, Some(_)) => {
-                written(self.key, &mut entry.take(TEXT_BYTES))?;
+            (KEY, Some(_)) if !self.has_key => {
                 self.has_key = true;
+                written(self.key, &mut entry.take(TEXT_BYTES))?;
             }
-            (END, Some(_)) => {
+            (END, Some(_)) if self.has_database => {
                 let end: End = text(name, entry)?;
                 if end != self.end {
                     return Err(BackupError::damaged(format!("of {} blobs it has {}", end.blobs, self.end.blobs)));
@@ -225,7 +241,10 @@ fn written(file: &Path, content: &mut impl Read) -> Result<Digest, BackupError> 
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let to = options.open(file).map_err(unwritable())?;
+    let to = options.open(file).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => BackupError::NotEmpty(file.to_owned()),
+        _ => unwritable()(error),
+    })?;
     let (digest, _) = copy(BufReader::new(content), &to, BackupError::unreadable, unwritable())?;
     to.sync_all().map_err(unwritable())?;
     Ok(digest)

@@ -50,6 +50,10 @@ impl Session {
         // All that speaks against it is told before its source is fetched.
         let mut prepared = self.ready(Rerun::of_elsewhere(here.clone()).map_err(Failure::refused)?, &stores).await?;
         let source = match here.source {
+            Some(_) if self.args.context.source.is_some() => {
+                let message = "the server keeps the source of that run: --source is for one of which it keeps none";
+                return Err(Failure::usage(message));
+            }
             Some(digest) => fetched(&records, run, digest, &stores).await?,
             None => self.checked_out(&here, &stores, kept).await?,
         };
@@ -69,7 +73,7 @@ impl Session {
             source.store(&blobs, &run.plan.checkout).await
         } else {
             let excluded: Vec<PathBuf> = std::iter::once(self.state.clone()).chain(kept).collect();
-            let checkout = Checkout::open(&self.folder, commit, &run.plan.checkout, &excluded).await?;
+            let checkout = Checkout::open(&self.folder()?, commit, &run.plan.checkout, &excluded).await?;
             checkout.source.store(&blobs, &run.plan.checkout).await
         };
         stored.map(|(digest, _)| digest).map_err(Failure::backend)

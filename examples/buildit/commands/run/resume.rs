@@ -87,7 +87,7 @@ impl Session {
             let plan = Plan::restore(Arc::clone(&record.run.plan)).map_err(Failure::backend)?;
             let place = match Place::of(&record.run) {
                 // One of before this was kept, whose folder is named once more.
-                Err(_) if record.run.in_place.is_none() && self.args.in_place => Ok(self.place()),
+                Err(_) if record.run.in_place.is_none() && self.args.in_place => Ok(self.place()?),
                 place => place,
             };
             open.push(Open { record, plan, place, is_edited: false });

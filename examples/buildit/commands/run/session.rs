@@ -32,7 +32,6 @@ pub(super) struct Session {
     pub(super) output: RunOutput,
     pub(super) teller: Teller,
     pub(super) answers: Answers,
-    pub(super) folder: PathBuf,
     pub(super) state: PathBuf,
     /// Whether the runs are of before, and what they were given is not given again: secrets are found by their names.
     is_again: bool,
@@ -48,7 +47,6 @@ impl Session {
         let output = args.output.unwrap_or_else(|| look.run_output());
         Ok(Self {
             answers: Answers::new(&args, state::person()),
-            folder: source::folder(args.context.source.as_deref())?,
             state: state::folder()?,
             teller: if output == RunOutput::Json { Teller::Json } else { Teller::Human(look.stderr()) },
             args,
@@ -78,9 +76,14 @@ impl Session {
         Exit::Cancelled
     }
 
+    /// The folder that stages see.
+    pub(super) fn folder(&self) -> Result<PathBuf, Failure> {
+        source::folder(self.args.context.source.as_deref())
+    }
+
     /// Where a run works that is started with these arguments.
-    pub(super) fn place(&self) -> Place {
-        if self.args.in_place { Place::InPlace(self.folder.clone()) } else { Place::Workspaces }
+    pub(super) fn place(&self) -> Result<Place, Failure> {
+        if self.args.in_place { self.folder().map(Place::InPlace) } else { Ok(Place::Workspaces) }
     }
 
     /// An engine for these runs in this place.

@@ -39,10 +39,10 @@ impl Session {
     async fn prepare(self: Arc<Self>, stores: Stores, kept: Vec<PathBuf>) -> Result<Prepared, Failure> {
         let compiled = pipelines::compile(&pipelines::file(self.args.file.clone()), self.teller)?;
         let excluded: Vec<PathBuf> = std::iter::once(self.state.clone()).chain(kept).collect();
-        let source = Source::open(&self.folder, &excluded).await.map_err(Failure::refused)?;
+        let source = Source::open(&self.folder()?, &excluded).await.map_err(Failure::refused)?;
         let context = session::context(&self.args.context, &source, &compiled.plan).await?;
         self.check_approvals(&compiled, &context)?;
-        let place = self.place();
+        let place = self.place()?;
         let mut executors = Executors::new(&self.args, &self.state, &place);
         let wanted = Wanted { plan: &compiled.plan, context: &context, executor: self.args.executor.as_deref() };
         let engine = self.engine(&stores, &mut executors, &[wanted], &place).await?;
