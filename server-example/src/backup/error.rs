@@ -14,9 +14,7 @@ use crate::open::OpenError;
 #[non_exhaustive]
 pub enum BackupError {
     /// The settings name a store on a server, which has tools of its own for this.
-    #[error(
-        "a store on a PostgreSQL server is backed up with its own tools: `pg_dump` first, and the folder of blobs then"
-    )]
+    #[error("a store on a PostgreSQL server is backed up with `pg_dump`, and the folder of blobs before and after it")]
     Elsewhere,
     /// What is to be written is there already.
     #[error("{0} is there already")]
