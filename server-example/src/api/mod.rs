@@ -22,7 +22,7 @@ mod tags;
 mod tests;
 mod workers;
 
-use axum::routing::{any, get};
+use axum::routing::get;
 use axum::{Json, Router};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -132,6 +132,5 @@ pub(crate) fn router(base: &str) -> Router<ServerState> {
     let docs = utoipa_swagger_ui::SwaggerUi::new("/api/docs").config(config);
     let routes = routes.route("/api/openapi.json", get(async move || Json(api)));
     let routes = routes.method_not_allowed_fallback(async || Problem::no_method());
-    let nothing = || any(async || Problem::not_found());
-    routes.merge(docs).route("/api/{*path}", nothing()).route("/hooks/{*path}", nothing())
+    routes.merge(docs).route("/api/{*path}", get(async || Problem::not_found()).fallback(async || Problem::not_found()))
 }
