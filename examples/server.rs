@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use buildit_server::{Server, Settings};
+use buildit_server::{KeyFile, KeyRestored, Server, Settings, Written};
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
@@ -24,6 +24,15 @@ struct Options {
     /// Bring the schema of the store up to date, and end
     #[arg(long)]
     migrate_only: bool,
+    /// Write all that is kept to this file, and end; servers go on meanwhile
+    #[arg(long, value_name = "FILE", conflicts_with = "migrate_only")]
+    backup: Option<PathBuf>,
+    /// Put the key of the secrets in the backup too: whoever has the backup can open them then
+    #[arg(long, requires = "backup")]
+    with_key: bool,
+    /// Restore a backup to where nothing is yet, and end; the server that it is of must have ended for good
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["migrate_only", "backup"])]
+    restore: Option<PathBuf>,
 }
 
 #[tokio::main]
@@ -37,6 +46,22 @@ async fn main() -> anyhow::Result<()> {
     if options.migrate_only {
         Server::migrate(&settings).await?;
         say("the store has the schema of this version");
+        return Ok(());
+    }
+    if let Some(to) = options.backup {
+        let key = if options.with_key { KeyFile::Included } else { KeyFile::LeftOut };
+        let Written { blobs, bytes, .. } = Server::backup(&settings, &to, key).await?;
+        say(&format!("{} has everything: the database and {blobs} blobs, {bytes} bytes", to.display()));
+        return Ok(());
+    }
+    if let Some(from) = options.restore {
+        let restored = Server::restore(&settings, &from).await?;
+        say(&format!("{} is restored: the database and {} blobs", settings.data.display(), restored.blobs));
+        if restored.key == KeyRestored::No {
+            say(
+                "the key of the secrets was not in it: put secret.key there, or set BUILDIT_SECRET_KEY, before it starts",
+            );
+        }
         return Ok(());
     }
     let listener = tokio::net::TcpListener::bind(settings.listen);

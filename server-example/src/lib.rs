@@ -22,6 +22,7 @@
 mod access;
 mod api;
 mod app;
+mod backup;
 mod environments;
 mod forge;
 mod health;
@@ -40,6 +41,7 @@ mod view;
 mod web;
 
 pub use app::upkeep::{Tidied, TidyError};
+pub use backup::{BackupError, KeyFile, KeyRestored, Restored, Written};
 pub use config::ConfigError;
 pub use mail::MailError;
 pub use open::{OpenError, Server};

@@ -24,6 +24,7 @@ use tokio::net::TcpListener;
 
 use crate::app::upkeep::{self, Tidied, TidyError};
 use crate::app::{deliveries, schedules, workers};
+use crate::backup::is_unfinished;
 use crate::environments::OfTenants;
 use crate::health;
 use crate::mirrors;
@@ -31,6 +32,10 @@ use crate::router::{LEAVE, router};
 use crate::secrets::{OfRuns, SecretKeyError, key_of_environment, keyring};
 use crate::settings::Settings;
 use crate::state::{ServerState, ServerStore, StateError};
+
+/// What is in the data folder: blobs, and the key of the secrets.
+pub(crate) const BLOBS: &str = "blobs";
+pub(crate) const KEY: &str = "secret.key";
 
 /// How many runs are looked at together.
 const PAGE: usize = 100;
@@ -54,6 +59,17 @@ pub enum OpenError {
     /// The data folder cannot be used.
     #[error("the data folder cannot be used")]
     Data(#[source] io::Error),
+    /// A backup is being restored to the data folder, or was until that was broken off.
+    #[error(
+        "{0} holds a part of a backup: its restore is under way, or was broken off; then empty it and restore again"
+    )]
+    Unfinished(PathBuf),
+    /// The store has secrets, and what they were sealed with is not there.
+    #[error(
+        "the secrets in the store were sealed with a key that is not at {0}: put it back, or set BUILDIT_SECRET_KEY; where it \
+         is lost, a new one there opens none of them"
+    )]
+    KeyGone(PathBuf),
     /// The store cannot be opened.
     #[error("the store cannot be opened")]
     Store(#[from] StoreError),
@@ -72,6 +88,14 @@ pub enum OpenError {
     /// Its parts cannot be made.
     #[error("the server cannot be made")]
     State(#[from] StateError),
+}
+
+impl OpenError {
+    /// No store has this URL.
+    pub(crate) fn unknown(url: &str) -> Self {
+        // Without what stands behind the scheme, which may be a password.
+        Self::UnknownStore(url.split(':').next().unwrap_or_default().to_owned())
+    }
 }
 
 impl Server {
@@ -93,9 +117,9 @@ impl Server {
     /// [`OpenError`] when something of it cannot be opened; nothing is served then.
     pub async fn open(settings: Settings) -> Result<Self, OpenError> {
         let data = data_folder(&settings)?;
-        let kept = Arc::new(ObjectBlobs::open(&data.join("blobs")).map_err(OpenError::Blobs)?);
+        let kept = Arc::new(ObjectBlobs::open(&data.join(BLOBS)).map_err(OpenError::Blobs)?);
         let blobs: Arc<dyn BlobStore> = Arc::clone(&kept) as _;
-        let key = data.join("secret.key");
+        let key = data.join(KEY);
         let keys = || keyring(key_of_environment(), &key);
         let builder = Engine::builder()
             .executor(Durable::new(Arc::new(LocalBackend::new(data.join("local")))))
@@ -113,6 +137,9 @@ impl Server {
                 (builder.store(store.clone()).caches(store.clone()).results(store.clone()), store)
             }
         };
+        if !key.exists() && key_of_environment().is_none() && !store.secrets(None, 1).await?.is_empty() {
+            return Err(OpenError::KeyGone(key));
+        }
         let builder = builder.secrets(OfRuns(SealedSecrets::new(Arc::clone(&store), keys()?)));
         let builder = builder.environments(OfTenants(Arc::clone(&store)));
         let state = ServerState::new(settings, builder.build()?, store, kept, keys()?, has_docker)?;
@@ -195,24 +222,32 @@ enum Database {
 
 impl Database {
     async fn open(settings: &Settings, data: &Path) -> Result<Self, OpenError> {
-        let url = settings.store.clone().unwrap_or_else(|| format!("sqlite:{}", data.join("buildit.db").display()));
+        let url = store_url(settings, data);
         match url.split_once(':') {
             Some(("sqlite", path)) => Ok(Self::Sqlite(SqliteStore::open(Path::new(path)).await?)),
             #[cfg(feature = "postgres")]
             Some(("postgres" | "postgresql", _)) => {
                 Ok(Self::Postgres(buildit_storage::postgres::PostgresStore::connect(&url).await?))
             }
-            // Without what stands behind the scheme, which may be a password.
-            _ => Err(OpenError::UnknownStore(url.split(':').next().unwrap_or_default().to_owned())),
+            _ => Err(OpenError::unknown(&url)),
         }
     }
 }
 
+/// Where the database is.
+pub(crate) fn store_url(settings: &Settings, data: &Path) -> String {
+    settings.store.clone().unwrap_or_else(|| format!("sqlite:{}", data.join("buildit.db").display()))
+}
+
 /// The data folder, made if it is not there, by its whole name: jobs run elsewhere, and names of files in their environments
 /// must mean the same there.
-fn data_folder(settings: &Settings) -> Result<PathBuf, OpenError> {
+pub(crate) fn data_folder(settings: &Settings) -> Result<PathBuf, OpenError> {
     std::fs::create_dir_all(&settings.data).map_err(OpenError::Data)?;
-    settings.data.canonicalize().map_err(OpenError::Data)
+    let data = settings.data.canonicalize().map_err(OpenError::Data)?;
+    if is_unfinished(&data) {
+        return Err(OpenError::Unfinished(data));
+    }
+    Ok(data)
 }
 
 /// The router below the path that the external URL says, if it says one.

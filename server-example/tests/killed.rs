@@ -3,76 +3,15 @@
 //! It is the example `server`, which `cargo test` builds unless it is told to build one test alone.
 
 #![cfg(unix)]
-#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+mod site;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
-use serde_json::{Value, json};
-
-/// The program, and where it listens.
-struct Program(Child, String);
-
-impl Program {
-    fn start(data: &Path) -> Self {
-        let mut command = Command::new(program());
-        command
-            .args(["--listen", "127.0.0.1:0", "--data"])
-            .arg(data)
-            .env("BUILDIT_LOG", "warn")
-            .env("BUILDIT_DOCKER", "false");
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let address =
-            lines.map(Result::unwrap).find_map(|line| line.strip_prefix("listening on http://").map(str::to_owned));
-        Self(child, address.expect("it says where it listens"))
-    }
-
-    fn ask(&self, method: &str, path: &str, body: Option<Value>) -> String {
-        let mut stream = TcpStream::connect(&self.1).unwrap();
-        let body = body.map(|body| body.to_string()).unwrap_or_default();
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-            self.1,
-            body.len()
-        );
-        stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        assert!(head.starts_with("HTTP/1.1 2"), "{head}");
-        body.to_owned()
-    }
-
-    fn id_of(&self, path: &str, body: Value) -> String {
-        let made: Value = serde_json::from_str(&self.ask("POST", path, Some(body))).unwrap();
-        made["id"].as_str().unwrap().to_owned()
-    }
-
-    /// Its last state, when it has ended.
-    fn events(&self, run: &str) -> Vec<Value> {
-        let told = self.ask("GET", &format!("/api/v1/runs/{run}/events"), None);
-        told.lines()
-            .filter_map(|line| line.strip_prefix("data: "))
-            .map(|data| serde_json::from_str(data).unwrap())
-            .collect()
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// The example beside this test.
-fn program() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    test.parent().unwrap().parent().unwrap().join("examples/server")
-}
+use serde_json::json;
+use site::program::Program;
 
 #[test]
 fn g1_g2_g3_runs_go_on_when_the_server_was_killed() {

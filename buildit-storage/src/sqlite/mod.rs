@@ -34,6 +34,7 @@ mod run;
 mod search;
 mod secret;
 mod session;
+mod snapshot;
 mod store;
 mod tenant;
 mod transaction;

@@ -23,7 +23,7 @@ static SCHEMA: Migrator = sqlx::migrate!("migrations/sqlite");
 const READERS: u32 = 4;
 
 /// How long another process's write is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Keeps runs, logs, the queue, secrets, accounts and the index of caches and results in one file.
 /// Clones are the same store.
@@ -127,7 +127,7 @@ impl SqliteStore {
 }
 
 /// Makes the file if it is not there, with the folders above it.
-fn make_private(file: &Path) -> std::io::Result<()> {
+pub(super) fn make_private(file: &Path) -> std::io::Result<()> {
     if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder)?;
     }
@@ -138,8 +138,9 @@ fn make_private(file: &Path) -> std::io::Result<()> {
     options.open(file).map(drop)
 }
 
-/// Refuses a database that is not ours: one with tables, but without the record of our migrations.
-async fn check(options: &SqliteConnectOptions) -> Result<(), StoreError> {
+/// Refuses a database that is not ours: one with tables, but without the record of our migrations. Says how many tables it
+/// has.
+pub(super) async fn check(options: &SqliteConnectOptions) -> Result<i64, StoreError> {
     let mut connection = SqliteConnection::connect_with(&options.clone().read_only(true)).await.map_err(failed)?;
     let tables =
         "SELECT count(*), count(*) FILTER (WHERE name = '_sqlx_migrations') FROM sqlite_schema WHERE type = 'table'";
@@ -148,5 +149,5 @@ async fn check(options: &SqliteConnectOptions) -> Result<(), StoreError> {
     if tables > 0 && ours == 0 {
         return Err(StoreError::Corrupt("it is a database of something else".into()));
     }
-    Ok(())
+    Ok(tables)
 }

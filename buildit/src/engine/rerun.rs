@@ -10,7 +10,7 @@ use super::options::QueueOptions;
 use super::plans::Known;
 use super::start::{Checked, admit, launch};
 use crate::event::{EventBody, TakenResult};
-use crate::id::{RunId, StageName};
+use crate::id::{RunId, StageName, TenantId};
 use crate::pipeline::{PipelineSpec, RunContext};
 use crate::plan::Plan;
 use crate::run::{CarriedStage, Run, RunInfo};
@@ -54,6 +54,25 @@ impl Rerun {
         Self { plan, new }
     }
 
+    /// All of a run that another store keeps, as its record there tells it; here it is nobody's, and a run by itself. Its
+    /// source has to be among this engine's blobs.
+    ///
+    /// # Errors
+    ///
+    /// [`RerunError::Diagnostics`] when its plan is no pipeline.
+    pub fn of_elsewhere(run: NewRun) -> Result<Self, RerunError> {
+        let plan = Plan::restore(Arc::clone(&run.plan))?;
+        let new = NewRun {
+            tenant: TenantId::NONE,
+            in_place: None,
+            group: None,
+            rerun_of: None,
+            carried: Arc::default(),
+            ..run
+        };
+        Ok(Self { plan, new })
+    }
+
     /// The same as a run of a pipeline of this name, which it may have by now.
     ///
     /// # Errors
@@ -86,6 +105,12 @@ impl Rerun {
     #[must_use]
     pub fn context(&self) -> &Arc<RunContext> {
         &self.new.context
+    }
+
+    /// The executor that every stage goes to, whatever the stage says.
+    #[must_use]
+    pub fn executor(&self) -> Option<&str> {
+        self.new.executor.as_deref()
     }
 
     /// The stages that count as they ended.

@@ -17,7 +17,9 @@ use crate::text::{parse_age, parse_size};
 pub(crate) use pair::Pair;
 pub(crate) use run::{ContextArgs, GivenArgs, RunArgs};
 pub(crate) use secrets::{KeyArgs, Owner, SecretsArgs, SecretsCommand, SetSecretArgs};
-pub(crate) use server::{ApproveArgs, CancelArgs, LoginArgs, LogoutArgs, PipelinesArgs, TriggerArgs, WhereArgs};
+pub(crate) use server::{
+    ApproveArgs, CancelArgs, LoginArgs, LogoutArgs, PipelinesArgs, ServerArgs, TriggerArgs, WhereArgs,
+};
 
 /// The file that is taken when none is named.
 pub(crate) const DEFAULT_FILE: &str = ".buildit.kdl";

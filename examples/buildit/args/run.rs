@@ -50,6 +50,12 @@ pub(crate) struct RunArgs {
     /// The pipeline [default: .buildit.kdl]
     #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) file: Option<PathBuf>,
+    /// Run a run of a server again here, as it was: its plan, its source, its event and its parameters. It is the address
+    /// of its page, or what names it on the server that was logged in to last
+    #[arg(long, value_name = "RUN_URL", conflicts_with_all = [
+        "file", "journal", "in_place", "params", "env", "custom", "env_files", "event", "branch", "tag", "sha", "message"
+    ])]
+    pub(crate) like: Option<String>,
     #[command(flatten)]
     pub(crate) context: ContextArgs,
     /// Keep the run's record in this folder; run again with the same folder to resume a run that was broken off

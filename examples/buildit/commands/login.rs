@@ -3,22 +3,16 @@
 use std::io::{IsTerminal, Read};
 
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
 
 use crate::args::{LoginArgs, LogoutArgs};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::out::Out;
-use crate::remote::{Client, Keys, address};
+use crate::remote::{Client, Keys, Me, address};
 use crate::session;
 use crate::text::clean;
 
 /// How much is read of a key: more than any has.
 const MOST: u64 = 4096;
-
-#[derive(Deserialize)]
-struct Me {
-    name: String,
-}
 
 pub(crate) async fn login(args: LoginArgs) -> Outcome {
     let base = address(&args.server.server()?)?;

@@ -4,22 +4,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use buildit::artifact::{BlobError, BlobStore};
+use buildit::artifact::{BlobError, BlobStore, BlobStream};
 use buildit::compare::RunFacts;
 use buildit::event::RunStatus;
-use buildit::id::{JobId, RunId, StageName, TenantId};
+use buildit::id::{Digest, JobId, RunId, StageName, TenantId};
 use buildit::job::{Artifact, Stream};
 use buildit::store::{EventPage, LogChunk, LogPage, NewRun, RunFilter, RunRecord, RunSummary, StoreError};
 use buildit_executors::reports::TestDifference;
 use buildit_storage::ObjectBlobs;
-use futures_util::stream::{self, TryStreamExt};
+use futures_util::stream;
 use jiff::Timestamp;
+use reqwest::Response;
 use serde::Deserialize;
 
 use super::sse::Parser;
 use super::{Client, RemoteError};
 use crate::exit::Failure;
 use crate::session::{Fetched, Records, tell_unread};
+
+/// How often a source is fetched anew that was cut off.
+const CUTS: u32 = 5;
 
 /// The runs of a server. Clones are the same.
 #[derive(Clone, Debug)]
@@ -138,6 +142,34 @@ impl RemoteRecords {
         &self.0
     }
 
+    /// Puts the source of a run among these blobs, and gives the digest of what came. One that was cut off is fetched
+    /// anew from a server that comes back.
+    pub(crate) async fn source(&self, run: RunId, blobs: &dyn BlobStore) -> Result<Digest, Failure> {
+        let run = run.to_string();
+        let mut tries = 0;
+        loop {
+            let answer = self.0.open_get(&["runs", &run, "source"], &[]).await?;
+            let (name, source) = match blobs.put(self.content(answer)).await {
+                Err(BlobError::Backend { name, source }) => (name, source),
+                put => return put.map(|(digest, _)| digest).map_err(Failure::backend),
+            };
+            match source.downcast::<RemoteError>() {
+                Ok(error) if tries < CUTS && self.0.pause(&error, &mut tries).await => {}
+                Ok(error) => return Err((*error).into()),
+                Err(source) => return Err(Failure::backend(BlobError::Backend { name, source })),
+            }
+        }
+    }
+
+    /// The body of an answer.
+    fn content(&self, answer: Response) -> BlobStream {
+        let client = Arc::clone(&self.0);
+        Box::pin(stream::try_unfold((answer, client), async |(mut answer, client)| match answer.chunk().await {
+            Ok(piece) => Ok(piece.map(|piece| (piece, (answer, client)))),
+            Err(error) => Err(BlobError::backend("server", client.unreachable(error))),
+        }))
+    }
+
     async fn try_events(&self, run: RunId, after: u64) -> Result<EventPage, RemoteError> {
         let (run, from) = (run.to_string(), after.to_string());
         let mut answer = self.0.open_get(&["runs", &run, "events"], &[("after", &from), ("follow", "false")]).await?;
@@ -215,14 +247,8 @@ impl Records for RemoteRecords {
         let answer = self.0.open_get(&["runs", &run, "stages", stage, "artifacts", &artifact.name], &[]).await?;
         let folder = tempfile::tempdir().map_err(Failure::backend)?;
         let blobs = ObjectBlobs::open(folder.path()).map_err(Failure::backend)?;
-        let content = stream::try_unfold(answer, |mut answer| async move {
-            Ok::<_, reqwest::Error>(answer.chunk().await?.map(|piece| (piece, answer)))
-        });
         // Under the digest of what came: one that was cut off, or is another, is not found under that of the artifact.
-        blobs
-            .put(Box::pin(content.map_err(|error| BlobError::backend("server", error))))
-            .await
-            .map_err(Failure::backend)?;
+        blobs.put(self.content(answer)).await.map_err(Failure::backend)?;
         Ok(Fetched { blobs: Arc::new(blobs), _folder: Some(folder) })
     }
 

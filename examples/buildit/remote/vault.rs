@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 use super::client::body;
-use super::{Client, RemoteError, pipelines};
+use super::{Client, Me, RemoteError, pipelines};
 use crate::args::Owner;
 use crate::exit::Failure;
 use crate::session::{Listed, Vault};
@@ -17,13 +17,6 @@ use crate::session::{Listed, Vault};
 /// The secrets of a server, which seals them itself.
 #[derive(Debug)]
 pub(crate) struct RemoteVault(Client);
-
-/// The tenant that the key is of.
-#[derive(Debug, Deserialize)]
-struct Me {
-    tenant: Option<String>,
-    tenant_name: Option<String>,
-}
 
 #[derive(Debug, Deserialize)]
 struct Secret {

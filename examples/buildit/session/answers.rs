@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use buildit::diagnostic::{Diagnostic, Diagnostics};
 use buildit::event::Approval;
-use buildit::pipeline::{ApprovalField, PipelineSpec, StageSpec};
+use buildit::pipeline::{ApprovalField, PipelineSpec, RunContext, StageSpec};
 use indexmap::IndexMap;
 
 use crate::args::RunArgs;
@@ -60,16 +60,17 @@ impl Answers {
     pub(crate) fn check(
         &self,
         plan: &PipelineSpec,
+        context: &RunContext,
         interactive: bool,
         may_ask: impl Fn(&StageSpec) -> bool,
     ) -> Result<(), Diagnostics> {
-        let mut findings = self.unknown(plan);
-        findings.extend(self.needed(plan, interactive, may_ask));
+        let mut findings = self.unknown(plan, context);
+        findings.extend(self.needed(plan, context, interactive, may_ask));
         if findings.is_empty() { Ok(()) } else { Err(Diagnostics(findings)) }
     }
 
     /// Names that are no stage that asks, or no field.
-    pub(crate) fn unknown(&self, plan: &PipelineSpec) -> Vec<Diagnostic> {
+    pub(crate) fn unknown(&self, plan: &PipelineSpec, context: &RunContext) -> Vec<Diagnostic> {
         let mut findings = Vec::new();
         for name in &self.stages {
             let meant = |stage: &&std::sync::Arc<StageSpec>| stage.name == **name || *stage.written_name() == **name;
@@ -77,7 +78,7 @@ impl Answers {
                 None => {
                     findings.push(Diagnostic::error("unknown-stage", format!("--approve: there is no stage `{name}`")))
                 }
-                Some(stage) if stage.approval.is_none() => {
+                Some(stage) if !asks(stage, context) => {
                     let message = format!("--approve: stage `{name}` asks for no approval");
                     findings.push(Diagnostic::error("no-approval", message));
                 }
@@ -105,13 +106,14 @@ impl Answers {
     pub(crate) fn needed(
         &self,
         plan: &PipelineSpec,
+        context: &RunContext,
         interactive: bool,
         may_ask: impl Fn(&StageSpec) -> bool,
     ) -> Vec<Diagnostic> {
         let mut findings = Vec::new();
-        for stage in &plan.stages {
-            let Some(approval) = stage.approval.as_ref().filter(|_| may_ask(stage)) else { continue };
-            let mut found = |finding: Diagnostic| match stage.origins.get("approval") {
+        for stage in plan.stages.iter().filter(|stage| asks(stage, context) && may_ask(stage)) {
+            let origin = stage.origins.get("approval").or_else(|| stage.origins.get("environment"));
+            let mut found = |finding: Diagnostic| match origin {
                 Some(origin) => findings.push(finding.with_origin(origin.clone())),
                 None => findings.push(finding),
             };
@@ -123,7 +125,7 @@ impl Answers {
                 }
                 continue;
             }
-            for field in &approval.fields {
+            for field in stage.approval.iter().flat_map(|approval| &approval.fields) {
                 let value = self.field(field);
                 if self.lacks(field) && !interactive {
                     let message = format!("the approval of `{}` needs a value for `{}`", stage.name, field.name);
@@ -149,6 +151,12 @@ impl Answers {
     fn lacks(&self, field: &ApprovalField) -> bool {
         field.required && self.field(field).is_none_or(str::is_empty)
     }
+}
+
+/// Whether a stage waits for a person, because the pipeline says so or its environment does.
+pub(crate) fn asks(stage: &StageSpec, context: &RunContext) -> bool {
+    let environment = stage.environment.as_deref().and_then(|name| context.environments.get(name));
+    stage.approval.is_some() || environment.is_some_and(|environment| environment.protection.approvals > 0)
 }
 
 #[cfg(test)]
@@ -179,7 +187,7 @@ mod tests {
     }
 
     fn codes(answers: &Answers, interactive: bool) -> Vec<&'static str> {
-        let found = answers.check(&plan(), interactive, |_| true).err().unwrap_or_default();
+        let found = answers.check(&plan(), &RunContext::manual(), interactive, |_| true).err().unwrap_or_default();
         found.0.into_iter().map(|finding| finding.code).collect()
     }
 
@@ -189,7 +197,7 @@ mod tests {
         assert_eq!(codes(&answers(&["a", "b"], &[]), false), ["approval-field-missing"]);
         assert!(codes(&answers(&["a", "b"], &[("note", "x")]), false).is_empty());
         assert!(codes(&answers(&[], &[]), true).is_empty());
-        assert!(answers(&[], &[]).check(&plan(), false, |_| false).is_ok());
+        assert!(answers(&[], &[]).check(&plan(), &RunContext::manual(), false, |_| false).is_ok());
     }
 
     #[test]

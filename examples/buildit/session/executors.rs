@@ -8,6 +8,7 @@ use buildit::durable::Durable;
 use buildit::engine::EngineBuilder;
 use buildit::executor::ExecutorError;
 use buildit::id::{JobId, RunId};
+use buildit::pipeline::RunContext;
 use buildit::plan::Plan;
 use buildit_executors::docker::{DockerBackend, DockerOptions};
 use buildit_executors::local::LocalBackend;
@@ -25,6 +26,15 @@ pub(crate) struct Executors {
     hold: Hold,
     /// Where the scenes of failed jobs go, when somebody will look at them.
     scenes: Option<Scenes>,
+}
+
+/// A run that executors are wanted for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) context: &'a RunContext,
+    /// The executor that every stage is sent to.
+    pub(crate) executor: Option<&'a str>,
 }
 
 /// What is left of a job, for a person to look at.
@@ -63,20 +73,15 @@ impl Executors {
         Self { local: Arc::new(local), docker: None, hold, scenes }
     }
 
-    /// Adds them to an engine. A container engine is looked for only when these pipelines, of which these stages were
-    /// asked for, may need one, because most do not and not every machine has one.
+    /// Adds them to an engine. A container engine is looked for only when these runs may need one, because most do not
+    /// and not every machine has one.
     pub(crate) async fn register(
         &mut self,
         mut engine: EngineBuilder,
-        pipelines: &[(&Plan, &[String])],
-        asked: Option<&str>,
+        runs: &[Wanted<'_>],
     ) -> Result<EngineBuilder, ExecutorError> {
         engine = engine.executor(Durable::new(Witnessed::new(Arc::clone(&self.local), self.scenes.clone())));
-        let needed = match asked {
-            Some(name) => name == "docker",
-            None => pipelines.iter().any(|(plan, only)| needs_containers(plan, only)),
-        };
-        if needed {
+        if runs.iter().any(needs_containers) {
             let docker = Arc::new(Held::new(DockerBackend::connect(DockerOptions::new()).await?, self.hold));
             self.docker = Some(Arc::clone(&docker));
             engine = engine.executor(Durable::new(Witnessed::new(docker, self.scenes.clone())));
@@ -112,15 +117,18 @@ impl Executors {
     }
 }
 
-/// Whether a container engine may be needed when these stages were asked for, or all.
-fn needs_containers(plan: &Plan, only: &[String]) -> bool {
+/// Whether a container engine may be needed for those stages that were asked for, or all.
+fn needs_containers(Wanted { plan, context, executor }: &Wanted<'_>) -> bool {
+    if let Some(name) = executor {
+        return *name == "docker";
+    }
     let stages = &plan.spec().stages;
     let mut needing = stages.iter().enumerate().filter(|(_, stage)| match &stage.executor {
         Some(executor) => *executor == "docker",
         None => stage.image.is_some(),
     });
     // What is wrong with the choice of stages is told when the run starts.
-    match plan.graph().select(plan.spec(), only.iter().map(String::as_str)) {
+    match plan.graph().select(plan.spec(), context.only.iter().map(String::as_str)) {
         Ok(selected) => needing.any(|(index, _)| selected[index]),
         Err(_) => needing.next().is_some(),
     }

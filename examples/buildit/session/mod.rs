@@ -2,6 +2,7 @@
 
 mod answers;
 mod ask;
+mod checkout;
 mod context;
 mod course;
 mod env_file;
@@ -23,10 +24,11 @@ mod tidy;
 mod upkeep;
 mod vault;
 
-pub(crate) use answers::Answers;
+pub(crate) use answers::{Answers, asks};
+pub(crate) use checkout::Checkout;
 pub(crate) use context::context;
 pub(crate) use course::{Course, Killed, Pieces};
-pub(crate) use executors::{Executors, Remains};
+pub(crate) use executors::{Executors, Remains, Wanted};
 pub(crate) use follow::Follower;
 pub(crate) use interrupt::unless_signalled;
 pub(crate) use keep::{Keep, Local, Stores};

@@ -7,6 +7,7 @@
     reason = "each test file is a program of its own and uses a part of it; what fails here fails a test"
 )]
 
+pub mod server;
 pub mod terminal;
 
 use std::path::{Path, PathBuf};
@@ -80,6 +81,13 @@ impl Project {
         git.args(["-c", "user.name=Ann", "-c", "user.email=ann@example.com"]).args(args).current_dir(self.path());
         let done = git.output().unwrap();
         assert!(done.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+
+    /// The commit that is checked out.
+    pub fn head(&self) -> String {
+        let mut git = std::process::Command::new("git");
+        let done = git.args(["rev-parse", "HEAD"]).current_dir(self.path()).output().unwrap();
+        String::from_utf8(done.stdout).unwrap().trim_end().to_owned()
     }
 
     /// The command line in this folder, with nothing of this process's environment that changes what it prints.

@@ -31,6 +31,8 @@ pub(crate) struct Me {
     tenant: Option<Uuid>,
     /// The name of that tenant.
     tenant_name: Option<String>,
+    /// The name of the organization that the tenant is of.
+    organization_name: Option<String>,
 }
 
 /// An organization, and what the one who asks is in it.
@@ -151,12 +153,17 @@ pub(crate) async fn me(State(state): State<ServerState>, actor: Actor) -> Result
         Actor::Founder => ("founder", Some(state.founders_tenant())),
         Actor::User(_) | Actor::Nobody => ("user", None),
     };
+    let organization = match &tenant {
+        Some(tenant) => state.identity().organization(tenant.organization).await?,
+        None => None,
+    };
     Ok(Json(Me {
         kind,
         name: actor.name(),
         user: actor.user().map(|user| user.as_uuid()),
         tenant: tenant.as_ref().map(|tenant| tenant.id.as_uuid()),
         tenant_name: tenant.map(|tenant| tenant.name),
+        organization_name: organization.map(|organization| organization.name),
     }))
 }
 

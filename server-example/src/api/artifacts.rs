@@ -1,11 +1,11 @@
-//! What the stages of a run have left, as archives.
+//! What a run was made of, and what its stages have left, as archives.
 
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use buildit::account::Role;
-use buildit::id::RunId;
+use buildit::id::{Digest, RunId};
 
 use super::Id;
 use super::logs::attached;
@@ -28,13 +28,10 @@ pub(crate) async fn show(
     let products = view.stage(&stage).and_then(|stage| stage.products.as_deref());
     let found = products.and_then(|products| products.artifacts.iter().find(|artifact| artifact.name == name));
     let artifact = found.ok_or_else(Problem::not_found)?;
-    let content = state.blobs().open(&artifact.digest).await.map_err(|error| {
-        tracing::error!(%error, run = %id, name, "an artifact cannot be read");
-        Problem::internal()
-    })?;
+    let content = content(&state, id, &artifact.digest).await?;
     let mut headers = tar(&name);
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(artifact.bytes));
-    Ok((headers, Body::from_stream(content)).into_response())
+    Ok((headers, content).into_response())
 }
 
 /// All artifacts of a run as one archive (tar), which is made while it is sent: each stands in a folder `STAGE/NAME`.
@@ -50,6 +47,30 @@ pub(crate) async fn all(
     let content = artifacts::all(&state, &view).await?;
     let name = format!("{}-{}", record.run.plan.name, record.number);
     Ok((tar(&name), Body::from_stream(content)).into_response())
+}
+
+/// The source that a run was made of, as an archive (tar) whose digest the run's record tells. A run without one has none.
+#[utoipa::path(get, path = "/api/v1/runs/{id}/source", tag = "artifacts", params(("id" = Uuid, Path)),
+    responses((status = OK, body = Vec<u8>, content_type = "application/x-tar"), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn source(
+    State(state): State<ServerState>,
+    actor: Actor,
+    Id(id): Id<RunId>,
+) -> Result<Response, Problem> {
+    // For whoever may have it run again, and so print it.
+    let (_, record) = runs::find(&state, actor, id, Role::Member).await?;
+    let digest = record.run.source.ok_or_else(Problem::not_found)?;
+    let name = format!("{}-{}-source", record.run.plan.name, record.number);
+    Ok((tar(&name), content(&state, id, &digest).await?).into_response())
+}
+
+/// A blob of a run, to be sent piece by piece.
+async fn content(state: &ServerState, run: RunId, digest: &Digest) -> Result<Body, Problem> {
+    let content = state.blobs().open(digest).await.map_err(|error| {
+        tracing::error!(%error, %run, %digest, "an archive cannot be read");
+        Problem::internal()
+    })?;
+    Ok(Body::from_stream(content))
 }
 
 /// What is said of an archive that is to be saved under this name.

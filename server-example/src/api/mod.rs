@@ -86,6 +86,7 @@ fn described() -> OpenApiRouter<ServerState> {
         .routes(routes!(hooks::receive))
         .routes(routes!(runs::list, runs::trigger))
         .routes(routes!(runs::list_all))
+        .routes(routes!(runs::numbered))
         .routes(routes!(runs::show))
         .routes(routes!(runs::record))
         .routes(routes!(runs::logged))
@@ -119,6 +120,7 @@ fn described() -> OpenApiRouter<ServerState> {
         .routes(routes!(logs::raw))
         .routes(routes!(artifacts::show))
         .routes(routes!(artifacts::all))
+        .routes(routes!(artifacts::source))
         .routes(routes!(live::events))
         .routes(routes!(live::socket))
 }

@@ -399,6 +399,19 @@ fn shown(state: &ServerState, record: &RunRecord, status: StatusCode) -> Respons
     response
 }
 
+/// The run of a pipeline that has this number, as the addresses of pages name it.
+#[utoipa::path(get, path = "/api/v1/pipelines/{id}/runs/{number}", tag = "runs", params(("id" = Uuid, Path), ("number" = u64, Path)),
+    responses((status = OK, body = RunLine), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn numbered(
+    State(state): State<ServerState>,
+    actor: Actor,
+    Id((id, number)): Id<(PipelineId, u64)>,
+) -> Result<Json<RunLine>, Problem> {
+    let (access, pipeline) = pipelines::find(&state, actor, id, Role::Viewer).await?;
+    let found = state.store().run_by_number(access.tenant.id, &pipeline.name, number).await?;
+    Ok(Json(found.into()))
+}
+
 /// One run with its stages.
 #[utoipa::path(get, path = "/api/v1/runs/{id}", tag = "runs", params(("id" = Uuid, Path)),
     responses((status = OK, body = Run), (status = "default", body = Problem, content_type = "application/problem+json")))]

@@ -8,6 +8,7 @@
 
 pub(crate) mod git;
 pub(crate) mod post;
+pub(crate) mod program;
 pub(crate) mod things;
 
 use std::net::SocketAddr;

@@ -93,6 +93,7 @@ impl Things {
             .replace("{environment}", "production")
             .replace("{stage}", "build")
             .replace("{attempt}", "1")
+            .replace("{number}", "1")
             .replace("{name}", "result")
     }
 

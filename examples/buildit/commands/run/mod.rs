@@ -1,7 +1,8 @@
-//! `buildit run`, `buildit resume` and `buildit rerun`: whatever drives runs.
+//! `buildit run`, `buildit trigger`, `buildit resume` and `buildit rerun`: whatever drives runs.
 
 mod afterwards;
 mod elsewhere;
+mod like;
 mod rerun;
 mod resume;
 mod session;
@@ -20,6 +21,9 @@ use crate::look::Look;
 use crate::session::{Keep, Signals, unless_signalled};
 
 pub(crate) async fn run(args: RunArgs, look: Look) -> Outcome {
+    if let Some(run) = args.like.clone() {
+        return like::run_like(run, args, look).await;
+    }
     // Before anything is begun: from here on a signal ends nothing without tidying up.
     let mut signals = Signals::open().map_err(Failure::backend)?;
     let session = Session::new(args, look)?;

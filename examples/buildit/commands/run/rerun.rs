@@ -14,7 +14,7 @@ use super::session::{Session, may_run};
 use crate::args::RerunArgs;
 use crate::exit::{Failure, Outcome};
 use crate::look::Look;
-use crate::session::{Executors, Keep, Place, Signals, Stores, unless_signalled};
+use crate::session::{Executors, Keep, Place, Signals, Stores, Wanted, unless_signalled};
 use crate::text::clean;
 
 /// `buildit rerun`.
@@ -31,13 +31,10 @@ pub(crate) async fn rerun(args: RerunArgs, look: Look) -> Outcome {
     }
     let session = Session::again(args.given, look)?;
     let prepared = Arc::clone(&session).prepare_rerun(run, args.from_failed, keep.stores.clone());
-    let Some(Prepared { rerun, executors, engine }) = unless_signalled(&mut signals, prepared).await? else {
+    let Some(prepared) = unless_signalled(&mut signals, prepared).await? else {
         return Ok(session.broken_off());
     };
-    let (plan, context) = (rerun.plan().clone(), Arc::clone(rerun.context()));
-    let started = engine.rerun(rerun).await;
-    let run = started.map_err(|error| session.refused(error, &Sources::default(), &plan.spec().name))?;
-    let exit = session.drive(&run, &context, &executors, &mut signals).await?;
+    let exit = session.start_again(prepared, &mut signals).await?;
     session.afterwards(&args.place.store, &keep, &mut signals).await;
     Ok(exit)
 }
@@ -54,8 +51,8 @@ fn in_place(run: &NewRun) -> String {
 }
 
 /// All that a run needs before it starts again.
-struct Prepared {
-    rerun: Rerun,
+pub(super) struct Prepared {
+    pub(super) rerun: Rerun,
     executors: Executors,
     engine: Engine,
 }
@@ -78,12 +75,26 @@ impl Session {
             }
             error => Failure::backend(error),
         })?;
+        self.ready(rerun, &stores).await
+    }
+
+    /// Sees to it that it can run.
+    pub(super) async fn ready(&self, rerun: Rerun, stores: &Stores) -> Result<Prepared, Failure> {
         self.check_answers(&rerun)?;
         let place = Place::Workspaces;
         let mut executors = Executors::new(&self.args, &self.state, &place);
-        let pipelines = [(rerun.plan(), &*rerun.context().only)];
-        let engine = self.engine(&stores, &mut executors, &pipelines, &place).await?;
+        let wanted = Wanted { plan: rerun.plan(), context: rerun.context(), executor: rerun.executor() };
+        let engine = self.engine(stores, &mut executors, &[wanted], &place).await?;
         Ok(Prepared { rerun, executors, engine })
+    }
+
+    /// Starts it, and follows it to its end.
+    pub(super) async fn start_again(&self, prepared: Prepared, signals: &mut Signals) -> Outcome {
+        let Prepared { rerun, executors, engine } = prepared;
+        let (plan, context) = (rerun.plan().clone(), Arc::clone(rerun.context()));
+        let started = engine.rerun(rerun).await;
+        let run = started.map_err(|error| self.refused(error, &Sources::default(), &plan.spec().name))?;
+        self.drive(&run, &context, &executors, signals).await
     }
 
     /// Sees to it that every stage that may ask finds an answer.
@@ -92,7 +103,8 @@ impl Session {
         let carried: HashSet<&str> = rerun.carried().iter().map(|carried| &*carried.stage).collect();
         let may_run = may_run(rerun.plan(), rerun.context())?;
         let may_ask = |stage: &str| !carried.contains(stage) && may_run(stage);
-        let checked = self.answers.check(spec, self.look.is_interactive(), |stage| may_ask(&stage.name));
+        let checked =
+            self.answers.check(spec, rerun.context(), self.look.is_interactive(), |stage| may_ask(&stage.name));
         checked.map_err(|found| {
             self.teller.tell(&found, &Sources::default(), &spec.name);
             Failure::Told

@@ -8,7 +8,7 @@ use buildit::diagnostic::{Diagnostic, Diagnostics};
 use buildit::engine::{Engine, ResumeError};
 use buildit::pipeline::ExpandLimits;
 use buildit::plan::Plan;
-use buildit::store::RunRecord;
+use buildit::store::{NewRun, RunRecord};
 
 use super::session::{Session, may_run};
 use crate::args::ResumeArgs;
@@ -16,7 +16,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::look::Look;
 use crate::out::Out;
 use crate::pipelines;
-use crate::session::{self, Executors, Keep, Place, Signals, Stores, unless_signalled};
+use crate::session::{self, Executors, Keep, Place, Signals, Stores, Wanted, asks, unless_signalled};
 use crate::text::clean;
 
 /// `buildit resume`: all runs of a store that nobody drives.
@@ -59,6 +59,12 @@ impl Open {
         }
     }
 
+    /// What its executors have to be for.
+    fn wanted(&self) -> Wanted<'_> {
+        let NewRun { context, executor, .. } = &self.record.run;
+        Wanted { plan: &self.plan, context, executor: executor.as_deref() }
+    }
+
     /// Its name for people: `run #3 of `shop``.
     fn name(&self) -> String {
         format!("run #{} of `{}`", self.record.number, clean(&self.plan.spec().name))
@@ -81,7 +87,7 @@ impl Session {
             let plan = Plan::restore(Arc::clone(&record.run.plan)).map_err(Failure::backend)?;
             let place = match Place::of(&record.run) {
                 // One of before this was kept, whose folder is named once more.
-                Err(_) if record.run.in_place.is_none() && self.args.in_place => Ok(self.place()),
+                Err(_) if record.run.in_place.is_none() && self.args.in_place => Ok(self.place()?),
                 place => place,
             };
             open.push(Open { record, plan, place, is_edited: false });
@@ -206,15 +212,17 @@ impl Session {
         let mut findings = Vec::new();
         for Open { record, plan, .. } in open.iter().filter(|open| open.is_unfinished() && open.goes_on().is_some()) {
             let spec = plan.spec();
-            findings.extend(self.answers.unknown(spec));
-            if spec.stages.iter().all(|stage| stage.approval.is_none()) {
+            let context = &record.run.context;
+            findings.extend(self.answers.unknown(spec, context));
+            if !spec.stages.iter().any(|stage| asks(stage, context)) {
                 continue;
             }
             let decided = session::decided(&*stores.store, record.run.id).await.map_err(Failure::backend)?;
             let Some(decided) = decided else { continue };
-            let may_run = may_run(plan, &record.run.context)?;
+            let may_run = may_run(plan, context)?;
             let may_ask = |name: &str| !decided.contains(name) && may_run(name);
-            findings.extend(self.answers.needed(spec, self.look.is_interactive(), |stage| may_ask(&stage.name)));
+            findings
+                .extend(self.answers.needed(spec, context, self.look.is_interactive(), |stage| may_ask(&stage.name)));
         }
         if !findings.is_empty() {
             let file = pipelines::file(self.args.file.clone()).display().to_string();
@@ -233,7 +241,7 @@ impl Session {
                 continue;
             }
             let here = open.iter().filter(|open| open.goes_on() == Some(place));
-            let kept: Vec<_> = here.map(|open| (&open.plan, &*open.record.run.context.only)).collect();
+            let kept: Vec<_> = here.map(Open::wanted).collect();
             let mut executors = Executors::new(&self.args, &self.state, place);
             let engine = self.engine(stores, &mut executors, &kept, place).await?;
             drivers.push(Driver { place: place.clone(), executors, engine });

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use buildit::config::Sources;
 use buildit::diagnostic::{Diagnostic, Diagnostics};
 use buildit::engine::{Engine, RunHandle, StartError};
+use buildit::environment::MemoryEnvironments;
 use buildit::id::RunId;
 use buildit::pipeline::{PipelineError, RunContext};
 use buildit::plan::Plan;
@@ -21,7 +22,7 @@ use crate::look::Look;
 use crate::out::Out;
 use crate::remote::{RemoteRecords, RemoteRun, failed};
 use crate::report::{self, Board, Human, Json, Live, Plain, Reporter};
-use crate::session::{self, Answers, Executors, Follower, FoundAgain, Place, Records, Signals, Stores, state};
+use crate::session::{self, Answers, Executors, Follower, FoundAgain, Place, Records, Signals, Stores, Wanted, state};
 use crate::source;
 
 /// What does not change while runs are driven.
@@ -31,7 +32,6 @@ pub(super) struct Session {
     pub(super) output: RunOutput,
     pub(super) teller: Teller,
     pub(super) answers: Answers,
-    pub(super) folder: PathBuf,
     pub(super) state: PathBuf,
     /// Whether the runs are of before, and what they were given is not given again: secrets are found by their names.
     is_again: bool,
@@ -47,7 +47,6 @@ impl Session {
         let output = args.output.unwrap_or_else(|| look.run_output());
         Ok(Self {
             answers: Answers::new(&args, state::person()),
-            folder: source::folder(args.context.source.as_deref())?,
             state: state::folder()?,
             teller: if output == RunOutput::Json { Teller::Json } else { Teller::Human(look.stderr()) },
             args,
@@ -77,17 +76,22 @@ impl Session {
         Exit::Cancelled
     }
 
-    /// Where a run works that is started with these arguments.
-    pub(super) fn place(&self) -> Place {
-        if self.args.in_place { Place::InPlace(self.folder.clone()) } else { Place::Workspaces }
+    /// The folder that stages see.
+    pub(super) fn folder(&self) -> Result<PathBuf, Failure> {
+        source::folder(self.args.context.source.as_deref())
     }
 
-    /// An engine for runs of these pipelines, of which these stages were asked for, in this place.
+    /// Where a run works that is started with these arguments.
+    pub(super) fn place(&self) -> Result<Place, Failure> {
+        if self.args.in_place { self.folder().map(Place::InPlace) } else { Ok(Place::Workspaces) }
+    }
+
+    /// An engine for these runs in this place.
     pub(super) async fn engine(
         &self,
         stores: &Stores,
         executors: &mut Executors,
-        pipelines: &[(&Plan, &[String])],
+        runs: &[Wanted<'_>],
         place: &Place,
     ) -> Result<Engine, Failure> {
         let given = session::secrets(&self.args.secrets, &self.args.secret_files)?;
@@ -104,8 +108,13 @@ impl Session {
         if !place.is_in_place() {
             engine = engine.results(results).source_indexer(ArchiveIndexer);
         }
-        engine =
-            executors.register(engine, pipelines, self.args.executor.as_deref()).await.map_err(Failure::backend)?;
+        // Those that a run of a server brought: there are no others here.
+        let environments = runs.iter().flat_map(|run| &run.context.environments);
+        let known = environments.fold(MemoryEnvironments::new(), |known, (name, of)| known.with(name, of.clone()));
+        if runs.iter().any(|run| !run.context.environments.is_empty()) {
+            engine = engine.environments(known);
+        }
+        engine = executors.register(engine, runs).await.map_err(Failure::backend)?;
         if place.is_in_place() {
             engine = engine.max_jobs(1);
         }

@@ -11,7 +11,7 @@ use buildit_executors::source::Source;
 use super::session::{Session, may_run};
 use crate::exit::{Failure, Outcome};
 use crate::pipelines::{self, Compiled};
-use crate::session::{self, Executors, Keep, Signals, Stores, unless_signalled};
+use crate::session::{self, Executors, Keep, Signals, Stores, Wanted, unless_signalled};
 
 /// All that a run needs before it starts.
 struct Prepared {
@@ -39,12 +39,13 @@ impl Session {
     async fn prepare(self: Arc<Self>, stores: Stores, kept: Vec<PathBuf>) -> Result<Prepared, Failure> {
         let compiled = pipelines::compile(&pipelines::file(self.args.file.clone()), self.teller)?;
         let excluded: Vec<PathBuf> = std::iter::once(self.state.clone()).chain(kept).collect();
-        let source = Source::open(&self.folder, &excluded).await.map_err(Failure::refused)?;
+        let source = Source::open(&self.folder()?, &excluded).await.map_err(Failure::refused)?;
         let context = session::context(&self.args.context, &source, &compiled.plan).await?;
         self.check_approvals(&compiled, &context)?;
-        let place = self.place();
+        let place = self.place()?;
         let mut executors = Executors::new(&self.args, &self.state, &place);
-        let engine = self.engine(&stores, &mut executors, &[(&compiled.plan, &*context.only)], &place).await?;
+        let wanted = Wanted { plan: &compiled.plan, context: &context, executor: self.args.executor.as_deref() };
+        let engine = self.engine(&stores, &mut executors, &[wanted], &place).await?;
         let mut options = StartOptions::new(context.clone());
         if let Some(folder) = place.folder() {
             options = options.in_place(folder);
@@ -69,7 +70,7 @@ impl Session {
             return Ok(());
         }
         let may_run = may_run(&compiled.plan, context)?;
-        let checked = self.answers.check(spec, self.look.is_interactive(), |stage| may_run(&stage.name));
+        let checked = self.answers.check(spec, context, self.look.is_interactive(), |stage| may_run(&stage.name));
         checked.map_err(|found| {
             self.teller.tell(&found, compiled.pipeline.sources(), &compiled.file);
             Failure::Told
