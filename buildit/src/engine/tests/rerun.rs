@@ -1,8 +1,6 @@
 //! Ended runs run again.
 
 use super::*;
-use crate::artifact::{BlobStore, blob_of};
-use crate::id::TenantId;
 use crate::store::RunFilter;
 
 /// A pipeline whose second stage reads what the first one left.
@@ -53,31 +51,6 @@ async fn what_failed_runs_again_from_what_is_stored() {
     let all = second.rerun(Rerun::all(&store, rerun.id()).await.unwrap()).await.unwrap();
     assert_eq!(all.wait().await.unwrap().status, RunStatus::Failed, "nobody set the version");
     assert_eq!(executor.attempts("build"), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_run_of_another_store_is_one_of_nobodys_here() {
-    let (there, here) = (MemoryStore::new(), MemoryStore::new());
-    let (first, _) = engine(&there, Script::new().stage("build", [built()]).stage("test", [Act::fail(1)]));
-    let (source, _) = there.put(blob_of("source")).await.unwrap();
-    let run = first.start(&with_version(), options().tenant(TenantId::new()).source(source)).await.unwrap();
-    run.wait().await.unwrap();
-    let rerun = first.rerun(Rerun::from_failed(&there, run.id()).await.unwrap()).await.unwrap();
-    rerun.wait().await.unwrap();
-    let kept = there.run(rerun.id()).await.unwrap().run;
-    assert!(!kept.carried.is_empty());
-
-    let (second, executor) = engine(&here, Script::new().stage("build", [built()]));
-    let copied = || Rerun::of_elsewhere(kept.clone()).unwrap();
-    assert!(matches!(second.rerun(copied()).await, Err(StartError::Gone(gone)) if gone == source));
-    let bytes = there.open(&source).await.unwrap();
-    here.put(bytes).await.unwrap();
-    let again = second.rerun(copied()).await.unwrap();
-    assert_eq!(again.wait().await.unwrap().status, RunStatus::Succeeded);
-    assert_eq!(executor.attempts("build"), 1, "it goes on from nothing");
-    let new = here.run(again.id()).await.unwrap().run;
-    assert_eq!((new.tenant, new.rerun_of, new.source), (TenantId::NONE, None, Some(source)));
-    assert_eq!((new.plan, new.context), (kept.plan, kept.context));
 }
 
 #[tokio::test(start_paused = true)]
