@@ -153,7 +153,8 @@ class RunPage {
     }
     if (event.type === "result_taken" && isChosen && event.result.key) this.turnTo(0);
     if (event.type === "approval_requested") { this.setStage(row, "waiting"); this.refresh(); }
-    if (event.type === "approval_given") { this.setStage(row, "queued"); this.refresh(); }
+    if (event.type === "approval_given") { if (!event.missing) this.setStage(row, "queued"); this.refresh(); }
+    if (event.type === "stage_held" || event.type === "hold_ended") this.refresh();
     if (event.type === "retry_scheduled") this.setStage(row, "queued");
     if (event.type === "stage_finished") this.setStage(row, event.result.status, { until: event.time });
     if (row && !this.isOver) this.setRun(this.stateNow());
@@ -176,6 +177,8 @@ class RunPage {
     now.dataset.state = state;
     $(".state", now).textContent = state;
     mark(now, state);
+    const icon = $("link[rel=icon]");
+    icon.href = icon.href.replace(/icon[a-z-]*\.svg/, `icon-${["succeeded", "failed", "cancelled", "waiting", "queued"].includes(state) ? state : "running"}.svg`);
     document.title = document.title.replace(/^\S+/, { succeeded: "✓", failed: "✕", cancelled: "■", waiting: "⏸" }[state] ?? "●");
     if (["succeeded", "failed", "cancelled"].includes(state)) {
       const took = $("#took");
@@ -291,6 +294,74 @@ class RunPage {
   }
 }
 
+// The palette: what is asked of it, the server finds.
+
+class Palette {
+  constructor(dialog) {
+    this.dialog = dialog;
+    this.input = $("input[type=search]", dialog);
+    this.found = $("#found", dialog);
+    const [, pipeline = "", run = ""] = /\/pipelines\/([^/]+)(?:\/runs\/(\d+))?/.exec(location.pathname) ?? [];
+    $("[name=pipeline]", dialog).value = decodeURIComponent(pipeline);
+    $("[name=run]", dialog).value = run;
+    new MutationObserver(() => this.choose(0)).observe(this.found, { childList: true });
+    $("form", dialog).addEventListener("submit", (event) => { event.preventDefault(); this.go(); });
+    dialog.addEventListener("keydown", (event) => this.heed(event));
+    dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+    for (const opener of all("[data-palette]")) {
+      opener.addEventListener("click", (event) => { event.preventDefault(); this.open(); });
+    }
+  }
+
+  open() {
+    if (this.dialog.open) return;
+    this.dialog.showModal();
+    this.input.select();
+    this.input.dispatchEvent(new Event("look"));
+  }
+
+  items() {
+    return all("a", this.found);
+  }
+
+  choose(at) {
+    const items = this.items();
+    this.at = Math.max(0, Math.min(items.length - 1, at));
+    items.forEach((item, place) => item.classList.toggle("on", place === this.at));
+    items[this.at]?.scrollIntoView({ block: "nearest" });
+  }
+
+  go() {
+    this.items()[this.at]?.click();
+  }
+
+  heed(event) {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (step === undefined) return;
+    event.preventDefault();
+    this.choose(this.at + step);
+  }
+}
+
+// Arrow keys walk the graph: to the nearest box on that side.
+function walk(event) {
+  const from = event.target.closest?.(".dag .node");
+  const [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key] ?? [];
+  if (!from || dx === undefined) return;
+  event.preventDefault();
+  const middle = (node) => { const { x, y, width, height } = node.getBoundingClientRect(); return [x + width / 2, y + height / 2]; };
+  const [x, y] = middle(from);
+  let [nearest, least] = [undefined, Infinity];
+  for (const node of all(".dag .node")) {
+    const [tx, ty] = middle(node);
+    const [ahead, aside] = [(tx - x) * dx + (ty - y) * dy, Math.abs((tx - x) * dy) + Math.abs((ty - y) * dx)];
+    const far = ahead + 2 * aside;
+    if (ahead > 1 && far < least) [nearest, least] = [node, far];
+  }
+  nearest?.focus();
+  nearest?.scrollIntoView({ block: "nearest", inline: "nearest" });
+}
+
 // Lines that an address names: #L9-L20.
 function light() {
   all(".l.lit").forEach((line) => line.classList.remove("lit"));
@@ -336,8 +407,13 @@ function showTimes(is) {
 
 // Keys: j and k walk a list, / searches, e goes to the next error, ? tells.
 function keys(event) {
+  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k" && palette) {
+    event.preventDefault();
+    palette.open();
+    return;
+  }
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select, dialog")) return;
-  const items = all(".list a.line, .jobs .job, .templates a");
+  const items = all(".list a.line, .list summary, .jobs .job, .templates a");
   const at = items.indexOf(document.activeElement);
   const go = (to) => { items[Math.max(0, Math.min(items.length - 1, to))]?.focus(); event.preventDefault(); };
   if (event.key === "j") go(at + 1);
@@ -348,7 +424,9 @@ function keys(event) {
   else if (event.key === "?") $("#keys")?.showModal();
 }
 
+const palette = $("#palette") ? new Palette($("#palette")) : undefined;
 addEventListener("keydown", keys);
+addEventListener("keydown", walk);
 addEventListener("hashchange", light);
 addEventListener("click", range);
 if ($("#times") && $("#log")) {

@@ -48,6 +48,11 @@ pub(crate) struct Page {
 }
 
 impl Page {
+    /// The page behind this cursor, as long as one is when nobody says.
+    pub(crate) fn at(cursor: Option<String>) -> Self {
+        Self { cursor, limit: None }
+    }
+
     pub(crate) fn limit(&self) -> usize {
         self.limit.unwrap_or(USUAL).clamp(1, MOST)
     }

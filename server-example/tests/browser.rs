@@ -137,6 +137,43 @@ stage "unit" {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs chromium"]
+async fn the_palette_goes_to_pipelines_runs_and_stages() {
+    let stage = Stage::new().await;
+    stage.found().await;
+    stage.start("pipeline \"shop\"\nstage \"build\" { run \"true\" }\nstage \"check\" needs=\"build\" { run \"true\" }\nstage \"ship\" needs=\"check\" { run \"true\" }").await;
+    stage.until_state("succeeded").await;
+    assert!(stage.find("link[rel=icon]").await.attr("href").await.unwrap().unwrap().contains("icon-succeeded.svg"));
+    let palette = async |text: &str| {
+        stage.find("body").await.send_keys(Key::Control + "k").await.unwrap();
+        stage.find("#palette[open] #found a.on").await;
+        stage.write("#palette input[type=search]", text).await;
+    };
+    palette("chec").await;
+    stage.find("#found a.on[href$='stage=check']").await;
+    stage.browser.active_element().await.unwrap().send_keys(Key::Enter).await.unwrap();
+    stage.find(".job[data-stage=check][aria-current]").await;
+    // Both arrows of the chosen stage are lit.
+    assert_eq!(stage.number("return document.querySelectorAll('.dag .edge.lit').length").await, 2);
+    stage.browser.execute("document.querySelector('.dag .node').focus()", vec![]).await.unwrap();
+    stage.browser.active_element().await.unwrap().send_keys(Key::Right + Key::Right).await.unwrap();
+    let at = "return document.activeElement.dataset.stages === '[\\\"ship\\\"]' ? 1 : 0";
+    assert_eq!(stage.number(at).await, 1);
+    stage.open("/acme/main").await;
+    palette("shop #1").await;
+    stage.find("#found a.on[href$='/shop/runs/1']").await;
+    stage.browser.active_element().await.unwrap().send_keys(Key::Enter).await.unwrap();
+    stage.find("#now").await;
+    palette("queu").await;
+    stage.find("#found a.on[href$='/queue']").await;
+    palette("nothing at all").await;
+    stage.find("#found p").await;
+    stage.open("/acme/main/find?text=shop").await;
+    stage.find("main a[href$='/pipelines/shop']").await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs chromium"]
 async fn no_page_scrolls_sideways_or_asks_another_host() {
     let stage = Stage::new().await;
     stage.found().await;
@@ -157,7 +194,9 @@ async fn no_page_scrolls_sideways_or_asks_another_host() {
             .map(|tab| format!("{run}{tab}")),
     );
     paths.push(format!("{run}?stage={long}"));
-    paths.extend(["/acme/main/pipelines?search=nothing", "/account", "/forgot"].map(str::to_owned));
+    paths.extend(
+        ["/acme/main/pipelines?search=nothing", "/account", "/forgot", "/acme/main/find?text=w"].map(str::to_owned),
+    );
     for width in [360, 1440] {
         let size = serde_json::json!({ "width": width, "height": 800, "deviceScaleFactor": 1, "mobile": false });
         stage.browser.cdp().send_raw("Emulation.setDeviceMetricsOverride", size).await.unwrap();

@@ -141,6 +141,10 @@ async fn a_protected_environment_is_approved_by_those_whom_it_names_alone() {
     assert!(status.is_client_error() && said.contains("already"), "{status} {said}");
     let shown = world.site.get(&world.owner, &format!("/api/v1/runs/{run}")).await.json();
     assert_eq!(shown["status"], "waiting", "one is not enough");
+    let asked = &shown["stages"][0]["approval"];
+    assert_eq!((&asked["missing"], &asked["given"]), (&json!(1), &json!(["bob@example.com"])));
+    let page = world.site.get(&world.owner, "/acme/main/pipelines/ship/runs/1").await.ok().text;
+    assert!(page.contains("1 more must approve; bob@example.com did"), "{page}");
     // Rules that change meanwhile are for later runs.
     world.put(&json!({ "variables": { "REGION": "us" } })).await;
     assert_eq!(world.approve(&dan, &run).await.0, StatusCode::NO_CONTENT);
@@ -148,6 +152,18 @@ async fn a_protected_environment_is_approved_by_those_whom_it_names_alone() {
     assert_eq!(ended["status"], "succeeded", "it has the region of its start: {ended}");
     let later = world.ended(&world.run("main").await).await;
     assert_eq!(later["status"], "failed", "nobody is asked, and the region is another");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stage_that_waits_for_its_time_says_until_when() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::new(folder.path(), json!({ "wait_seconds": 3600 })).await;
+    let run = world.run("main").await;
+    let held = world.site.until(&world.owner, &run, |event| event["type"] == "stage_held").await;
+    let shown = world.site.get(&world.owner, &format!("/api/v1/runs/{run}")).await.ok().json();
+    assert_eq!(shown["stages"][0]["held_until"], held["until"]);
+    let page = world.site.get(&world.owner, "/acme/main/pipelines/ship/runs/1").await.ok().text;
+    assert!(page.contains("waits as environment production wants it"), "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

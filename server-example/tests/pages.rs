@@ -273,6 +273,30 @@ async fn all_of_it_may_lie_below_a_path() {
     let asked = site.get(&Who::away(), "/tools/ci/acme/main").await;
     assert_eq!(asked.header("location"), "/tools/ci/login?next=%2Ftools%2Fci%2Facme%2Fmain");
     site.get(&Who::away(), "/health/ready").await.ok();
+    let docs = site.get(&owner, "/tools/ci/api/docs").await;
+    assert_eq!(docs.header("location"), "/tools/ci/api/docs/", "{docs:?}");
+    site.get(&owner, docs.header("location")).await.ok();
+    let api = site.get(&owner, "/tools/ci/api/openapi.json").await.ok().json();
+    assert_eq!(api["servers"][0]["url"], "/tools/ci");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_listed_a_page_at_a_time() {
+    let site = Site::new().await;
+    let owner = site.owner().await;
+    for number in 0..51 {
+        site.form(&owner, "/acme/main/settings/keys", &[("name", &format!("key-{number:02}-")), ("role", "viewer")])
+            .await
+            .ok();
+    }
+    let first = site.get(&owner, "/acme/main/settings").await.ok().text;
+    let next = first.split_once("/settings?cursor=").unwrap().1.split_once('"').unwrap().0;
+    let second = site.get(&owner, &format!("/acme/main/settings?cursor={next}")).await.ok().text;
+    assert!(!second.contains("More keys"));
+    for number in 0..51 {
+        let shown = [&first, &second].map(|page| page.contains(&format!("<b title=\"key-{number:02}-\">")));
+        assert!(shown[0] != shown[1], "{number} is on one of both: {shown:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -22,6 +22,10 @@ mod tags;
 mod tests;
 mod workers;
 
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::middleware::map_response_with_state;
+use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
 use utoipa::OpenApi;
@@ -127,10 +131,24 @@ fn described() -> OpenApiRouter<ServerState> {
 
 /// The API, its description, and a page that shows it.
 pub(crate) fn router(base: &str) -> Router<ServerState> {
-    let (routes, api) = described().split_for_parts();
+    let (routes, mut api) = described().split_for_parts();
+    // What is asked of the addresses in it goes below the path that all of it is mounted at.
+    api.servers = (!base.is_empty()).then(|| vec![utoipa::openapi::Server::new(base)]);
     let config = utoipa_swagger_ui::Config::new([format!("{base}/api/openapi.json")]);
-    let docs = utoipa_swagger_ui::SwaggerUi::new("/api/docs").config(config);
+    let docs = Router::from(utoipa_swagger_ui::SwaggerUi::new("/api/docs").config(config));
+    let docs = docs.layer(map_response_with_state(base.to_owned(), below));
     let routes = routes.route("/api/openapi.json", get(async move || Json(api)));
     let routes = routes.method_not_allowed_fallback(async || Problem::no_method());
     routes.merge(docs).route("/api/{*path}", get(async || Problem::not_found()).fallback(async || Problem::not_found()))
+}
+
+/// The page of the description sends browsers on to an address that knows nothing of the path above it.
+async fn below(State(base): State<String>, mut response: Response) -> Response {
+    let location = response.headers().get(header::LOCATION).and_then(|place| place.to_str().ok());
+    if let Some(place) = location.filter(|place| place.starts_with('/') && !base.is_empty())
+        && let Ok(place) = HeaderValue::try_from(format!("{base}{place}"))
+    {
+        response.headers_mut().insert(header::LOCATION, place);
+    }
+    response
 }

@@ -111,6 +111,8 @@ pub(crate) struct Stage {
     attempts: Vec<Attempt>,
     /// What a person is asked, while it waits for one.
     approval: Option<Question>,
+    /// Until when its environment has it wait.
+    held_until: Option<Timestamp>,
     outputs: IndexMap<String, String>,
     artifacts: Vec<Artifact>,
 }
@@ -135,6 +137,10 @@ pub(crate) struct Question {
     fields: Vec<Field>,
     /// When the answer comes too late.
     deadline: Option<Timestamp>,
+    /// Who has said yes, where several must.
+    given: Vec<String>,
+    /// How many more must.
+    missing: u32,
 }
 
 /// What is to be filled in.
@@ -177,6 +183,8 @@ impl From<&StageView> for Stage {
             message: asked.message.to_string(),
             fields: asked.fields.iter().cloned().map(Field::from).collect(),
             deadline: asked.deadline,
+            given: asked.given.clone(),
+            missing: asked.missing,
         });
         let products = of.products.as_deref();
         let artifacts = products.into_iter().flat_map(|products| &products.artifacts);
@@ -192,6 +200,7 @@ impl From<&StageView> for Stage {
             finished_at: of.finished_at,
             attempts: of.attempts.iter().map(Attempt::from).collect(),
             approval: question,
+            held_until: of.held_until,
             outputs: products.map(|products| products.outputs.clone()).unwrap_or_default(),
             artifacts: artifacts
                 .map(|left| Artifact { name: left.name.clone(), bytes: left.bytes, paths: left.paths.clone() })

@@ -69,6 +69,29 @@ impl Node {
     }
 }
 
+impl Drawing {
+    /// For each arrow, whether it is on a way to this box or on one that leads on from it.
+    pub(crate) fn ways_through(&self, node: usize) -> Vec<bool> {
+        let follow = |from: fn(&Edge) -> usize, to: fn(&Edge) -> usize| {
+            let mut next = vec![Vec::new(); self.nodes.len()];
+            self.edges.iter().enumerate().for_each(|(place, edge)| next[from(edge)].push(place));
+            let (mut seen, mut ahead, mut passed) = (vec![false; self.nodes.len()], vec![node], Vec::new());
+            while let Some(at) = ahead.pop() {
+                if std::mem::replace(&mut seen[at], true) {
+                    continue;
+                }
+                passed.extend(&next[at]);
+                ahead.extend(next[at].iter().map(|&place| to(&self.edges[place])));
+            }
+            passed
+        };
+        let mut lit = vec![false; self.edges.len()];
+        follow(|edge| edge.to, |edge| edge.from).into_iter().for_each(|place: usize| lit[place] = true);
+        follow(|edge| edge.from, |edge| edge.to).into_iter().for_each(|place: usize| lit[place] = true);
+        lit
+    }
+}
+
 /// Draws the graph of a pipeline.
 pub(crate) fn draw(layout: &GraphLayout) -> Drawing {
     let boxes = group_by(layout, |stage| Group::Name(stage.matrix.clone().unwrap_or_else(|| stage.name.clone())));
@@ -242,6 +265,27 @@ mod tests {
         assert_eq!(drawing.nodes[3].label(), "level 4");
         assert_eq!(drawing.edges.len(), 3);
         assert!(drawing.nodes.iter().all(|node| node.stages.len() == 100) && is_clear(&drawing));
+    }
+
+    #[test]
+    fn the_ways_through_a_box_are_those_before_and_behind_it() {
+        let drawing = drawing(
+            "pipeline \"p\"
+                stage \"a\" { run \"true\" }
+                stage \"b\" needs=\"a\" { run \"true\" }
+                stage \"c\" needs=\"a\" { run \"true\" }
+                stage \"d\" needs=\"b\" { run \"true\" }
+            ",
+        );
+        let names: Vec<String> = drawing.nodes.iter().map(Node::label).collect();
+        let through = |name: &str| {
+            let lit = drawing.ways_through(names.iter().position(|known| known == name).unwrap());
+            let edges = drawing.edges.iter().zip(lit).filter(|(_, is_lit)| *is_lit);
+            edges.map(|(edge, _)| format!("{}{}", names[edge.from], names[edge.to])).collect::<Vec<_>>()
+        };
+        assert_eq!(through("b"), ["ab", "bd"]);
+        assert_eq!(through("c"), ["ac"]);
+        assert_eq!(through("a").len(), 3);
     }
 
     #[test]

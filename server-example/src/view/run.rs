@@ -44,6 +44,8 @@ pub(crate) struct StageView {
     pub(crate) attempts: Vec<AttemptView>,
     /// When the next attempt is made.
     pub(crate) retry_at: Option<Timestamp>,
+    /// Until when its environment has it wait.
+    pub(crate) held_until: Option<Timestamp>,
     pub(crate) question: Option<Question>,
     pub(crate) answer: Option<Approval>,
     pub(crate) finished_at: Option<Timestamp>,
@@ -71,6 +73,10 @@ pub(crate) struct Question {
     pub(crate) message: Box<str>,
     pub(crate) fields: Vec<ApprovalField>,
     pub(crate) deadline: Option<Timestamp>,
+    /// Who has said yes, where several must.
+    pub(crate) given: Vec<String>,
+    /// How many more must.
+    pub(crate) missing: u32,
 }
 
 /// Where a stage is.
@@ -188,6 +194,7 @@ impl StageView {
             reason: None,
             attempts: Vec::new(),
             retry_at: None,
+            held_until: None,
             question: None,
             answer: None,
             finished_at: None,
@@ -203,15 +210,23 @@ impl StageView {
 
     fn apply(&mut self, time: Timestamp, body: EventBody) {
         match body {
-            EventBody::ApprovalRequested { message, fields, deadline, .. } => {
+            EventBody::ApprovalRequested { message, fields, deadline, needed, .. } => {
                 self.state = StageState::Waiting;
-                self.question = Some(Question { message, fields, deadline });
+                self.question = Some(Question { message, fields, deadline, given: Vec::new(), missing: needed });
             }
             EventBody::ApprovalGiven { approval, missing: 0, .. } => {
                 self.state = StageState::Queued;
                 self.question = None;
                 self.answer = Some(*approval);
             }
+            EventBody::ApprovalGiven { approval, missing, .. } => {
+                if let Some(question) = &mut self.question {
+                    question.given.push(approval.by.clone());
+                    question.missing = missing;
+                }
+            }
+            EventBody::StageHeld { until, .. } => self.held_until = Some(until),
+            EventBody::HoldEnded { .. } => self.held_until = None,
             EventBody::ResultTaken { result, .. } => {
                 self.products = result.products;
                 self.taken_from = Some((result.run, result.stage, result.attempt));
@@ -245,6 +260,7 @@ impl StageView {
             EventBody::StageFinished { result, .. } => {
                 self.state = StageState::Ended(result.status);
                 self.question = None;
+                self.held_until = None;
                 self.allowed = result.allowed;
                 self.cached = result.cached;
                 self.exit_code = result.exit_code;

@@ -5,6 +5,7 @@ mod assets;
 mod deliveries;
 mod enter;
 mod environments;
+mod find;
 mod home;
 mod log;
 mod organization;
@@ -45,6 +46,7 @@ pub(crate) fn router(state: &ServerState) -> Router<ServerState> {
         .route("/theme", post(home::theme))
         .route("/tenants", get(home::tenants))
         .route("/{organization}/{tenant}", get(home::dashboard))
+        .route("/{organization}/{tenant}/find", get(find::show))
         .route("/{organization}/{tenant}/pipelines", get(pipelines::list))
         .route("/{organization}/{tenant}/new", get(wizard::new_page).post(wizard::create))
         .route("/{organization}/{tenant}/new/repository", post(wizard::create_from))

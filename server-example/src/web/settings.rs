@@ -18,8 +18,8 @@ use crate::list::{List, Page};
 use crate::problem::Problem;
 use crate::state::ServerState;
 
-/// How many members a page has.
-const MEMBERS: usize = 200;
+/// How many open invitations are looked through for the one that is revoked.
+const INVITATIONS: usize = 200;
 
 /// The roles, as a form lists them.
 const ROLES: [&str; 4] = ["viewer", "member", "admin", "owner"];
@@ -40,7 +40,7 @@ fn role(word: &str) -> Result<Role, Problem> {
 #[template(path = "settings_keys.html")]
 struct KeysPage {
     frame: Frame,
-    keys: Vec<ApiKey>,
+    keys: List<ApiKey>,
     /// The key that was just made, which is shown this once.
     made: Option<String>,
     problem: Option<String>,
@@ -52,18 +52,23 @@ impl KeysPage {
         When(*time)
     }
 
-    async fn new(state: &ServerState, place: &Place) -> Result<Self, Problem> {
+    async fn new(state: &ServerState, place: &Place, page: &Page) -> Result<Self, Problem> {
         let may_make = place.may(Role::Admin);
         let keys = match may_make {
-            true => state.credentials().keys(place.access.tenant.id, None, Page::default().limit()).await?,
+            true => state.credentials().keys(place.access.tenant.id, page.after()?, page.limit() + 1).await?,
             false => Vec::new(),
         };
+        let keys = List::cut(keys, page.limit(), |key| key.id.to_string());
         Ok(Self { frame: frame(place, "API keys"), keys, made: None, problem: None, may_make })
     }
 }
 
-pub(crate) async fn keys(State(state): State<ServerState>, place: Place) -> Result<Response, Problem> {
-    draw(&KeysPage::new(&state, &place).await?)
+pub(crate) async fn keys(
+    State(state): State<ServerState>,
+    place: Place,
+    Query(page): Query<Page>,
+) -> Result<Response, Problem> {
+    draw(&KeysPage::new(&state, &place, &page).await?)
 }
 
 #[derive(Debug, Deserialize)]
@@ -90,12 +95,12 @@ pub(crate) async fn create_key(
     };
     match made.await {
         Ok((_, token)) => {
-            let page = KeysPage::new(&state, &place).await?;
+            let page = KeysPage::new(&state, &place, &Page::default()).await?;
             draw(&KeysPage { made: Some(token.expose().to_owned()), ..page })
         }
         Err(problem) => {
             let said = problem.detail().unwrap_or(problem.title()).to_owned();
-            let page = KeysPage { problem: Some(said), ..KeysPage::new(&state, &place).await? };
+            let page = KeysPage { problem: Some(said), ..KeysPage::new(&state, &place, &Page::default()).await? };
             Ok((problem.status(), draw(&page)?).into_response())
         }
     }
@@ -116,12 +121,20 @@ pub(crate) async fn delete_key(
     Ok(Redirect::to(&format!("{}/settings", place.root())))
 }
 
+/// Which page of the members, and of the invitations.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct TeamLook {
+    cursor: Option<String>,
+    invited: Option<String>,
+}
+
 #[derive(Template)]
 #[template(path = "settings_team.html")]
 struct TeamPage {
     frame: Frame,
-    members: Vec<(User, Membership)>,
-    invitations: Vec<Invitation>,
+    members: List<(User, Membership)>,
+    invitations: List<Invitation>,
     /// The link of the invitation that was just made, to be passed on where no mail was sent.
     link: Option<String>,
     /// To whom an invitation was just sent.
@@ -132,16 +145,19 @@ struct TeamPage {
 }
 
 impl TeamPage {
-    async fn new(state: &ServerState, place: &Place) -> Result<Self, Problem> {
+    async fn new(state: &ServerState, place: &Place, look: TeamLook) -> Result<Self, Problem> {
         let organization = place.organization.id;
+        let (of_members, of_invitations) = (Page::at(look.cursor), Page::at(look.invited));
+        let limit = Page::default().limit();
         let invitations = match place.may(Role::Admin) {
-            true => state.identity().invitations(organization, None, Page::default().limit()).await?,
+            true => state.identity().invitations(organization, of_invitations.after()?, limit + 1).await?,
             false => Vec::new(),
         };
+        let members = state.identity().members(organization, of_members.after()?, limit + 1).await?;
         Ok(Self {
             frame: frame(place, "Team"),
-            members: state.identity().members(organization, None, MEMBERS).await?,
-            invitations,
+            members: List::cut(members, limit, |(user, _)| user.id.to_string()),
+            invitations: List::cut(invitations, limit, |one| one.id.to_string()),
             link: None,
             sent: None,
             problem: None,
@@ -169,8 +185,12 @@ impl TeamPage {
     }
 }
 
-pub(crate) async fn team(State(state): State<ServerState>, place: Place) -> Result<Response, Problem> {
-    draw(&TeamPage::new(&state, &place).await?)
+pub(crate) async fn team(
+    State(state): State<ServerState>,
+    place: Place,
+    Query(look): Query<TeamLook>,
+) -> Result<Response, Problem> {
+    draw(&TeamPage::new(&state, &place, look).await?)
 }
 
 #[derive(Debug, Deserialize)]
@@ -190,9 +210,13 @@ pub(crate) async fn invite(
         invite_by(&state, &place.access.actor, &place.organization, email, role).await
     };
     match made.await {
-        Ok(Invite::Sent(email)) => draw(&TeamPage { sent: Some(email), ..TeamPage::new(&state, &place).await? }),
-        Ok(Invite::ToPassOn(link)) => draw(&TeamPage { link: Some(link), ..TeamPage::new(&state, &place).await? }),
-        Err(problem) => TeamPage::new(&state, &place).await?.refuse(&problem),
+        Ok(Invite::Sent(email)) => {
+            draw(&TeamPage { sent: Some(email), ..TeamPage::new(&state, &place, TeamLook::default()).await? })
+        }
+        Ok(Invite::ToPassOn(link)) => {
+            draw(&TeamPage { link: Some(link), ..TeamPage::new(&state, &place, TeamLook::default()).await? })
+        }
+        Err(problem) => TeamPage::new(&state, &place, TeamLook::default()).await?.refuse(&problem),
     }
 }
 
@@ -223,7 +247,7 @@ pub(crate) async fn change_member(
     };
     match done {
         Ok(()) => Ok(Redirect::to(&format!("{}/settings/team", place.root())).into_response()),
-        Err(problem) => TeamPage::new(&state, &place).await?.refuse(&problem),
+        Err(problem) => TeamPage::new(&state, &place, TeamLook::default()).await?.refuse(&problem),
     }
 }
 
@@ -239,7 +263,7 @@ pub(crate) async fn revoke(
 ) -> Result<Redirect, Problem> {
     let (actor, organization) = (&place.access.actor, place.organization.id);
     role_in(&state, actor, organization, Role::Admin).await?;
-    let open = state.identity().invitations(organization, None, MEMBERS).await?;
+    let open = state.identity().invitations(organization, None, INVITATIONS).await?;
     let invitation = open.into_iter().find(|one| one.id == named.invitation).ok_or_else(Problem::not_found)?;
     state.identity().revoke_invitation(invitation.id).await?;
     audit::of_organization(&state, actor, organization, "member.revoke", invitation.email).await;

@@ -74,13 +74,18 @@ struct RunPage {
     link: String,
     live: String,
     mark: &'static str,
+    /// Which icon the page has.
+    icon: &'static str,
     jobs: Vec<Job>,
     drawing: Drawing,
+    edges: Vec<EdgeLook>,
     nodes: Vec<NodeLook>,
     tab: &'static str,
     /// Keeps the chosen stage when another tab is opened.
     stage_query: String,
     questions: Vec<StageView>,
+    /// The stages that wait for a time, with their environments.
+    held: Vec<(String, String, Timestamp)>,
     may_act: bool,
     chosen: Option<Chosen>,
     bars: Vec<Bar>,
@@ -116,6 +121,12 @@ struct NodeLook {
     link: String,
     sub: String,
     is_chosen: bool,
+}
+
+/// How an arrow of the graph looks: lit, when it is on a way through the chosen box.
+struct EdgeLook {
+    path: String,
+    is_lit: bool,
 }
 
 /// A stage in the waterfall, in thousandths of the run's time.
@@ -234,7 +245,14 @@ async fn page(
             names: serde_json::to_string(&names).unwrap_or_default(),
         }
     });
-    let nodes = nodes.collect();
+    let nodes: Vec<NodeLook> = nodes.collect();
+    let lit = nodes.iter().position(|node| node.is_chosen).map(|node| drawing.ways_through(node));
+    let edges = drawing
+        .edges
+        .iter()
+        .enumerate()
+        .map(|(place, edge)| EdgeLook { path: edge.path.clone(), is_lit: lit.as_ref().is_some_and(|lit| lit[place]) });
+    let edges = edges.collect();
     let jobs = view.stages.iter().map(|stage| job(stage, &link, name.as_deref())).collect();
     let chosen = match chosen {
         Some(stage) if tab == "log" => Some(look_at(state, &view, stage, look, &link).await?),
@@ -264,8 +282,10 @@ async fn page(
     ];
     let questions = view.stages.iter().filter(|stage| stage.question.is_some()).cloned().collect();
     let repository = runs::repository(state, record).await?;
-    let artifacts = view.stages.iter().flat_map(|stage| left(&place.base, record, stage)).collect();
-    let summaries = view.stages.iter().filter_map(|stage| {
+    // Of thousands of stages, what no tab shows is not made.
+    let shown = |wanted: &str| if tab == wanted { &view.stages[..] } else { &[] };
+    let artifacts = shown("artifacts").iter().flat_map(|stage| left(&place.base, record, stage)).collect();
+    let summaries = shown("summary").iter().filter_map(|stage| {
         let summary = stage.products.as_deref()?.summary.as_deref()?;
         Some((stage.name.to_string(), summary.to_owned()))
     });
@@ -275,15 +295,18 @@ async fn page(
         all_artifacts: format!("{api}/artifacts"),
         record: format!("{api}/record"),
         mark: glyph(view.status().as_str()),
+        icon: view.status().as_str(),
         jobs,
         drawing,
+        edges,
         nodes,
         tab,
         stage_query: look.stage.as_ref().map(|stage| format!("&stage={}", part(stage))).unwrap_or_default(),
         questions,
+        held: held(&view),
         may_act: place.may(Role::Member),
         chosen,
-        bars: bars(&view),
+        bars: if tab == "waterfall" { bars(&view) } else { Vec::new() },
         artifacts,
         summaries: summaries.collect(),
         why,
@@ -361,6 +384,15 @@ fn left(base: &str, record: &RunRecord, stage: &StageView) -> Vec<Left> {
         ),
     });
     each.collect()
+}
+
+/// The stages that wait for a time because their environments want it.
+fn held(view: &RunView) -> Vec<(String, String, Timestamp)> {
+    let until = view.stages.iter().zip(&view.plan.stages).filter_map(|(stage, spec)| {
+        let environment = spec.environment.clone().unwrap_or_default();
+        Some((stage.name.to_string(), environment, stage.held_until?))
+    });
+    until.collect()
 }
 
 /// Something that the summary tells.
