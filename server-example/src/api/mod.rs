@@ -26,7 +26,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::middleware::map_response_with_state;
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{any, get};
 use axum::{Json, Router};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -139,7 +139,10 @@ pub(crate) fn router(base: &str) -> Router<ServerState> {
     let docs = docs.layer(map_response_with_state(base.to_owned(), below));
     let routes = routes.route("/api/openapi.json", get(async move || Json(api)));
     let routes = routes.method_not_allowed_fallback(async || Problem::no_method());
-    routes.merge(docs).route("/api/{*path}", get(async || Problem::not_found()).fallback(async || Problem::not_found()))
+    let missing = async || Problem::not_found();
+    // Whoever sends there is a program, and is told as one.
+    let routes = routes.route("/hooks/", any(missing)).route("/hooks/pipelines/", any(missing));
+    routes.merge(docs).route("/api/{*path}", any(missing))
 }
 
 /// The page of the description sends browsers on to an address that knows nothing of the path above it.
