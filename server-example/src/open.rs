@@ -14,7 +14,7 @@ use buildit::artifact::BlobStore;
 use buildit::durable::Durable;
 use buildit::engine::{BuildError, Engine, EngineBuilder, WorkOptions};
 use buildit::event::RunStatus;
-use buildit::store::{RunFilter, StoreError};
+use buildit::store::{RunFilter, Store, StoreError};
 use buildit_executors::local::LocalBackend;
 use buildit_storage::ObjectBlobs;
 use buildit_storage::secrets::SealedSecrets;
@@ -26,6 +26,7 @@ use crate::app::schedules;
 use crate::app::workers;
 use crate::environments::OfTenants;
 use crate::health;
+use crate::meters::{Measured, Meters};
 use crate::router::{LEAVE, router};
 use crate::secrets::{OfRuns, SecretKeyError, key_of_environment, keyring};
 use crate::settings::Settings;
@@ -103,17 +104,19 @@ impl Server {
         let (builder, store): (_, Arc<dyn ServerStore>) = match Database::open(&settings, &data).await? {
             Database::Sqlite(store) => {
                 let store = Arc::new(store.with_blobs(Arc::clone(&blobs)));
-                (builder.store(store.clone()).caches(store.clone()).results(store.clone()), store)
+                (builder.caches(store.clone()).results(store.clone()), store)
             }
             #[cfg(feature = "postgres")]
             Database::Postgres(store) => {
                 let store = Arc::new(store.with_blobs(Arc::clone(&blobs)));
-                (builder.store(store.clone()).caches(store.clone()).results(store.clone()), store)
+                (builder.caches(store.clone()).results(store.clone()), store)
             }
         };
+        let meters = Meters::new();
+        let builder = builder.store(store_of_engine(Arc::clone(&store), &meters));
         let builder = builder.secrets(OfRuns(SealedSecrets::new(Arc::clone(&store), keys()?)));
         let builder = builder.environments(OfTenants(Arc::clone(&store)));
-        let state = ServerState::new(settings, builder.build()?, store, blobs, keys()?, has_docker)?;
+        let state = ServerState::new(settings, builder.build()?, store, blobs, keys()?, has_docker, meters)?;
         Ok(Self { state })
     }
 
@@ -171,6 +174,12 @@ impl Server {
     pub async fn shutdown(&self) {
         self.state.engine().shutdown().await;
     }
+}
+
+/// The store as the engine of a server has it: what it does there is measured.
+#[must_use]
+pub fn store_of_engine(store: Arc<dyn ServerStore>, meters: &Meters) -> Arc<dyn Store> {
+    Arc::new(Measured::new(store, meters.clone()))
 }
 
 /// The database that the settings name, open and with the schema of this version.
@@ -258,6 +267,7 @@ async fn sweep(state: ServerState) {
     loop {
         tokio::time::sleep(SWEEP).await;
         state.limits().sweep();
+        state.meters().sum_up();
         if let Err(error) = state.credentials().sweep_credentials(Timestamp::now()).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "what has ended cannot be swept away");
         }

@@ -43,8 +43,24 @@ pub struct Settings {
     pub smtp_url: Option<Hidden>,
     /// Whom mail is from: `BuildIt <ci@example.com>`.
     pub mail_from: Option<String>,
+    /// What whoever reads `/metrics` brings as a bearer token; without one, only somebody at this machine reads them.
+    pub metrics_token: Option<Hidden>,
+    /// How the server's log is written.
+    pub log_format: LogFormat,
     /// Whether jobs may run in Docker, where the server was built with it and finds it.
     pub docker: bool,
+}
+
+/// How a log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// An object of JSON on each line.
+    Json,
 }
 
 /// A text that `Debug` does not show: it has, or is, a password.
@@ -86,6 +102,8 @@ impl Default for Settings {
             local_for_all: false,
             smtp_url: None,
             mail_from: None,
+            metrics_token: None,
+            log_format: LogFormat::Text,
             docker: true,
         }
     }
@@ -144,7 +162,7 @@ impl Settings {
 }
 
 /// What the environment may set.
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 16] = [
     "data",
     "listen",
     "external_url",
@@ -158,6 +176,8 @@ const KEYS: [&str; 14] = [
     "local_for_all",
     "smtp_url",
     "mail_from",
+    "metrics_token",
+    "log_format",
     "docker",
 ];
 
@@ -210,7 +230,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_meant_is_told() {
-        for file in ["lisen = 1", "listen = \"nowhere\"", "requests_per_second = 0", "runs = -1", "= 5"] {
+        for file in
+            ["lisen = 1", "log_format = \"xml\"", "listen = \"nowhere\"", "requests_per_second = 0", "runs = -1", "= 5"]
+        {
             assert!(load(file, &[]).is_err(), "{file}");
         }
         assert!(load("", &[("BUILDIT_LISTEN", "nowhere")]).is_err());

@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 use crate::access::{Limits, Passwords, SetupToken, is_loopback_name};
 use crate::mail::{Mail, MailError};
+use crate::meters::Meters;
 use crate::secrets::Secrets;
 use crate::settings::Settings;
 
@@ -80,6 +81,7 @@ struct Inner {
     secrets: Secrets,
     has_docker: bool,
     mail: Option<Mail>,
+    meters: Meters,
     limits: Limits,
     passwords: Passwords,
     setup: SetupToken,
@@ -94,7 +96,8 @@ struct Inner {
 }
 
 impl ServerState {
-    /// A server whose runs this engine drives, on the store that the engine has. The keys seal the secrets that
+    /// A server whose runs this engine drives, on the store that the engine has, by way of
+    /// [`store_of_engine`](crate::store_of_engine) with the same meters. The keys seal the secrets that
     /// it keeps; whether the engine has an executor `docker` is said, because jobs of other tenants than the first go there.
     ///
     /// # Errors
@@ -107,9 +110,11 @@ impl ServerState {
         blobs: Arc<dyn BlobStore>,
         keys: Keyring,
         has_docker: bool,
+        meters: Meters,
     ) -> Result<Self, StateError> {
         Ok(Self(Arc::new(Inner {
             mail: Mail::of(&settings)?,
+            meters,
             limits: Limits::new(settings.requests_per_second),
             base: settings.base(),
             settings,
@@ -169,6 +174,11 @@ impl ServerState {
     /// How mail is sent, where it is.
     pub(crate) fn mail(&self) -> Option<&Mail> {
         self.0.mail.as_ref()
+    }
+
+    /// What is counted and measured.
+    pub(crate) fn meters(&self) -> &Meters {
+        &self.0.meters
     }
 
     pub(crate) fn limits(&self) -> &Limits {

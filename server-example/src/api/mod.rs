@@ -3,6 +3,7 @@
 #![expect(unused_qualifications, reason = "what utoipa makes of the parameters of a path")]
 
 mod accounts;
+mod badges;
 mod environments;
 mod hooks;
 mod keys;
@@ -67,6 +68,7 @@ fn described() -> OpenApiRouter<ServerState> {
         .routes(routes!(pipelines::validate))
         .routes(routes!(schedules::list, schedules::pause))
         .routes(routes!(hooks::receive))
+        .routes(routes!(badges::show))
         .routes(routes!(runs::list, runs::trigger))
         .routes(routes!(runs::list_all))
         .routes(routes!(runs::show))

@@ -49,6 +49,7 @@ pub(crate) fn router(state: &ServerState) -> Router<ServerState> {
         .route("/{organization}/{tenant}/pipelines/{pipeline}/triggers", get(triggers::show).post(triggers::pause))
         .route("/{organization}/{tenant}/pipelines/{pipeline}/settings", get(pipelines::settings))
         .route("/{organization}/{tenant}/pipelines/{pipeline}/rename", post(pipelines::rename))
+        .route("/{organization}/{tenant}/pipelines/{pipeline}/badge", post(pipelines::badge))
         .route("/{organization}/{tenant}/pipelines/{pipeline}/delete", post(pipelines::delete))
         .route("/{organization}/{tenant}/pipelines/{pipeline}/run", get(start::form).post(start::start))
         .route("/{organization}/{tenant}/pipelines/{pipeline}/runs/{number}", get(run::show))
