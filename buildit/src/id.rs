@@ -85,6 +85,14 @@ uuid_id! {
     /// A pipeline that a store keeps.
     PipelineId
 }
+uuid_id! {
+    /// A way to tell people.
+    ChannelId
+}
+uuid_id! {
+    /// Something that a channel is told.
+    NotificationId
+}
 
 impl TenantId {
     /// Nobody: what is of no tenant, for who has none. It is the nil id.

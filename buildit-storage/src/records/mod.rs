@@ -21,6 +21,7 @@ mod found;
 pub(crate) mod identity;
 mod invitation;
 mod member;
+pub(crate) mod notification;
 mod query;
 pub(crate) mod queue;
 pub(crate) mod request;

@@ -1,7 +1,10 @@
 //! Values of columns.
 
 use buildit::account::{Role, TokenHash};
-use buildit::id::{ApiKeyId, Digest, InvitationId, OrganizationId, PipelineId, RunId, TenantId, UserId, WorkerId};
+use buildit::id::{
+    ApiKeyId, ChannelId, Digest, InvitationId, NotificationId, OrganizationId, PipelineId, RunId, TenantId, UserId,
+    WorkerId,
+};
 use buildit::store::{Intake, QueueStatus};
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -228,7 +231,7 @@ macro_rules! uuid_columns {
         }
     )+};
 }
-uuid_columns!(OrganizationId, UserId, TenantId, ApiKeyId, InvitationId, PipelineId, RunId);
+uuid_columns!(OrganizationId, UserId, TenantId, ApiKeyId, InvitationId, PipelineId, RunId, ChannelId, NotificationId);
 
 #[cfg(test)]
 mod tests {

@@ -22,6 +22,7 @@ mod journal;
 mod kept;
 mod line;
 mod logs;
+mod notifications;
 mod pipelines;
 mod ports;
 mod queue;

@@ -3,6 +3,7 @@
 
 mod ask;
 mod audit;
+mod channel;
 mod control;
 mod credential;
 mod environment;
@@ -11,6 +12,7 @@ mod fit;
 mod garbage;
 mod identity;
 mod log;
+mod notification;
 mod pipeline;
 mod progress;
 mod queue;
@@ -28,14 +30,16 @@ use std::fmt::Debug;
 
 pub use ask::{Ask, AskStore, AskSubject};
 pub use audit::{AuditFilter, AuditStore};
+pub use channel::{Channel, ChannelKind, ChannelStore, NoticeRule, Occasion, UnknownOccasion};
 pub use control::{Intake, QueueControl, QueueFilter, QueueLine, QueueOf, QueuePlace, QueueStatus, QueuedRun, Worker};
 pub use credential::CredentialStore;
 pub use environment::{Environment, EnvironmentStore};
 pub use events::each_event;
-pub use fit::{LONGEST_TEXT, check_organization, check_tenant, check_text, check_user, is_fit};
+pub use fit::{LONGEST_TEXT, check_channel, check_organization, check_tenant, check_text, check_user, is_fit};
 pub use garbage::{Amount, Collected, GarbageError, ReferenceStore, collect_garbage, find_garbage};
 pub use identity::IdentityStore;
 pub use log::{LogAppend, LogChunk, LogPage, LogStore};
+pub use notification::{Delivery, DeliveryStatus, Notification, NotificationStore, Settled};
 pub use pipeline::{
     NewPipeline, PipelineChange, PipelineFilter, PipelineLine, PipelineSource, PipelineStage, PipelineStore,
     StoredPipeline,

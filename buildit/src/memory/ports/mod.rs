@@ -9,6 +9,7 @@ mod environment;
 mod garbage;
 mod identity;
 mod log;
+mod notification;
 mod pipeline;
 mod queue;
 mod request;

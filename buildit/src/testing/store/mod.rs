@@ -19,7 +19,7 @@
 //! A store that outlives its process also passes [`assert_durable`], which opens it anew between writing and reading.
 //! [`assert_durable_accounts`] does so with accounts. What a store can do beyond that has clauses of its own
 //! ([`control_clauses`], [`environment_clauses`], [`eviction_clauses`], [`pipeline_clauses`], [`reference_clauses`],
-//! [`removal_clauses`], [`request_clauses`], [`schedule_clauses`], [`secret_clauses`], [`tenant_clauses`]), for
+//! [`removal_clauses`], [`notification_clauses`], [`request_clauses`], [`schedule_clauses`], [`secret_clauses`], [`tenant_clauses`]), for
 //! [`assert_clauses`].
 //! Whoever wants the violations themselves calls [`check_store`] and its like.
 
@@ -34,6 +34,7 @@ mod garbage;
 mod groups;
 mod keep;
 mod log;
+mod notification;
 mod pipeline;
 mod queue;
 mod request;
@@ -55,14 +56,19 @@ pub use keep::KeepStore;
 use crate::artifact::{BlobStore, CacheStore, EvictCaches, RemoveBlobs};
 use crate::cached::ResultStore;
 use crate::store::{
-    AccountStore, AuditStore, EnvironmentStore, IdentityStore, PipelineStore, QueueControl, ReferenceStore,
-    RequestStore, ScheduleStore, SecretStore, Store,
+    AccountStore, AuditStore, ChannelStore, EnvironmentStore, IdentityStore, NotificationStore, PipelineStore,
+    QueueControl, ReferenceStore, RequestStore, ScheduleStore, SecretStore, Store,
 };
 
 /// A store that refers to blobs, and says to which.
 pub trait Referring: Store + CacheStore + ReferenceStore {}
 
 impl<T: Store + CacheStore + ReferenceStore + ?Sized> Referring for T {}
+
+/// A store with channels, and with what is to be sent to them.
+pub trait Notifying: ChannelStore + NotificationStore {}
+
+impl<T: ChannelStore + NotificationStore + ?Sized> Notifying for T {}
 
 /// A store whose queue is seen and steered.
 pub trait Controlled: Store + QueueControl {}
@@ -102,6 +108,12 @@ pub fn control_clauses() -> Vec<Clause<dyn Controlled>> {
 #[must_use]
 pub fn schedule_clauses() -> Vec<Clause<dyn ScheduleStore>> {
     schedule::clauses()
+}
+
+/// The clauses about channels, and about what is to be sent to them.
+#[must_use]
+pub fn notification_clauses() -> Vec<Clause<dyn Notifying>> {
+    notification::clauses()
 }
 
 /// The clauses about requests that may come twice.

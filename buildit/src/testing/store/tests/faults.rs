@@ -150,6 +150,17 @@ pub(super) enum Fault {
     DueLate,
     AnybodyChangesSchedules,
     SweepsAllRequests,
+    DoublesChannels,
+    FirstPageOfChannels,
+    AnybodyChangesChannels,
+    KeepsChannels,
+    SilenceIsNoRule,
+    TellsTwice,
+    TakesForNobody,
+    SettlesAnyTry,
+    RetriesAnything,
+    ListsDeliveriesBackwards,
+    KeepsDeliveries,
 }
 
 /// Each fault with the clauses that reject it, among others.
@@ -337,4 +348,21 @@ pub(super) const REJECTED: &[(Fault, &[&str])] = &[
     (Fault::DueLate, &["schedules_are_due_from_their_time_on_unless_they_are_paused"]),
     (Fault::AnybodyChangesSchedules, &["of_several_who_change_a_schedule_one_does"]),
     (Fault::SweepsAllRequests, &["requests_that_have_expired_are_swept_away"]),
+    (Fault::DoublesChannels, &["a_channel_has_a_name_in_its_tenant"]),
+    (Fault::FirstPageOfChannels, &["channels_are_listed_by_name_in_pages"]),
+    (Fault::AnybodyChangesChannels, &["a_channel_is_changed_by_who_knows_it"]),
+    (Fault::KeepsChannels, &["a_deleted_channel_is_gone_with_all_of_it"]),
+    (Fault::SilenceIsNoRule, &["a_pipeline_tells_what_it_says_itself"]),
+    (
+        Fault::TellsTwice,
+        &["of_one_subject_of_a_run_a_channel_is_told_once", "of_many_who_tell_the_same_at_once_one_does"],
+    ),
+    (
+        Fault::TakesForNobody,
+        &["what_is_due_is_taken_once_until_its_time", "of_many_who_take_at_once_each_takes_others"],
+    ),
+    (Fault::SettlesAnyTry, &["only_the_last_try_is_settled"]),
+    (Fault::RetriesAnything, &["what_was_not_sent_is_tried_anew_when_asked"]),
+    (Fault::ListsDeliveriesBackwards, &["deliveries_are_listed_newest_first_in_pages"]),
+    (Fault::KeepsDeliveries, &["what_has_ended_is_swept_and_nothing_else"]),
 ];
