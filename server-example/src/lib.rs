@@ -31,6 +31,7 @@ mod live;
 mod log;
 mod mail;
 mod meters;
+mod notify;
 mod open;
 mod problem;
 mod router;
@@ -38,6 +39,7 @@ mod secrets;
 mod settings;
 mod state;
 mod view;
+mod watched;
 mod web;
 
 pub use config::ConfigError;

@@ -21,22 +21,28 @@ use buildit_storage::secrets::SealedSecrets;
 use buildit_storage::sqlite::SqliteStore;
 use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::app::schedules;
 use crate::app::workers;
 use crate::environments::OfTenants;
 use crate::health;
-use crate::meters::{Measured, Meters};
+use crate::meters::Meters;
+use crate::notify::{self, Outbox};
 use crate::router::{LEAVE, router};
 use crate::secrets::{OfRuns, SecretKeyError, key_of_environment, keyring};
 use crate::settings::Settings;
 use crate::state::{ServerState, ServerStore, StateError};
+use crate::watched::Watched;
 
 /// How many runs are looked at together.
 const PAGE: usize = 100;
 
 /// How long people see that a worker was lost.
 const LOST: SignedDuration = SignedDuration::from_hours(24);
+
+/// How long it is known what people were told.
+const TOLD: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// How often what has ended is swept away.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -113,7 +119,7 @@ impl Server {
             }
         };
         let meters = Meters::new();
-        let builder = builder.store(store_of_engine(Arc::clone(&store), &meters));
+        let builder = builder.store(store_of_engine(Arc::clone(&store), &settings, &meters));
         let builder = builder.secrets(OfRuns(SealedSecrets::new(Arc::clone(&store), keys()?)));
         let builder = builder.environments(OfTenants(Arc::clone(&store)));
         let state = ServerState::new(settings, builder.build()?, store, blobs, keys()?, has_docker, meters)?;
@@ -176,10 +182,12 @@ impl Server {
     }
 }
 
-/// The store as the engine of a server has it: what it does there is measured.
+/// The store as the engine of a server has it: what it does there is measured, and people are told what they want to hear
+/// of.
 #[must_use]
-pub fn store_of_engine(store: Arc<dyn ServerStore>, meters: &Meters) -> Arc<dyn Store> {
-    Arc::new(Measured::new(store, meters.clone()))
+pub fn store_of_engine(store: Arc<dyn ServerStore>, settings: &Settings, meters: &Meters) -> Arc<dyn Store> {
+    let outbox = Outbox::new(Arc::clone(&store), settings.url());
+    Arc::new(Watched::new(store, meters.clone(), outbox))
 }
 
 /// The database that the settings name, open and with the schema of this version.
@@ -226,10 +234,15 @@ async fn work(state: ServerState) {
     let sweeping = tokio::spawn(sweep(state.clone()));
     let scheduling = tokio::spawn(schedules::work(state.clone()));
     let noting = tokio::spawn(workers::note(state.clone()));
+    let stop = CancellationToken::new();
+    let telling = tokio::spawn(notify::work(state.clone(), stop.clone()));
     drive(state.clone()).await;
+    stop.cancel();
     sweeping.abort();
     scheduling.abort();
     noting.abort();
+    // What is being sent is sent: another server would send it again.
+    drop(telling.await);
     workers::leave(&state).await;
 }
 
@@ -277,10 +290,11 @@ async fn sweep(state: ServerState) {
     }
 }
 
-/// Forgets requests that will not come again, and workers that were lost long ago.
+/// Forgets requests that will not come again, what people were told long ago, and workers that were lost then.
 async fn sweep_queue(state: &ServerState) -> Result<(), StoreError> {
     let now = Timestamp::now();
     state.store().sweep_requests(now).await?;
+    state.store().sweep_notifications(now - TOLD).await?;
     state.store().sweep_workers(now - LOST).await.map(drop)
 }
 

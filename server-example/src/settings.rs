@@ -43,6 +43,9 @@ pub struct Settings {
     pub smtp_url: Option<Hidden>,
     /// Whom mail is from: `BuildIt <ci@example.com>`.
     pub mail_from: Option<String>,
+    /// Whether channels may lead to this machine and to networks of one's own (`10.0.0.0/8` and the like): whoever may set a
+    /// channel can then reach what the server reaches there. Addresses that are local to a link are never asked.
+    pub private_targets: bool,
     /// What whoever reads `/metrics` brings as a bearer token; without one, only somebody at this machine reads them.
     pub metrics_token: Option<Hidden>,
     /// How the server's log is written.
@@ -102,6 +105,7 @@ impl Default for Settings {
             local_for_all: false,
             smtp_url: None,
             mail_from: None,
+            private_targets: false,
             metrics_token: None,
             log_format: LogFormat::Text,
             docker: true,
@@ -162,7 +166,7 @@ impl Settings {
 }
 
 /// What the environment may set.
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 17] = [
     "data",
     "listen",
     "external_url",
@@ -176,6 +180,7 @@ const KEYS: [&str; 16] = [
     "local_for_all",
     "smtp_url",
     "mail_from",
+    "private_targets",
     "metrics_token",
     "log_format",
     "docker",

@@ -11,8 +11,8 @@ use buildit::artifact::BlobStore;
 use buildit::engine::Engine;
 use buildit::id::{OrganizationId, TenantId};
 use buildit::store::{
-    AuditStore, CredentialStore, EnvironmentStore, IdentityStore, PipelineStore, QueueControl, RequestStore,
-    ScheduleStore, SecretStore, Store, StoreError,
+    AuditStore, ChannelStore, CredentialStore, EnvironmentStore, IdentityStore, NotificationStore, PipelineStore,
+    QueueControl, RequestStore, ScheduleStore, SecretStore, Store, StoreError,
 };
 use buildit_storage::secrets::{Keyring, SealedSecrets};
 use jiff::Timestamp;
@@ -23,6 +23,7 @@ use uuid::Uuid;
 use crate::access::{Limits, Passwords, SetupToken, is_loopback_name};
 use crate::mail::{Mail, MailError};
 use crate::meters::Meters;
+use crate::notify::{Courier, Guard, Outbox};
 use crate::secrets::Secrets;
 use crate::settings::Settings;
 
@@ -38,6 +39,8 @@ pub trait ServerStore:
     + AuditStore
     + SecretStore
     + EnvironmentStore
+    + ChannelStore
+    + NotificationStore
 {
 }
 
@@ -52,6 +55,8 @@ impl<T> ServerStore for T where
         + AuditStore
         + SecretStore
         + EnvironmentStore
+        + ChannelStore
+        + NotificationStore
 {
 }
 
@@ -62,6 +67,9 @@ pub enum StateError {
     /// Mail cannot be sent with these settings.
     #[error("mail cannot be sent")]
     Mail(#[from] MailError),
+    /// Nobody can be asked over the network.
+    #[error("nobody can be asked over the network")]
+    Courier(#[source] reqwest::Error),
     /// The system has no randomness.
     #[error("the system has no randomness")]
     Randomness(#[from] getrandom::Error),
@@ -82,6 +90,8 @@ struct Inner {
     has_docker: bool,
     mail: Option<Mail>,
     meters: Meters,
+    courier: Courier,
+    outbox: Outbox,
     limits: Limits,
     passwords: Passwords,
     setup: SetupToken,
@@ -115,6 +125,8 @@ impl ServerState {
         Ok(Self(Arc::new(Inner {
             mail: Mail::of(&settings)?,
             meters,
+            courier: Courier::new(Guard { allows_private: settings.private_targets }).map_err(StateError::Courier)?,
+            outbox: Outbox::new(Arc::clone(&store), settings.url()),
             limits: Limits::new(settings.requests_per_second),
             base: settings.base(),
             settings,
@@ -174,6 +186,16 @@ impl ServerState {
     /// How mail is sent, where it is.
     pub(crate) fn mail(&self) -> Option<&Mail> {
         self.0.mail.as_ref()
+    }
+
+    /// How channels are told.
+    pub(crate) fn courier(&self) -> &Courier {
+        &self.0.courier
+    }
+
+    /// What channels are to be told.
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.0.outbox
     }
 
     /// What is counted and measured.

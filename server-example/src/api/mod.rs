@@ -4,6 +4,7 @@
 
 mod accounts;
 mod badges;
+mod channels;
 mod environments;
 mod hooks;
 mod keys;
@@ -69,6 +70,13 @@ fn described() -> OpenApiRouter<ServerState> {
         .routes(routes!(schedules::list, schedules::pause))
         .routes(routes!(hooks::receive))
         .routes(routes!(badges::show))
+        .routes(routes!(channels::list, channels::create))
+        .routes(routes!(channels::show, channels::update, channels::delete))
+        .routes(routes!(channels::test))
+        .routes(routes!(channels::deliveries))
+        .routes(routes!(channels::retry))
+        .routes(routes!(channels::rules))
+        .routes(routes!(channels::set_rule, channels::delete_rule))
         .routes(routes!(runs::list, runs::trigger))
         .routes(routes!(runs::list_all))
         .routes(routes!(runs::show))

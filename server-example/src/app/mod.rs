@@ -4,6 +4,7 @@ pub(crate) mod account;
 pub(crate) mod approvals;
 pub(crate) mod audit;
 pub(crate) mod badges;
+pub(crate) mod channels;
 pub(crate) mod environments;
 pub(crate) mod hooks;
 pub(crate) mod keys;

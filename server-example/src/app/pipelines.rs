@@ -12,7 +12,7 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{approvals, audit, badges, schedules};
+use super::{approvals, audit, badges, channels, schedules};
 use crate::access::{Access, Actor};
 use crate::problem::Problem;
 use crate::state::ServerState;
@@ -147,6 +147,7 @@ pub(crate) async fn update(
 pub(crate) async fn delete(state: &ServerState, access: &Access, pipeline: &StoredPipeline) -> Result<(), Problem> {
     state.store().delete_pipeline(pipeline.id).await?;
     state.store().set_schedules(pipeline.id, Vec::new()).await?;
+    channels::forget_rules(state, pipeline.id).await?;
     audit::of_tenant(state, access, "pipeline.delete", &pipeline.name, &[]).await;
     Ok(())
 }

@@ -19,9 +19,7 @@
 mod page;
 mod registry;
 mod requests;
-mod store;
 
 pub(crate) use page::router;
 pub use registry::Meters;
 pub(crate) use requests::measure;
-pub(crate) use store::Measured;

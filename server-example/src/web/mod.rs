@@ -6,6 +6,7 @@ mod enter;
 mod environments;
 mod home;
 mod log;
+mod notifications;
 mod page;
 mod pipelines;
 mod queue;
@@ -20,6 +21,8 @@ mod wizard;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
+
+pub(crate) use page::part;
 
 use crate::state::ServerState;
 
@@ -86,6 +89,21 @@ pub(crate) fn router(state: &ServerState) -> Router<ServerState> {
             get(secrets::of_pipeline).post(secrets::set_of_pipeline),
         )
         .route("/{organization}/{tenant}/pipelines/{pipeline}/secrets/{name}/delete", post(secrets::delete_of_pipeline))
+        .route("/{organization}/{tenant}/settings/notifications", get(notifications::list).post(notifications::create))
+        .route(
+            "/{organization}/{tenant}/settings/notifications/{channel}",
+            get(notifications::show).post(notifications::change),
+        )
+        .route("/{organization}/{tenant}/settings/notifications/{channel}/test", post(notifications::test))
+        .route("/{organization}/{tenant}/settings/notifications/{channel}/delete", post(notifications::delete))
+        .route(
+            "/{organization}/{tenant}/settings/notifications/{channel}/deliveries/{delivery}/retry",
+            post(notifications::retry),
+        )
+        .route(
+            "/{organization}/{tenant}/pipelines/{pipeline}/notifications",
+            get(notifications::rules).post(notifications::set_rule),
+        )
         .route("/{organization}/{tenant}/settings/audit", get(settings::audit))
         .fallback(page::missing)
         .layer(from_fn_with_state(state.clone(), page::problems))

@@ -7,6 +7,7 @@
 )]
 
 pub(crate) mod post;
+pub(crate) mod sink;
 pub(crate) mod things;
 
 use std::net::SocketAddr;
@@ -72,6 +73,8 @@ impl Site {
         settings.data = folder.to_owned();
         settings.requests_per_second = 100_000.try_into().unwrap();
         settings.docker = false;
+        // Channels lead to this machine.
+        settings.private_targets = true;
         Self::open_with(settings).await
     }
 

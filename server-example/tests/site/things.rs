@@ -16,6 +16,8 @@ pub(crate) struct Things {
     pub(crate) key: String,
     pub(crate) user: String,
     pub(crate) worker: String,
+    pub(crate) channel: String,
+    pub(crate) delivery: String,
 }
 
 impl Things {
@@ -27,6 +29,11 @@ impl Things {
         let made = site.post(owner, &format!("/api/v1/tenants/{tenant}/keys"), json!({ "name": "old" })).await.json();
         let environment = format!("/api/v1/tenants/{tenant}/environments/production");
         site.ask(owner, Method::PUT, &environment, Some(json!({}))).await.ok();
+        // Nobody listens there.
+        let channels = format!("/api/v1/tenants/{tenant}/channels");
+        let new = json!({ "name": "ops", "kind": "webhook", "target": "http://127.0.0.1:9/", "events": [] });
+        let channel = site.post(owner, &channels, new).await.ok().json()["id"].as_str().unwrap().to_owned();
+        let tried = site.post(owner, &format!("{channels}/{channel}/test"), json!({})).await.ok().json();
         let config = "pipeline \"build\"\non \"schedule\" cron=\"0 3 1 1 *\"\nstage \"build\" { run \"echo x > x\"; artifacts \"x\" name=\"result\" }\nstage \"fail\" { needs \"build\"; run \"false\" }";
         let pipeline = site.pipeline(owner, config).await;
         let run = site.run(owner, &pipeline).await;
@@ -48,6 +55,8 @@ impl Things {
             key: text(&made["id"]),
             user: text(&me["user"]),
             worker: site.worker(owner).await,
+            channel,
+            delivery: text(&tried["delivery"]),
         }
     }
 
@@ -65,6 +74,8 @@ impl Things {
             .replace("{user}", &self.user)
             .replace("{key}", &self.key)
             .replace("{worker}", &self.worker)
+            .replace("{channel}", &self.channel)
+            .replace("{delivery}", &self.delivery)
             .replace("{environment}", "production")
             .replace("{stage}", "build")
             .replace("{attempt}", "1")
@@ -81,10 +92,14 @@ impl Things {
         const HELLO: &str = "pipeline \"p\"\non \"schedule\" cron=\"0 3 1 1 *\"\nstage \"s\" { run \"true\" }";
         Some(match (method.as_str(), template) {
             ("POST", "/api/v1/pipelines") => json!({ "name": "another", "config": HELLO, "tenant": self.tenant }),
+            ("PATCH", path) if path.ends_with("/channels/{channel}") => json!({ "name": "renamed" }),
             ("PATCH", _) => json!({ "config": HELLO }),
             ("POST", "/api/v1/validate") => json!({ "config": HELLO }),
             ("POST", path) if path.ends_with("/approve") || path.ends_with("/reject") => {
                 json!({ "stage": "ask", "fields": {} })
+            }
+            ("POST", path) if path.ends_with("/channels") => {
+                json!({ "name": "new", "kind": "slack", "target": "http://127.0.0.1:9/", "events": [] })
             }
             ("POST", path) if path.ends_with("/keys") => json!({ "name": "new" }),
             ("POST", path) if path.ends_with("/tenants") => json!({ "name": "third" }),
@@ -92,6 +107,7 @@ impl Things {
             ("PUT", path) if path.ends_with("/environments/{environment}") => {
                 json!({ "variables": { "REGION": "eu" } })
             }
+            ("PUT", path) if path.ends_with("/notifications/{channel}") => json!({ "events": ["failed"] }),
             ("PUT", path) if path.ends_with("/priority") => json!({ "priority": 1 }),
             ("PUT", path) if path.ends_with("/members/{user}") => json!({ "role": "owner" }),
             ("PUT", path) if path.ends_with("/schedules") => {

@@ -1,4 +1,5 @@
-//! The engine's store, measured.
+//! The store as the engine of a server has it: what it does there is measured, and what people want to hear of is put into
+//! the outbox.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,22 +15,24 @@ use buildit::store::{
 };
 use jiff::{SignedDuration, Timestamp};
 
-use super::Meters;
+use crate::meters::Meters;
+use crate::notify::Outbox;
 
-/// A store that measures what the engine does with it.
+/// A store that sees what the engine does with it.
 #[derive(Clone, Debug)]
-pub(crate) struct Measured {
+pub(crate) struct Watched {
     inner: Arc<dyn Store>,
     meters: Meters,
+    outbox: Outbox,
     /// The attempts that are under way here.
     running: Arc<Mutex<HashSet<JobId>>>,
 }
 
-impl Measured {
-    pub(crate) fn new(inner: Arc<dyn Store>, meters: Meters) -> Self {
-        let measured = Self { inner, meters, running: Arc::default() };
-        measured.change(|_| {});
-        measured
+impl Watched {
+    pub(crate) fn new(inner: Arc<dyn Store>, meters: Meters, outbox: Outbox) -> Self {
+        let watched = Self { inner, meters, outbox, running: Arc::default() };
+        watched.change(|_| {});
+        watched
     }
 
     async fn timed<T>(&self, operation: &'static str, work: impl Future<Output = T> + Send) -> T {
@@ -90,7 +93,7 @@ fn unsigned(duration: SignedDuration) -> Duration {
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
-impl RunStore for Measured {
+impl RunStore for Watched {
     async fn create_run(&self, run: NewRun) -> Result<RunRecord, StoreError> {
         self.timed("create_run", self.inner.create_run(run)).await
     }
@@ -120,7 +123,10 @@ impl RunStore for Measured {
     ) -> Result<(), StoreError> {
         let appended = self.timed("append", self.inner.append(run, expected_seq, token, Arc::clone(&events))).await;
         match &appended {
-            Ok(()) => self.note(run, &events),
+            Ok(()) => {
+                self.note(run, &events);
+                self.outbox.note_waiting(run, &events);
+            }
             Err(StoreError::Fenced) => self.lose(run),
             Err(_) => {}
         }
@@ -132,6 +138,8 @@ impl RunStore for Measured {
     }
 
     async fn close_run(&self, run: RunId, token: FencingToken) -> Result<(), StoreError> {
+        // Before: who is killed in between leaves a run that somebody closes.
+        self.outbox.ended(run).await?;
         self.timed("close_run", self.inner.close_run(run, token)).await?;
         if let Err(error) = self.count(run).await {
             tracing::debug!(%run, error = &error as &dyn std::error::Error, "a run is not counted");
@@ -166,7 +174,7 @@ impl RunStore for Measured {
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
-impl AskStore for Measured {
+impl AskStore for Watched {
     async fn ask(&self, run: RunId, ask: Ask) -> Result<bool, StoreError> {
         self.timed("ask", self.inner.ask(run, ask)).await
     }
@@ -186,7 +194,7 @@ impl AskStore for Measured {
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
-impl LogStore for Measured {
+impl LogStore for Watched {
     async fn append_log(&self, append: LogAppend<'_>) -> Result<(), StoreError> {
         let bytes = bytes(&append);
         self.timed("append_log", self.inner.append_log(append)).await?;
@@ -220,7 +228,7 @@ fn bytes(append: &LogAppend<'_>) -> u64 {
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
-impl QueueStore for Measured {
+impl QueueStore for Watched {
     async fn enqueue(&self, job: Enqueue) -> Result<(), StoreError> {
         self.timed("enqueue", self.inner.enqueue(job)).await
     }
