@@ -1,4 +1,6 @@
-//! The ports of accounts and environments on either database: what they do is written once, in `records`.
+//! The ports of accounts, environments and policies on either database: what they do is written once, in `records`.
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 use buildit::account::{
@@ -7,13 +9,14 @@ use buildit::account::{
 };
 use buildit::id::{ApiKeyId, InvitationId, OrganizationId, TenantId, UserId};
 use buildit::store::{
-    AuditFilter, AuditStore, CredentialStore, Environment, EnvironmentStore, IdentityStore, StoreError,
+    AuditFilter, AuditStore, CredentialStore, Environment, EnvironmentStore, IdentityStore, PolicyStore,
+    RetentionPolicy, StoreError,
 };
 use jiff::Timestamp;
 
 #[cfg(feature = "postgres")]
 use crate::postgres::PostgresStore;
-use crate::records::{audit, credential, environment, identity};
+use crate::records::{audit, credential, environment, identity, policy};
 #[cfg(feature = "sqlite")]
 use crate::sqlite::SqliteStore;
 
@@ -263,6 +266,29 @@ macro_rules! account_ports {
 
             async fn delete_environment(&self, tenant: TenantId, name: &str) -> Result<bool, StoreError> {
                 environment::delete_environment(self, tenant, name).await
+            }
+        }
+
+        #[async_trait]
+        impl PolicyStore for $store {
+            async fn put_policy(&self, policy: RetentionPolicy) -> Result<(), StoreError> {
+                policy::put_policy(self, policy).await
+            }
+
+            async fn policy(&self, tenant: TenantId) -> Result<Option<RetentionPolicy>, StoreError> {
+                policy::policy(self, tenant).await
+            }
+
+            async fn policies(
+                &self,
+                after: Option<TenantId>,
+                limit: usize,
+            ) -> Result<Vec<RetentionPolicy>, StoreError> {
+                policy::policies(self, after, limit).await
+            }
+
+            async fn take_turn(&self, work: &str, now: Timestamp, every: Duration) -> Result<bool, StoreError> {
+                policy::take_turn(self, work, now, every).await
             }
         }
     };

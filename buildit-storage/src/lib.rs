@@ -21,6 +21,8 @@ pub mod postgres;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod records;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod repositories;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod schedules;
 #[cfg(feature = "secrets")]
 #[cfg_attr(docsrs, doc(cfg(feature = "secrets")))]

@@ -93,6 +93,10 @@ uuid_id! {
     /// Something that a channel is told.
     NotificationId
 }
+uuid_id! {
+    /// A repository that a tenant has connected.
+    RepositoryId
+}
 
 impl TenantId {
     /// Nobody: what is of no tenant, for who has none. It is the nil id.

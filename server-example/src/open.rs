@@ -23,11 +23,12 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::schedules;
-use crate::app::workers;
+use crate::app::upkeep::{self, Tidied, TidyError};
+use crate::app::{schedules, workers};
 use crate::environments::OfTenants;
 use crate::health;
 use crate::meters::Meters;
+use crate::mirrors;
 use crate::notify::{self, Outbox};
 use crate::router::{LEAVE, router};
 use crate::secrets::{OfRuns, SecretKeyError, key_of_environment, keyring};
@@ -99,7 +100,8 @@ impl Server {
     /// [`OpenError`] when something of it cannot be opened; nothing is served then.
     pub async fn open(settings: Settings) -> Result<Self, OpenError> {
         let data = data_folder(&settings)?;
-        let blobs: Arc<dyn BlobStore> = Arc::new(ObjectBlobs::open(&data.join("blobs")).map_err(OpenError::Blobs)?);
+        let kept = Arc::new(ObjectBlobs::open(&data.join("blobs")).map_err(OpenError::Blobs)?);
+        let blobs: Arc<dyn BlobStore> = Arc::clone(&kept) as _;
         let key = data.join("secret.key");
         let keys = || keyring(key_of_environment(), &key);
         let builder = Engine::builder()
@@ -122,7 +124,7 @@ impl Server {
         let builder = builder.store(store_of_engine(Arc::clone(&store), &settings, &meters));
         let builder = builder.secrets(OfRuns(SealedSecrets::new(Arc::clone(&store), keys()?)));
         let builder = builder.environments(OfTenants(Arc::clone(&store)));
-        let state = ServerState::new(settings, builder.build()?, store, blobs, keys()?, has_docker, meters)?;
+        let state = ServerState::new(settings, builder.build()?, store, kept, keys()?, has_docker, meters)?;
         Ok(Self { state })
     }
 
@@ -174,6 +176,17 @@ impl Server {
     /// themselves.
     pub async fn work(&self) {
         work(self.state.clone()).await;
+    }
+
+    /// Forgets what the tenants' policies do not keep, moves the logs of ended runs to the blobs, adds them to the index, and
+    /// removes the blobs that nothing refers to then. [`work`](Self::work) does so now and then; of several servers on one
+    /// store, one at a time.
+    ///
+    /// # Errors
+    ///
+    /// [`TidyError`] when a store fails; what was done by then is done, and the next call goes on.
+    pub async fn tidy(&self) -> Result<Tidied, TidyError> {
+        upkeep::tidy(&self.state, Timestamp::now()).await
     }
 
     /// Lets go of all runs without touching their jobs: another server, or this one when it starts again, goes on with them.
@@ -231,16 +244,21 @@ fn mounted(state: &ServerState) -> Router {
 }
 
 async fn work(state: ServerState) {
+    if let Err(error) = mirrors::sweep(&state).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "copies of repositories that are gone stay");
+    }
     let sweeping = tokio::spawn(sweep(state.clone()));
     let scheduling = tokio::spawn(schedules::work(state.clone()));
     let noting = tokio::spawn(workers::note(state.clone()));
     let stop = CancellationToken::new();
     let telling = tokio::spawn(notify::work(state.clone(), stop.clone()));
+    let tidying = tokio::spawn(upkeep::work(state.clone()));
     drive(state.clone()).await;
     stop.cancel();
     sweeping.abort();
     scheduling.abort();
     noting.abort();
+    tidying.abort();
     // What is being sent is sent: another server would send it again.
     drop(telling.await);
     workers::leave(&state).await;

@@ -131,6 +131,11 @@ impl Problem {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", title)
     }
 
+    /// Something elsewhere that it takes cannot be had.
+    pub(crate) fn unreachable(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FAILED_DEPENDENCY, "unreachable", "The repository cannot be read").with_detail(detail)
+    }
+
     pub(crate) fn changed() -> Self {
         Self::new(StatusCode::PRECONDITION_FAILED, "changed", "Somebody else has changed it meanwhile")
     }

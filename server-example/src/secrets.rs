@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use buildit::id::{PipelineId, TenantId};
+use buildit::id::{PipelineId, RepositoryId, TenantId};
 use buildit::secret::{SecretError, SecretReader, SecretSource};
 use buildit::store::{SecretPlace, SecretScope};
 use buildit_storage::secrets::{KeyError, Keyring, SealedSecrets};
@@ -84,6 +84,11 @@ pub(crate) fn of_pipeline(pipeline: PipelineId, name: &str) -> SecretPlace {
     SecretPlace { scope: SecretScope::Pipeline, owner: pipeline.to_string(), name: name.to_owned() }
 }
 
+/// Where what lets the server into a repository is. No run is given what is there.
+pub(crate) fn of_repository(repository: RepositoryId, name: &str) -> SecretPlace {
+    SecretPlace { scope: SecretScope::Repository, owner: repository.to_string(), name: name.to_owned() }
+}
+
 /// Whose the secrets of an environment are: its name within the tenant, as the engine asks for it.
 pub(crate) fn owner_of_environment(tenant: TenantId, environment: &str) -> String {
     tenant.scope(environment)
@@ -96,6 +101,7 @@ pub(crate) fn of_environment(tenant: TenantId, environment: &str, name: &str) ->
 }
 
 /// What runs are given: those of their environment, their pipeline and of their tenant, and nothing that is of everybody.
+/// A run of a pull request from a fork is given none: anybody may have written what it does.
 #[derive(Clone, Debug)]
 pub(crate) struct OfRuns(pub(crate) Secrets);
 
@@ -106,6 +112,9 @@ impl SecretSource for OfRuns {
     }
 
     async fn secret_for(&self, run: SecretReader<'_>, name: &str) -> Result<Option<SecretString>, SecretError> {
+        if run.context.pull_request.as_ref().is_some_and(|request| request.fork) {
+            return Ok(None);
+        }
         // The first tenant has the id of nobody; it has secrets all the same.
         let secrets = self.0.clone().with_tenant(run.tenant.to_string());
         secrets.secret_for(run, name).await

@@ -38,6 +38,8 @@ pub struct Settings {
     /// Whether jobs of every tenant may run as the server's own user: such a job can read all that the server has. Without,
     /// only those of the owner's first tenant may; the jobs of others run in Docker, or not at all.
     pub local_for_all: bool,
+    /// How many gibibytes the caches of all pipelines may hold together: those whose last use is longest ago go first.
+    pub cache_gib: u64,
     /// The mail server: `smtps://USER:PASSWORD@HOST`, `smtp://USER:PASSWORD@HOST?tls=required` (STARTTLS), or `smtp://HOST`
     /// for one that is spoken to in the clear. Without, links that people would be sent are in the server's log.
     pub smtp_url: Option<Hidden>,
@@ -50,6 +52,11 @@ pub struct Settings {
     pub metrics_token: Option<Hidden>,
     /// How the server's log is written.
     pub log_format: LogFormat,
+    /// Whether repositories may be folders of this machine, or at hosts that only this machine sees: whoever connects one
+    /// reads what the server can read there.
+    pub local_repositories: bool,
+    /// How large the copy of a repository may be, in MiB.
+    pub repository_mebibytes: u64,
     /// Whether jobs may run in Docker, where the server was built with it and finds it.
     pub docker: bool,
 }
@@ -103,11 +110,14 @@ impl Default for Settings {
             jobs: std::thread::available_parallelism().map_or(4, |cores| 2 * cores.get()),
             session_days: 30,
             local_for_all: false,
+            cache_gib: 20,
             smtp_url: None,
             mail_from: None,
             private_targets: false,
             metrics_token: None,
             log_format: LogFormat::Text,
+            local_repositories: false,
+            repository_mebibytes: 8 * 1024,
             docker: true,
         }
     }
@@ -166,7 +176,7 @@ impl Settings {
 }
 
 /// What the environment may set.
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 20] = [
     "data",
     "listen",
     "external_url",
@@ -178,11 +188,14 @@ const KEYS: [&str; 17] = [
     "jobs",
     "session_days",
     "local_for_all",
+    "cache_gib",
     "smtp_url",
     "mail_from",
     "private_targets",
     "metrics_token",
     "log_format",
+    "local_repositories",
+    "repository_mebibytes",
     "docker",
 ];
 

@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use buildit::account::Tenant;
-use buildit::artifact::BlobStore;
+use buildit::artifact::{BlobStore, EvictCaches, RemoveBlobs};
 use buildit::engine::Engine;
 use buildit::id::{OrganizationId, TenantId};
 use buildit::store::{
-    AuditStore, ChannelStore, CredentialStore, EnvironmentStore, IdentityStore, NotificationStore, PipelineStore,
-    QueueControl, RequestStore, ScheduleStore, SecretStore, Store, StoreError,
+    AuditStore, ChannelStore, CredentialStore, EnvironmentStore, IdentityStore, LogKeep, NotificationStore,
+    PipelineStore, PolicyStore, QueueControl, ReferenceStore, RepositoryStore, RequestStore, ScheduleStore,
+    SecretStore, Store, StoreError,
 };
 use buildit_storage::secrets::{Keyring, SealedSecrets};
 use jiff::Timestamp;
@@ -21,9 +22,12 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::access::{Limits, Passwords, SetupToken, is_loopback_name};
+use crate::live::Fanout;
 use crate::mail::{Mail, MailError};
 use crate::meters::Meters;
+use crate::mirrors::Mirrors;
 use crate::notify::{Courier, Guard, Outbox};
+use crate::reports::ReportCache;
 use crate::secrets::Secrets;
 use crate::settings::Settings;
 
@@ -41,6 +45,11 @@ pub trait ServerStore:
     + EnvironmentStore
     + ChannelStore
     + NotificationStore
+    + PolicyStore
+    + LogKeep
+    + ReferenceStore
+    + EvictCaches
+    + RepositoryStore
 {
 }
 
@@ -57,6 +66,11 @@ impl<T> ServerStore for T where
         + EnvironmentStore
         + ChannelStore
         + NotificationStore
+        + PolicyStore
+        + LogKeep
+        + ReferenceStore
+        + EvictCaches
+        + RepositoryStore
 {
 }
 
@@ -86,13 +100,18 @@ struct Inner {
     engine: Engine,
     store: Arc<dyn ServerStore>,
     blobs: Arc<dyn BlobStore>,
+    /// The same ones.
+    removable_blobs: Arc<dyn RemoveBlobs>,
     secrets: Secrets,
+    reports: ReportCache,
+    mirrors: Mirrors,
     has_docker: bool,
     mail: Option<Mail>,
     meters: Meters,
     courier: Courier,
     outbox: Outbox,
     limits: Limits,
+    fanout: Fanout,
     passwords: Passwords,
     setup: SetupToken,
     /// Told when the server is about to stop, and when it does.
@@ -117,7 +136,7 @@ impl ServerState {
         settings: Settings,
         engine: Engine,
         store: Arc<dyn ServerStore>,
-        blobs: Arc<dyn BlobStore>,
+        blobs: Arc<dyn RemoveBlobs>,
         keys: Keyring,
         has_docker: bool,
         meters: Meters,
@@ -128,13 +147,17 @@ impl ServerState {
             courier: Courier::new(Guard { allows_private: settings.private_targets }).map_err(StateError::Courier)?,
             outbox: Outbox::new(Arc::clone(&store), settings.url()),
             limits: Limits::new(settings.requests_per_second),
+            fanout: Fanout::default(),
             base: settings.base(),
+            mirrors: Mirrors::new(&settings),
             settings,
             engine,
+            reports: ReportCache::new(),
             secrets: SealedSecrets::new(Arc::clone(&store), keys),
             has_docker,
             store,
-            blobs,
+            blobs: Arc::clone(&blobs) as _,
+            removable_blobs: blobs,
             passwords: Passwords::new(),
             setup: SetupToken::new()?,
             leaving: CancellationToken::new(),
@@ -174,6 +197,14 @@ impl ServerState {
         &self.0.blobs
     }
 
+    pub(crate) fn removable_blobs(&self) -> &Arc<dyn RemoveBlobs> {
+        &self.0.removable_blobs
+    }
+
+    pub(crate) fn reports(&self) -> &ReportCache {
+        &self.0.reports
+    }
+
     /// Whether the engine has the executor `docker`.
     pub(crate) fn has_docker(&self) -> bool {
         self.0.has_docker
@@ -203,8 +234,18 @@ impl ServerState {
         &self.0.meters
     }
 
+    /// The copies of repositories.
+    pub(crate) fn mirrors(&self) -> &Mirrors {
+        &self.0.mirrors
+    }
+
     pub(crate) fn limits(&self) -> &Limits {
         &self.0.limits
+    }
+
+    /// The logs that are being watched.
+    pub(crate) fn fanout(&self) -> &Fanout {
+        &self.0.fanout
     }
 
     pub(crate) fn passwords(&self) -> &Passwords {

@@ -113,6 +113,30 @@ async fn commands_fold_as_they_pass_and_a_log_is_searched_with_keys() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs chromium"]
+async fn a_test_that_fails_is_found_with_its_stack() {
+    let stage = Stage::new().await;
+    stage.found().await;
+    let config = r##"pipeline "tested"
+stage "unit" {
+    run #"echo '<testsuite name="math"><testcase name="adds"/><testcase name="divides"><failure message="by zero">at &lt;init&gt;</failure></testcase></testsuite>' > r.xml; false"#
+    reports junit="r.xml"
+}"##;
+    stage.start(config).await;
+    stage.until_state("failed").await;
+    stage.click(".tabs a[href*='tab=tests']").await;
+    assert_eq!(stage.text(".tests .details").await, "at <init>");
+    stage.click(".chip[href*='only=passed']").await;
+    stage.find(".chip[href*='only=passed'][aria-current]").await;
+    assert!(stage.text(".tests").await.contains("math › adds"));
+    // The key for searching goes where there is something to search.
+    stage.find("body").await.send_keys("/").await.unwrap();
+    stage.browser.active_element().await.unwrap().send_keys("nothing" + Key::Enter).await.unwrap();
+    stage.find("input[name=text][value=nothing]").await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs chromium"]
 async fn no_page_scrolls_sideways_or_asks_another_host() {
     let stage = Stage::new().await;
     stage.found().await;
@@ -137,7 +161,10 @@ async fn no_page_scrolls_sideways_or_asks_another_host() {
         ["", "/config", "/triggers", "/secrets", "/notifications", "/settings", "/run"]
             .map(|path| format!("/acme/main/pipelines/wide{path}")),
     );
-    paths.extend(["", "?tab=waterfall", "?tab=artifacts", "?tab=summary", "?tab=why"].map(|tab| format!("{run}{tab}")));
+    paths.extend(
+        ["", "?tab=tests", "?tab=waterfall", "?tab=artifacts", "?tab=summary", "?tab=why"]
+            .map(|tab| format!("{run}{tab}")),
+    );
     paths.push(format!("{run}?stage={long}"));
     paths.extend(["/acme/main/pipelines?search=nothing", "/account", "/forgot"].map(str::to_owned));
     for width in [360, 1440] {

@@ -158,3 +158,53 @@ async fn g5_whoever_is_out_hears_no_more() {
     site.form(&owner, "/logout", &[]).await;
     is_cut_off(by_login).await;
 }
+
+/// The lines that a socket, which asked for those after this one, is told of to the end of the log.
+async fn read_on(mut socket: Socket, after: u64) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    loop {
+        let said = next(&mut socket).await.expect("it goes on to the end");
+        match said["type"].as_str().unwrap() {
+            "log" => {
+                assert_eq!(said["first_line"], after + lines.len() as u64 + 1);
+                lines.extend(said["lines"].as_array().unwrap().iter().map(|line| line.as_str().unwrap().to_owned()));
+            }
+            "log_end" => return lines,
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn g3_all_who_watch_a_log_get_all_of_it_wherever_they_come_in() {
+    let site = Site::new().await;
+    let owner = site.owner().await;
+    // More than what is kept for readers: whoever comes later begins in the store.
+    let words = "w".repeat(100);
+    let loud = format!(
+        "pipeline \"loud\"\nstage \"talk\" {{ run \"i=0; while [ $i -lt 60 ]; do i=$((i+1)); seq -f \\\"%.0f {words}\\\" 1000; done\" }}"
+    );
+    let pipeline = site.pipeline(&owner, &loud).await;
+    let run = site.run(&owner, &pipeline).await;
+    let address = served(&site).await;
+    let mut reading = Vec::new();
+    for after in [0, 500, 0, 30_000, 7, 0] {
+        let mut socket = open(address, &owner, &run, 0).await.unwrap();
+        // Each begins later than the one before.
+        next(&mut socket).await.unwrap();
+        wish(&mut socket, after).await;
+        reading.push((after, tokio::spawn(read_on(socket, after))));
+    }
+    // It asks, and then takes nothing.
+    let mut stalled = open(address, &owner, &run, 0).await.unwrap();
+    wish(&mut stalled, 0).await;
+    let mut first: Option<Vec<String>> = None;
+    for (after, reading) in reading {
+        let lines = reading.await.unwrap();
+        let first = first.get_or_insert_with(|| lines.clone());
+        assert_eq!(first.len(), 60_001, "the first line is the command");
+        assert_eq!(lines, first[usize::try_from(after).unwrap()..], "from after line {after} on");
+    }
+    // Whoever stood still goes on where they were.
+    assert_eq!(read_on(stalled, 0).await.len(), 60_001);
+}

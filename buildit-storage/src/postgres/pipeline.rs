@@ -76,6 +76,9 @@ impl PipelineStore for PostgresStore {
         if let Some(search) = &filter.search {
             query.push(" AND strpos(folded, ").push_bind(searched(&search.to_lowercase())).push(") > 0");
         }
+        if let Some(repository) = filter.repository {
+            query.push(" AND repository_id = ").push_bind(repository.as_uuid());
+        }
         query.push(" ORDER BY name COLLATE \"C\" LIMIT ").push_bind(number(limit as u64));
         let mut reads = self.reads().await?;
         let rows: Vec<Row> = query.build_query_as().fetch_all(&mut *reads).await.map_err(failed)?;
@@ -190,15 +193,18 @@ impl Write for Create<'_> {
     async fn write(&self, to: &mut PgConnection) -> Result<(), StoreError> {
         let new = self.0;
         let create = "INSERT INTO pipelines AS p
-                 (id, tenant_id, name, folded, version, source, settings, created_at, updated_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)
+                 (id, tenant_id, name, folded, version, source, settings, created_at, updated_at,
+                  repository_id)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9)
              ON CONFLICT (tenant_id, name) DO UPDATE SET id = excluded.id, folded = excluded.folded,
                  version = excluded.version, source = excluded.source, settings = excluded.settings,
-                 created_at = excluded.created_at, updated_at = excluded.updated_at
+                 created_at = excluded.created_at, updated_at = excluded.updated_at,
+                 repository_id = excluded.repository_id
              WHERE p.id IS NULL";
         let create = sqlx::query(create).bind(new.id.as_uuid()).bind(new.tenant.as_uuid()).bind(&new.name);
         let create = create.bind(new.name.to_lowercase()).bind(number(new.version)).bind(to_json(&new.source)?);
         let create = create.bind(to_json(&new.settings)?).bind(down(new.created_at));
+        let create = create.bind(new.source.repository().map(|repository| repository.as_uuid()));
         let created = create.execute(to).await.map_err(failed)?;
         if created.rows_affected() == 0 { Err(StoreError::Taken(format!("the name `{}`", new.name))) } else { Ok(()) }
     }
@@ -220,10 +226,11 @@ impl Write for Update {
         let known = known(&mut *to, self.id, " FOR UPDATE").await?.pipeline()?;
         let new = known.changed(self.expected_version, self.change.clone(), self.now)?;
         let update = "UPDATE pipelines SET name = $2, folded = $3, version = $4, source = $5, settings = $6,
-                 updated_at = $7 WHERE id = $1";
+                 updated_at = $7, repository_id = $8 WHERE id = $1";
         let update = sqlx::query(update).bind(self.id.as_uuid()).bind(&new.name).bind(new.name.to_lowercase());
         let update = update.bind(number(new.version)).bind(to_json(&new.source)?).bind(to_json(&new.settings)?);
-        match update.bind(down(new.updated_at)).execute(to).await {
+        let update = update.bind(down(new.updated_at));
+        match update.bind(new.source.repository().map(|repository| repository.as_uuid())).execute(to).await {
             Ok(_) => Ok(new),
             Err(error) if has_constraint(&error, NAME) => Err(StoreError::Taken(format!("the name `{}`", new.name))),
             Err(error) => Err(failed(error)),

@@ -24,16 +24,18 @@ impl LogUpkeep for PostgresStore {
     }
 
     async fn kept_logs(&self, before: u64, limit: usize) -> Result<Vec<KeptLogs>, StoreError> {
-        let kept = "SELECT r.place, r.id, coalesce(r.finished_at, r.created_at), l.bytes
+        let kept = "SELECT r.place, r.id, r.tenant_id, coalesce(r.finished_at, r.created_at), l.bytes
              FROM pipeline_runs AS r CROSS JOIN LATERAL (
                  SELECT sum(bytes)::bigint AS bytes FROM job_logs WHERE pipeline_run_id = r.id AND NOT removed
              ) AS l
              WHERE r.closed AND r.place < $1 AND l.bytes IS NOT NULL ORDER BY r.place DESC LIMIT $2";
         let kept = sqlx::query_as(kept).bind(number(before)).bind(number(limit as u64));
-        let kept: Vec<(i64, Uuid, Column, i64)> = kept.fetch_all(&mut *self.reads().await?).await.map_err(failed)?;
-        let logs = |(place, run, finished_at, bytes): (i64, Uuid, Column, i64)| {
+        let kept: Vec<(i64, Uuid, Uuid, Column, i64)> =
+            kept.fetch_all(&mut *self.reads().await?).await.map_err(failed)?;
+        let logs = |(place, run, tenant, finished_at, bytes): (i64, Uuid, Uuid, Column, i64)| {
             let finished_at = finished_at.to_jiff();
-            Ok(KeptLogs { run: run.into(), place: count(place)?, finished_at, bytes: count(bytes)? })
+            let (run, tenant) = (run.into(), tenant.into());
+            Ok(KeptLogs { run, tenant, place: count(place)?, finished_at, bytes: count(bytes)? })
         };
         kept.into_iter().map(logs).collect()
     }

@@ -39,6 +39,8 @@ impl Change for DeleteTenant {
             return Err(StoreError::NotEmpty(self.0));
         }
         to.run(sql("DELETE FROM environments WHERE tenant_id = $1").bind(self.0)).await?;
+        to.run(sql("DELETE FROM retention_policies WHERE tenant_id = $1").bind(self.0)).await?;
+        to.run(sql("DELETE FROM repositories WHERE tenant_id = $1").bind(self.0)).await?;
         // The names that its runs had made, of which none is left.
         to.run(sql("DELETE FROM pipelines WHERE tenant_id = $1 AND id IS NULL").bind(self.0)).await?;
         Ok(to.run(sql("DELETE FROM tenants WHERE id = $1").bind(self.0)).await? > 0)

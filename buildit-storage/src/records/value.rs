@@ -2,8 +2,8 @@
 
 use buildit::account::{Role, TokenHash};
 use buildit::id::{
-    ApiKeyId, ChannelId, Digest, InvitationId, NotificationId, OrganizationId, PipelineId, RunId, TenantId, UserId,
-    WorkerId,
+    ApiKeyId, ChannelId, Digest, InvitationId, NotificationId, OrganizationId, PipelineId, RepositoryId, RunId,
+    TenantId, UserId, WorkerId,
 };
 use buildit::store::{Intake, QueueStatus};
 use jiff::Timestamp;
@@ -231,7 +231,18 @@ macro_rules! uuid_columns {
         }
     )+};
 }
-uuid_columns!(OrganizationId, UserId, TenantId, ApiKeyId, InvitationId, PipelineId, RunId, ChannelId, NotificationId);
+uuid_columns!(
+    OrganizationId,
+    UserId,
+    TenantId,
+    ApiKeyId,
+    InvitationId,
+    PipelineId,
+    RepositoryId,
+    RunId,
+    ChannelId,
+    NotificationId
+);
 
 #[cfg(test)]
 mod tests {

@@ -65,6 +65,9 @@ impl PipelineStore for SqliteStore {
         if let Some(search) = &filter.search {
             query.push(" AND instr(folded, ").push_bind(search.to_lowercase()).push(") > 0");
         }
+        if let Some(repository) = filter.repository {
+            query.push(" AND repository_id = ").push_bind(repository.to_string());
+        }
         query.push(" ORDER BY name LIMIT ").push_bind(number(limit as u64));
         let rows: Vec<Row> = query.build_query_as().fetch_all(self.reads()).await.map_err(failed)?;
         let mut last = self.last_runs(&rows).await?;
@@ -195,15 +198,18 @@ impl Write for Create {
     async fn write(&self, to: &mut Transaction<'_>) -> Result<(), StoreError> {
         let new = &self.0;
         let create =
-            "INSERT INTO pipelines (id, tenant_id, name, folded, version, source, settings, created_at, updated_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)
+            "INSERT INTO pipelines (id, tenant_id, name, folded, version, source, settings, created_at, updated_at,
+                 repository_id)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9)
              ON CONFLICT (tenant_id, name) DO UPDATE SET id = excluded.id, folded = excluded.folded,
                  version = excluded.version, source = excluded.source, settings = excluded.settings,
-                 created_at = excluded.created_at, updated_at = excluded.updated_at
+                 created_at = excluded.created_at, updated_at = excluded.updated_at,
+                 repository_id = excluded.repository_id
              WHERE pipelines.id IS NULL";
         let create = sqlx::query(create).bind(new.id.to_string()).bind(tenant_text(new.tenant)).bind(&new.name);
         let create = create.bind(new.name.to_lowercase()).bind(number(new.version)).bind(to_json(&new.source)?);
         let create = create.bind(to_json(&new.settings)?).bind(to_text(new.created_at));
+        let create = create.bind(new.source.repository().map(|repository| repository.to_string()));
         let created = create.execute(to.connection().await?).await.map_err(failed)?;
         if created.rows_affected() == 0 { Err(StoreError::Taken(format!("the name `{}`", new.name))) } else { Ok(()) }
     }
@@ -235,10 +241,11 @@ impl Write for Update {
         if other.is_some() {
             return Err(StoreError::Taken(format!("the name `{}`", new.name)));
         }
-        let update = "UPDATE pipelines SET name = ?, folded = ?, version = ?, source = ?, settings = ?, updated_at = ?
-             WHERE place = ?";
+        let update = "UPDATE pipelines SET name = ?, folded = ?, version = ?, source = ?, settings = ?, updated_at = ?,
+                 repository_id = ? WHERE place = ?";
         let update = sqlx::query(update).bind(&new.name).bind(new.name.to_lowercase()).bind(number(new.version));
         let update = update.bind(to_json(&new.source)?).bind(to_json(&new.settings)?).bind(to_text(new.updated_at));
+        let update = update.bind(new.source.repository().map(|repository| repository.to_string()));
         update.bind(place).execute(connection).await.map_err(failed)?;
         Ok(new)
     }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::SqliteStore;
 use super::bulk::Bulk;
 use super::error::failed;
+use super::pipeline::tenant_of;
 use super::run::run_id;
 use super::search::Add;
 use super::transaction::Transaction;
@@ -24,16 +25,17 @@ impl LogUpkeep for SqliteStore {
     }
 
     async fn kept_logs(&self, before: u64, limit: usize) -> Result<Vec<KeptLogs>, StoreError> {
-        let kept = "SELECT r.place, r.id, coalesce(r.finished_at, r.created_at), (
+        let kept = "SELECT r.place, r.id, r.tenant_id, coalesce(r.finished_at, r.created_at), (
                  SELECT sum(bytes) FROM job_logs AS l WHERE l.pipeline_run_id = r.id AND l.removed = 0
              ) AS bytes
              FROM pipeline_runs AS r WHERE r.closed = 1 AND r.place < ? AND bytes IS NOT NULL
              ORDER BY r.place DESC LIMIT ?";
         let kept = sqlx::query_as(kept).bind(number(before)).bind(number(limit as u64));
-        let kept: Vec<(i64, String, String, i64)> = kept.fetch_all(self.reads()).await.map_err(failed)?;
-        let logs = |(place, run, finished_at, bytes): (i64, String, String, i64)| {
+        let kept: Vec<(i64, String, String, String, i64)> = kept.fetch_all(self.reads()).await.map_err(failed)?;
+        let logs = |(place, run, tenant, finished_at, bytes): (i64, String, String, String, i64)| {
             let finished_at: Timestamp = from_text(&finished_at)?;
-            Ok(KeptLogs { run: run_id(&run)?, place: count(place)?, finished_at, bytes: count(bytes)? })
+            let (run, tenant) = (run_id(&run)?, tenant_of(&tenant)?);
+            Ok(KeptLogs { run, tenant, place: count(place)?, finished_at, bytes: count(bytes)? })
         };
         kept.into_iter().map(logs).collect()
     }

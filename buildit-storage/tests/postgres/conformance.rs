@@ -79,9 +79,23 @@ async fn it_keeps_sealed_secrets() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs postgres"]
+async fn it_keeps_policies_and_turns() {
+    let many = Many::default();
+    store::assert_clauses(store::policy_clauses(), async || Arc::new(many.store().await) as _).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs postgres"]
 async fn it_keeps_environments() {
     let many = Many::default();
     store::assert_clauses(store::environment_clauses(), async || Arc::new(many.store().await) as _).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs postgres"]
+async fn it_keeps_repositories() {
+    let many = Many::default();
+    store::assert_clauses(store::repository_clauses(), async || Arc::new(many.store().await) as _).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -64,9 +64,21 @@ async fn it_keeps_sealed_secrets() {
 }
 
 #[tokio::test]
+async fn it_keeps_policies_and_turns() {
+    let folder = tempfile::tempdir().unwrap();
+    store::assert_clauses(store::policy_clauses(), async || Arc::new(fresh(&folder).await) as _).await;
+}
+
+#[tokio::test]
 async fn it_keeps_environments() {
     let folder = tempfile::tempdir().unwrap();
     store::assert_clauses(store::environment_clauses(), async || Arc::new(fresh(&folder).await) as _).await;
+}
+
+#[tokio::test]
+async fn it_keeps_repositories() {
+    let folder = tempfile::tempdir().unwrap();
+    store::assert_clauses(store::repository_clauses(), async || Arc::new(fresh(&folder).await) as _).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -48,6 +48,8 @@ pub(super) struct Core {
     /// Told when `closing` is set.
     pub(super) stopping: tokio::sync::Notify,
     runs: Mutex<HashMap<RunId, Arc<RunBus>>>,
+    /// Told when there is a run more.
+    taken_up: tokio::sync::watch::Sender<()>,
 }
 
 /// An executor that an engine has.
@@ -103,6 +105,7 @@ impl Core {
             closing: AtomicBool::new(false),
             stopping: tokio::sync::Notify::new(),
             runs: Mutex::default(),
+            taken_up: tokio::sync::watch::Sender::default(),
         }
     }
 
@@ -122,6 +125,24 @@ impl Core {
     pub(super) fn reach(&self, point: CrashPoint, job: Option<&JobId>) {
         if let Some(faults) = &self.faults {
             faults.reach(point, job);
+        }
+    }
+
+    /// From now on this engine drives this run.
+    pub(super) fn drive(&self, bus: &Arc<RunBus>) {
+        self.runs().insert(bus.info.id, Arc::clone(bus));
+        self.taken_up.send_replace(());
+    }
+
+    /// The run of this id, as soon as this engine drives it.
+    pub(super) async fn driven(&self, run: RunId) -> Arc<RunBus> {
+        let mut taken_up = self.taken_up.subscribe();
+        loop {
+            if let Some(bus) = self.runs().get(&run) {
+                return Arc::clone(bus);
+            }
+            // It cannot fail: the sender is here.
+            let _ = taken_up.changed().await;
         }
     }
 

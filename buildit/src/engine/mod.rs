@@ -200,6 +200,17 @@ impl Engine {
         Some(RunHandle::new(Arc::clone(&self.core), bus))
     }
 
+    /// The run of this id, as soon as this engine drives it: for whoever follows a run that waits in the queue. It waits for
+    /// ever when another engine takes it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost when it is dropped.
+    pub async fn taken_up(&self, run: RunId) -> RunHandle {
+        let bus = self.core.driven(run).await;
+        RunHandle::new(Arc::clone(&self.core), bus)
+    }
+
     /// Asks a run to end in good order, whichever engine drives it. One that waits in the queue ends at once, and nobody
     /// takes it up for that. When this returns, that is durable: it is ended by whoever drives it or takes it up.
     ///

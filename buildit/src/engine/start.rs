@@ -230,7 +230,7 @@ impl Ready {
         }
         let max_parallel = record.run.max_parallel.map_or(usize::MAX, |jobs| jobs.get() as usize);
         let preparer = Preparer::new(&bus.plan, record.run.source, secrets);
-        core.runs().insert(bus.info.id, Arc::clone(&bus));
+        core.drive(&bus);
         Mailbox::watch(core);
         if core.is_closing() {
             // A shutdown that began meanwhile may have missed it; one that begins now sees it.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::id::RunId;
-use crate::store::{KeptLogs, LogKeep, LogRetention, StoreError};
+use crate::store::{KeptLogs, LogKeep, LogRetentions, StoreError};
 
 /// How many runs are looked at together, and how many lose their logs together: a transaction stays short.
 const BATCH: usize = 64;
@@ -38,10 +38,14 @@ pub struct DamagedLogs {
 /// # Errors
 ///
 /// [`StoreError`] when the store fails; what was done by then is done.
-pub async fn upkeep(store: &dyn LogKeep, retention: LogRetention, now: Timestamp) -> Result<Upkeep, StoreError> {
-    let mut done = Upkeep::default();
-    if !retention.keeps_all() {
-        let mut sift = retention.sift(now);
+pub async fn upkeep(
+    store: &(impl LogKeep + ?Sized),
+    retentions: impl Into<LogRetentions> + Send,
+    now: Timestamp,
+) -> Result<Upkeep, StoreError> {
+    let (mut done, retentions) = (Upkeep::default(), retentions.into());
+    if !retentions.keep_all() {
+        let mut sift = retentions.sift(now);
         let mut before = u64::MAX;
         loop {
             let logs = store.kept_logs(before, BATCH).await?;
@@ -57,7 +61,7 @@ pub async fn upkeep(store: &dyn LogKeep, retention: LogRetention, now: Timestamp
 }
 
 /// Removes the logs of these runs: of all at once, or of one run after the other when some are damaged.
-async fn remove(store: &dyn LogKeep, gone: &[&KeptLogs], done: &mut Upkeep) -> Result<(), StoreError> {
+async fn remove(store: &(impl LogKeep + ?Sized), gone: &[&KeptLogs], done: &mut Upkeep) -> Result<(), StoreError> {
     if gone.is_empty() {
         return Ok(());
     }

@@ -195,10 +195,12 @@ impl Pipelines {
         let found = ids.filter(move |(name, _)| {
             search.as_ref().is_none_or(|search| name.to_lowercase().contains(search.as_str()))
         });
-        found.filter_map(|(_, id)| {
+        let found = found.filter_map(|(_, id)| {
             let known = self.by_id.get(id)?;
             Some((known.stored.as_ref()?, known))
-        })
+        });
+        let of = filter.repository;
+        found.filter(move |(stored, _)| of.is_none() || stored.source.repository() == of)
     }
 }
 

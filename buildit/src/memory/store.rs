@@ -10,7 +10,9 @@ use super::environments::JournaledEnvironments;
 use super::journal::{BlobFolder, ChangeFile, Folder};
 use super::kept::KeptRun;
 use super::notifications::JournaledNotifications;
+use super::policies::JournaledPolicies;
 use super::queue::{Queue, QueueChange};
+use super::repositories::JournaledRepositories;
 use super::requests::JournaledRequests;
 use super::results::{JournaledResults, Results};
 use super::runs::Runs;
@@ -29,7 +31,7 @@ const CACHES_SLACK: u64 = 1024 * 1024;
 /// How long the file of secrets may grow beyond what they are, in bytes, before it is written anew.
 const SECRETS_SLACK: u64 = 1024 * 1024;
 
-/// Keeps pipelines, runs, logs, the queue, blobs, caches, kept results, sealed secrets, environments and accounts: in memory, or
+/// Keeps pipelines, runs, logs, the queue, blobs, caches, kept results, sealed secrets, environments, repositories and accounts: in memory, or
 /// [journaled](Self::journaled) to a folder. Clones are the same store.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore(Arc<Inner>);
@@ -51,6 +53,8 @@ struct Inner {
     #[cfg(feature = "engine")]
     asked: tokio::sync::Notify,
     environments: Mutex<JournaledEnvironments>,
+    policies: Mutex<JournaledPolicies>,
+    repositories: Mutex<JournaledRepositories>,
     folder: Option<Arc<Folder>>,
 }
 
@@ -194,6 +198,8 @@ impl MemoryStore {
             #[cfg(feature = "engine")]
             asked: tokio::sync::Notify::new(),
             environments: Mutex::new(JournaledEnvironments::open(&folder)?),
+            policies: Mutex::new(JournaledPolicies::open(&folder)?),
+            repositories: Mutex::new(JournaledRepositories::open(&folder)?),
             folder: Some(folder),
         })))
     }
@@ -246,6 +252,14 @@ impl MemoryStore {
 
     pub(super) fn environments_locked(&self) -> MutexGuard<'_, JournaledEnvironments> {
         lock(&self.0.environments)
+    }
+
+    pub(super) fn policies_locked(&self) -> MutexGuard<'_, JournaledPolicies> {
+        lock(&self.0.policies)
+    }
+
+    pub(super) fn repositories_locked(&self) -> MutexGuard<'_, JournaledRepositories> {
+        lock(&self.0.repositories)
     }
 
     pub(super) fn kept_blobs(&self) -> &Blobs {

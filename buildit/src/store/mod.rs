@@ -14,8 +14,10 @@ mod identity;
 mod log;
 mod notification;
 mod pipeline;
+mod policy;
 mod progress;
 mod queue;
+mod repository;
 mod request;
 mod retention;
 mod run;
@@ -44,17 +46,19 @@ pub use pipeline::{
     NewPipeline, PipelineChange, PipelineFilter, PipelineLine, PipelineSource, PipelineStage, PipelineStore,
     StoredPipeline,
 };
+pub use policy::{PolicyStore, RetentionPolicy};
 pub use progress::RunProgress;
 pub use queue::{Claim, Enqueue, Lease, QueueStore, QueuedJob};
+pub use repository::{Fetch, Forge, Login, Repository, RepositorySettings, RepositoryStore, check_repository};
 pub use request::{Request, RequestStore};
-pub use retention::{Retention, apply_retention, expired_runs};
+pub use retention::{Retention, RunSift, apply_retention, expired_runs};
 pub use run::{EventPage, NewRun, RunRecord, RunStore, Standing, TakenRun, WorkFolder, replaced_by};
 pub use schedule::{Schedule, ScheduleStore};
 pub use search::{BadQuery, LogHit, LogHits, LogQuery, LogSearch, LogTerms, SearchPlace};
 pub use secret::{SealedSecret, SecretPlace, SecretScope, SecretStore, SecretSummary};
 pub use share::{Line, Share, Turns, come_in, take_turns};
 pub use summary::{RunFilter, RunSummary};
-pub use upkeep::{KeptLogs, LogRetention, LogSift, LogUpkeep};
+pub use upkeep::{KeptLogs, LogRetention, LogRetentions, LogSift, LogSifts, LogUpkeep};
 
 use crate::id::{JobId, RunId, TenantId};
 

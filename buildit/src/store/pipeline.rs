@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{RunStore, RunSummary, StoreError};
-use crate::id::{PipelineId, StageName, TenantId};
+use crate::id::{PipelineId, RepositoryId, StageName, TenantId};
 use crate::pipeline::PipelineSpec;
 
 /// Keeps pipelines.
@@ -93,11 +93,22 @@ pub enum PipelineSource {
     },
     /// It is a file of a repository.
     Repository {
-        /// The address of the repository, without credentials.
-        url: String,
+        /// The repository.
+        repository: RepositoryId,
         /// The path of the file in it.
         path: String,
     },
+}
+
+impl PipelineSource {
+    /// The repository that the definition is in.
+    #[must_use]
+    pub fn repository(&self) -> Option<RepositoryId> {
+        match self {
+            Self::Text { .. } => None,
+            Self::Repository { repository, .. } => Some(*repository),
+        }
+    }
 }
 
 /// A pipeline that is to be kept.
@@ -182,6 +193,8 @@ pub struct PipelineFilter {
     pub tenant: TenantId,
     /// Those with this in their names, in upper or lower case.
     pub search: Option<String>,
+    /// Those whose definition is in this repository.
+    pub repository: Option<RepositoryId>,
     /// Those behind this name: the last one of the page before.
     pub after: Option<String>,
 }
@@ -190,7 +203,7 @@ impl PipelineFilter {
     /// All pipelines of this tenant.
     #[must_use]
     pub fn of_tenant(tenant: TenantId) -> Self {
-        Self { tenant, search: None, after: None }
+        Self { tenant, search: None, repository: None, after: None }
     }
 }
 

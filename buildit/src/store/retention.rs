@@ -4,12 +4,16 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use super::{RunFilter, RunStore, RunSummary, StoreError};
 use crate::id::{RunId, TenantId};
 
+/// How many runs are looked at together.
+const PAGE: usize = 1000;
+
 /// Which runs may go: those that have ended, and that nothing said here keeps. Without any limit all of them stay.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retention {
     /// Runs that ended within this time stay.
     pub age: Option<Duration>,
@@ -32,17 +36,37 @@ impl Retention {
     /// ```
     #[must_use]
     pub fn expired(&self, runs: &[RunSummary], now: Timestamp) -> Vec<RunId> {
-        if *self == Self::default() {
-            return Vec::new();
+        let mut sift = self.sift(now);
+        runs.iter().filter(|run| !sift.keeps(run)).map(|run| run.id).collect()
+    }
+
+    /// Decides about one run after another, the latest first.
+    #[must_use]
+    pub fn sift(self, now: Timestamp) -> RunSift {
+        RunSift { retention: self, now, seen: HashMap::new() }
+    }
+}
+
+/// Decides which runs are kept, in one walk over all of them.
+#[derive(Clone, Debug)]
+pub struct RunSift {
+    retention: Retention,
+    now: Timestamp,
+    /// How many runs of each pipeline there were so far.
+    seen: HashMap<(TenantId, String), u64>,
+}
+
+impl RunSift {
+    /// Whether this run is kept.
+    pub fn keeps(&mut self, run: &RunSummary) -> bool {
+        let Retention { age, latest } = self.retention;
+        if self.retention == Retention::default() {
+            return true;
         }
-        let mut seen: HashMap<(TenantId, &str), u64> = HashMap::new();
-        let expired = runs.iter().filter(|run| {
-            let later = seen.entry((run.tenant, &run.pipeline)).or_default();
-            let is_latest = self.latest.is_some_and(|latest| *later < latest);
-            *later += 1;
-            !is_latest && run.status.is_final() && !self.age.is_some_and(|age| is_within(run, age, now))
-        });
-        expired.map(|run| run.id).collect()
+        let later = self.seen.entry((run.tenant, run.pipeline.clone())).or_default();
+        let is_latest = latest.is_some_and(|latest| *later < latest);
+        *later += 1;
+        is_latest || !run.status.is_final() || age.is_some_and(|age| is_within(run, age, self.now))
     }
 }
 
@@ -53,32 +77,44 @@ fn is_within(run: &RunSummary, age: Duration, now: Timestamp) -> bool {
     SignedDuration::try_from(age).map_or(true, |age| ended.duration_until(now) < age)
 }
 
-/// The runs of a store that are to go by `now`.
+/// The runs of a tenant, or of all of them, that are to go by `now`. They are read in pages.
 ///
 /// # Errors
 ///
 /// [`StoreError`] when the store cannot tell.
 pub async fn expired_runs(
     store: &(impl RunStore + ?Sized),
+    tenant: Option<TenantId>,
     retention: Retention,
     now: Timestamp,
 ) -> Result<Vec<RunId>, StoreError> {
-    Ok(retention.expired(&store.runs(&RunFilter::default(), usize::MAX).await?, now))
+    let mut expired = Vec::new();
+    if retention == Retention::default() {
+        return Ok(expired);
+    }
+    let (mut filter, mut sift) = (RunFilter { tenant, ..RunFilter::default() }, retention.sift(now));
+    loop {
+        let runs = store.runs(&filter, PAGE).await?;
+        let Some(last) = runs.last() else { return Ok(expired) };
+        filter.before = Some(last.id);
+        expired.extend(runs.iter().filter(|run| !sift.keeps(run)).map(|run| run.id));
+    }
 }
 
-/// Forgets the runs of a store that are to go by `now`, and says how many they were. A run of which something may be
-/// left at an executor stays until it is [closed](RunStore::close_run).
+/// Forgets the runs of a tenant, or of all of them, that are to go by `now`, and says how many they were. A run of which
+/// something may be left at an executor stays until it is [closed](RunStore::close_run).
 ///
 /// # Errors
 ///
 /// [`StoreError`] when the store fails; what was forgotten before that is gone.
 pub async fn apply_retention(
     store: &(impl RunStore + ?Sized),
+    tenant: Option<TenantId>,
     retention: Retention,
     now: Timestamp,
 ) -> Result<u64, StoreError> {
     let mut forgotten = 0;
-    for run in expired_runs(store, retention, now).await? {
+    for run in expired_runs(store, tenant, retention, now).await? {
         match store.delete_run(run).await {
             Ok(()) => forgotten += 1,
             // Somebody else was quicker, or its remains are still being removed.

@@ -73,6 +73,8 @@ pub enum SecretScope {
     Organization,
     /// One pipeline.
     Pipeline,
+    /// One repository: what lets the server into it. No run is given it.
+    Repository,
     /// One tenant.
     Tenant,
 }
@@ -86,6 +88,7 @@ impl SecretScope {
             Self::Environment => "environment",
             Self::Organization => "organization",
             Self::Pipeline => "pipeline",
+            Self::Repository => "repository",
             Self::Tenant => "tenant",
         }
     }
@@ -95,7 +98,8 @@ impl FromStr for SecretScope {
     type Err = StoreError;
 
     fn from_str(word: &str) -> Result<Self, StoreError> {
-        let all = [Self::Channel, Self::Environment, Self::Organization, Self::Pipeline, Self::Tenant];
+        let all =
+            [Self::Channel, Self::Environment, Self::Organization, Self::Pipeline, Self::Repository, Self::Tenant];
         let found = all.into_iter().find(|scope| scope.as_str() == word);
         found.ok_or_else(|| StoreError::Corrupt(format!("`{word}` is no scope of a secret")))
     }
@@ -106,7 +110,7 @@ impl FromStr for SecretScope {
 pub struct SecretPlace {
     /// For whom.
     pub scope: SecretScope,
-    /// Which organization, tenant, pipeline, environment or channel; empty for the only one.
+    /// Which organization, tenant, pipeline, repository, environment or channel; empty for the only one.
     pub owner: String,
     /// Its name, which is an environment variable's.
     pub name: String,

@@ -1,13 +1,15 @@
 //! What becomes of the logs of runs that are closed.
 
+use std::collections::HashMap;
 use std::fmt::Debug;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::StoreError;
-use crate::id::RunId;
+use crate::id::{RunId, TenantId};
 
 /// Looks after the logs of closed runs: what [`upkeep`](crate::log::upkeep) calls now and then. An engine needs none of it.
 ///
@@ -47,6 +49,8 @@ pub trait LogUpkeep: Debug + Send + Sync + 'static {
 pub struct KeptLogs {
     /// The run.
     pub run: RunId,
+    /// Whose it is.
+    pub tenant: TenantId,
     /// Its place in the order of creation.
     pub place: u64,
     /// When it ended.
@@ -56,7 +60,7 @@ pub struct KeptLogs {
 }
 
 /// For how long logs are kept; nothing is said by default. What one of its parts forbids is not kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogRetention {
     /// At most so long after the end of their run.
     pub max_age: Option<Duration>,
@@ -77,6 +81,50 @@ impl LogRetention {
     #[must_use]
     pub fn sift(self, now: Timestamp) -> LogSift {
         LogSift { retention: self, now, bytes: 0, runs: 0 }
+    }
+}
+
+/// For how long the logs of each tenant are kept: size and count are those of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogRetentions {
+    /// Of tenants by themselves.
+    pub of: HashMap<TenantId, LogRetention>,
+    /// Of all others together.
+    pub others: LogRetention,
+}
+
+impl From<LogRetention> for LogRetentions {
+    fn from(others: LogRetention) -> Self {
+        Self { others, of: HashMap::new() }
+    }
+}
+
+impl LogRetentions {
+    /// Whether they keep everything.
+    #[must_use]
+    pub fn keep_all(&self) -> bool {
+        self.others.keeps_all() && self.of.values().all(LogRetention::keeps_all)
+    }
+
+    /// Decides about one run after another, the one that was created last first.
+    #[must_use]
+    pub fn sift(&self, now: Timestamp) -> LogSifts {
+        let of = self.of.iter().map(|(tenant, retention)| (*tenant, retention.sift(now))).collect();
+        LogSifts { of, others: self.others.sift(now) }
+    }
+}
+
+/// Decides whose logs are kept, of each tenant by itself, in one walk over all of them.
+#[derive(Clone, Debug)]
+pub struct LogSifts {
+    of: HashMap<TenantId, LogSift>,
+    others: LogSift,
+}
+
+impl LogSifts {
+    /// Whether the logs of this run are kept.
+    pub fn keeps(&mut self, logs: &KeptLogs) -> bool {
+        self.of.get_mut(&logs.tenant).unwrap_or(&mut self.others).keeps(logs)
     }
 }
 
@@ -114,6 +162,7 @@ mod tests {
         let mut sift = retention.sift(Timestamp::constant(1000, 0));
         let logs = logs.iter().zip((0..100).rev()).map(|(&(finished, bytes), place)| KeptLogs {
             run: RunId::new(),
+            tenant: TenantId::NONE,
             place,
             finished_at: Timestamp::new(finished, 0).unwrap(),
             bytes,
@@ -140,6 +189,20 @@ mod tests {
         let age = Some(Duration::from_secs(100));
         let retention = LogRetention { max_runs: Some(2), max_age: age, max_bytes: None };
         assert_eq!(kept(retention, &[(990, 1), (0, 1), (980, 1), (970, 1)]), [true, false, true, false]);
+    }
+
+    #[test]
+    fn each_tenant_has_room_of_its_own() {
+        let few = LogRetention { max_runs: Some(1), ..LogRetention::default() };
+        let (one, other) = (TenantId::new(), TenantId::new());
+        let retentions = LogRetentions { of: [(one, few)].into(), others: LogRetention::default() };
+        assert!(!retentions.keep_all());
+        assert!(LogRetentions { of: [(one, LogRetention::default())].into(), ..LogRetentions::default() }.keep_all());
+        let mut sift = retentions.sift(Timestamp::UNIX_EPOCH);
+        let logs =
+            |tenant| KeptLogs { run: RunId::new(), tenant, place: 1, finished_at: Timestamp::UNIX_EPOCH, bytes: 1 };
+        let kept: Vec<bool> = [other, one, other, one, other].map(|tenant| sift.keeps(&logs(tenant))).into();
+        assert_eq!(kept, [true, true, true, false, true]);
     }
 
     #[test]

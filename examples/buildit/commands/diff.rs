@@ -1,13 +1,12 @@
 //! `buildit diff`.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use buildit::artifact::BlobStore;
 use buildit::compare::{Difference, Kind, RunFacts, difference};
-use buildit::id::{RunId, StageName};
-use buildit_executors::reports::{TestName, TestStatus, read_reports};
+use buildit::id::RunId;
+use buildit_executors::reports::{Ended, TestChange, TestDifference, changes, read_reports};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -34,12 +33,12 @@ pub(crate) async fn diff(args: DiffArgs, look: Look) -> Outcome {
     let after = facts(&*records, find(&*records, &args.after).await?).await?;
     let differences = difference(&before, &after);
     let tests = match records.reports() {
-        Some(blobs) => Tests::compare(&tests(&blobs, &before).await?, &tests(&blobs, &after).await?),
+        Some(blobs) => changes(&tests(&blobs, &before).await?, &tests(&blobs, &after).await?),
         None => {
             if [&before, &after].into_iter().any(has_reports) {
                 Out::stderr().line("the test reports of a server are not compared");
             }
-            Tests(Vec::new())
+            Vec::new()
         }
     };
     let mut out = Out::stdout();
@@ -48,8 +47,8 @@ pub(crate) async fn diff(args: DiffArgs, look: Look) -> Outcome {
             for difference in &differences {
                 out.line(&serde_json::to_string(difference).map_err(Failure::backend)?);
             }
-            for test in &tests.0 {
-                out.line(&serde_json::to_string(test).map_err(Failure::backend)?);
+            for test in &tests {
+                out.line(&serde_json::to_string(&Line { kind: "test", test }).map_err(Failure::backend)?);
             }
         }
         DataOutput::Human => {
@@ -71,18 +70,16 @@ fn has_reports(run: &RunFacts) -> bool {
     run.stages.iter().any(|(_, stage)| stage.reports.is_some())
 }
 
-type Ended = BTreeMap<(StageName, TestName), TestStatus>;
-
 /// How each test of a run ended. Reports that are gone or cannot be read are told, and passed over.
 async fn tests(blobs: &Arc<dyn BlobStore>, run: &RunFacts) -> Result<Ended, Failure> {
-    let mut all = BTreeMap::new();
+    let mut all = Ended::new();
     let number = run.record.number;
     for (stage, facts) in &run.stages {
         let Some(archive) = &facts.reports else { continue };
         let told = |what: &str| Out::stderr().line(&format!("run #{number}: {}: {}", clean(stage), clean(what)));
         match read_reports(blobs, archive).await {
             Ok(reports) => {
-                all.extend(reports.tests.into_iter().map(|(test, status)| ((stage.clone(), test), status)));
+                all.extend(reports.statuses().map(|(test, status)| ((stage.clone(), test.clone()), status)));
                 reports.unread.iter().for_each(|(file, why)| told(&format!("{file} is no report: {why}")));
             }
             Err(error) => told(&format!("its test reports cannot be read: {error}")),
@@ -91,48 +88,22 @@ async fn tests(blobs: &Arc<dyn BlobStore>, run: &RunFacts) -> Result<Ended, Fail
     Ok(all)
 }
 
-/// The tests that do not end as they did.
-struct Tests(Vec<Test>);
-
+/// A test that does not end as it did, among differences of other kinds.
 #[derive(Serialize)]
-struct Test {
+struct Line<'a> {
     kind: &'static str,
-    change: TestChange,
-    stage: StageName,
-    suite: String,
-    class: String,
-    name: String,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum TestChange {
-    NewlyFailing,
-    Fixed,
-}
-
-impl Tests {
-    fn compare(before: &Ended, after: &Ended) -> Self {
-        let mut all = Vec::new();
-        for (key @ (stage, test), status) in after {
-            let was = before.get(key);
-            let change = match (was, status) {
-                (Some(TestStatus::Failed), TestStatus::Failed) => continue,
-                (_, TestStatus::Failed) => TestChange::NewlyFailing,
-                (Some(TestStatus::Failed), TestStatus::Passed) => TestChange::Fixed,
-                _ => continue,
-            };
-            let TestName { suite, class, name } = test.clone();
-            all.push(Test { kind: "test", change, stage: stage.clone(), suite, class, name });
-        }
-        // What fails is what is looked for.
-        all.sort_by_key(|test| test.change);
-        Self(all)
-    }
+    #[serde(flatten)]
+    test: &'a TestDifference,
 }
 
 /// A heading for each kind, and a line for each difference.
-fn human(before: &RunFacts, after: &RunFacts, all: &[Difference], tests: &Tests, theme: Theme) -> Vec<String> {
+fn human(
+    before: &RunFacts,
+    after: &RunFacts,
+    all: &[Difference],
+    tests: &[TestDifference],
+    theme: Theme,
+) -> Vec<String> {
     let title = |run: &RunFacts| {
         let record = &run.record;
         format!("{} #{} ({})", clean(&record.run.plan.name), record.number, record.status.as_str())
@@ -156,14 +127,13 @@ fn human(before: &RunFacts, after: &RunFacts, all: &[Difference], tests: &Tests,
     let notable: Vec<&Difference> = kind(Kind::Duration).filter(|difference| is_notable(difference)).collect();
     section("Durations", notable.iter().map(|difference| row(difference, &took)).collect());
     for (change, heading) in [(TestChange::NewlyFailing, "Newly failing tests"), (TestChange::Fixed, "Fixed tests")] {
-        let found: Vec<&Test> = tests.0.iter().filter(|test| test.change == change).collect();
+        let found: Vec<&TestDifference> = tests.iter().filter(|test| test.change == change).collect();
         if found.is_empty() {
             continue;
         }
         lines.extend([String::new(), theme.strong(&format!("{heading} ({})", found.len()))]);
-        for Test { stage, suite, class, name, .. } in found {
-            let test = TestName { suite: suite.clone(), class: class.clone(), name: name.clone() }.to_string();
-            lines.push(format!("  {}  {}", clean(stage), clean(&test)));
+        for TestDifference { stage, test, .. } in found {
+            lines.push(format!("  {}  {}", clean(stage), clean(&test.to_string())));
         }
     }
     if lines.len() == 1 {

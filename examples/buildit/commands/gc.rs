@@ -34,7 +34,7 @@ pub(crate) async fn gc(args: GcArgs) -> Outcome {
     let now = Timestamp::now();
     let done = if args.dry_run {
         let Stores { store, blobs, references, .. } = &keep.stores;
-        let runs = expired_runs(&**store, policy.runs, now).await.map_err(Failure::backend)?.len() as u64;
+        let runs = expired_runs(&**store, None, policy.runs, now).await.map_err(Failure::backend)?.len() as u64;
         let before = policy.before(now);
         let collected = find_garbage(&**references, &**blobs, before).await.map_err(Failure::backend)?;
         Done::new(&Tidied { runs, collected, ..Tidied::default() })

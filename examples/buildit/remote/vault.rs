@@ -57,6 +57,9 @@ impl RemoteVault {
             SecretScope::Organization | SecretScope::Channel => Err(Failure::usage(
                 "a server keeps secrets of tenants, pipelines and environments, and none of a whole organization",
             )),
+            SecretScope::Repository => {
+                Err(Failure::usage("what lets a server into a repository is set with the repository, on its page"))
+            }
             SecretScope::Tenant => match self.tenant().await? {
                 (id, name) if name == owner => Ok(own(&["tenants", &id, "secrets"])),
                 (_, name) => {

@@ -45,7 +45,7 @@ pub(crate) struct Tidied {
 pub(crate) async fn tidy(stores: &Stores, policy: &Policy, now: Timestamp) -> anyhow::Result<Tidied> {
     let Stores { store, blobs, caches, references, logs, .. } = stores;
     Ok(Tidied {
-        runs: apply_retention(&**store, policy.runs, now).await?,
+        runs: apply_retention(&**store, None, policy.runs, now).await?,
         logs: upkeep(&**logs, policy.logs, now).await?,
         evicted: caches.evict_caches(policy.caches).await?,
         collected: collect_garbage(&**references, &**blobs, policy.before(now)).await?,

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use buildit::account::{AuditRecord, Membership, Role, Tenant, User};
+use buildit::account::{AuditRecord, Membership, Organization as Kept, Role, Tenant, User};
 use buildit::id::{OrganizationId, TenantId, UserId};
 use buildit::store::AuditFilter;
 use jiff::Timestamp;
@@ -14,8 +14,8 @@ use uuid::Uuid;
 
 use super::{Body, Id};
 use crate::access::{Access, Actor, role_in};
-use crate::app::audit;
-use crate::app::members::{change_role, slug, take_out};
+use crate::app::members::{change_role, take_out};
+use crate::app::organizations::{self as all, OrganizationChange};
 use crate::list::{Asked, List, Page};
 use crate::problem::Problem;
 use crate::state::ServerState;
@@ -39,9 +39,29 @@ pub(crate) struct Organization {
     id: Uuid,
     name: String,
     plan: String,
+    /// Where bills go; its owners see it.
+    billing_email: Option<String>,
     /// `viewer`, `member`, `admin` or `owner`.
     role: &'static str,
     created_at: Timestamp,
+}
+
+impl From<(Kept, Role)> for Organization {
+    fn from((of, role): (Kept, Role)) -> Self {
+        let Kept { id, name, plan, billing_email, created_at } = of;
+        let billing_email = billing_email.filter(|_| role == Role::Owner);
+        Self { id: id.as_uuid(), name, plan, billing_email, role: role.as_str(), created_at }
+    }
+}
+
+/// What of an organization is another from now on; what is left out stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ChangedOrganization {
+    /// Lower-case letters, digits and `-`: it stands in addresses.
+    name: Option<String>,
+    /// Where bills go; empty for nowhere.
+    billing_email: Option<String>,
 }
 
 /// A member of an organization.
@@ -151,14 +171,33 @@ pub(crate) async fn organizations(
         Actor::User(user) => state.identity().organizations_of(user.id).await?,
         _ => Vec::new(),
     };
-    let items = found.into_iter().map(|(of, role)| Organization {
-        id: of.id.as_uuid(),
-        name: of.name,
-        plan: of.plan,
-        role: role.as_str(),
-        created_at: of.created_at,
-    });
+    let items = found.into_iter().map(Organization::from);
     Ok(Json(List { items: items.collect(), next: None }))
+}
+
+/// An organization.
+#[utoipa::path(get, path = "/api/v1/organizations/{organization}", tag = "accounts", params(("organization" = Uuid, Path)),
+    responses((status = OK, body = Organization), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn organization(
+    State(state): State<ServerState>,
+    actor: Actor,
+    Id(id): Id<OrganizationId>,
+) -> Result<Json<Organization>, Problem> {
+    Ok(Json(all::find(&state, &actor, id).await?.into()))
+}
+
+/// Changes an organization, as its owners may.
+#[utoipa::path(patch, path = "/api/v1/organizations/{organization}", tag = "accounts", request_body = ChangedOrganization,
+    params(("organization" = Uuid, Path)),
+    responses((status = OK, body = Organization), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn change_organization(
+    State(state): State<ServerState>,
+    actor: Actor,
+    Id(id): Id<OrganizationId>,
+    Body(changed): Body<ChangedOrganization>,
+) -> Result<Json<Organization>, Problem> {
+    let ChangedOrganization { name, billing_email } = changed;
+    Ok(Json(all::change(&state, &actor, id, OrganizationChange { name, billing_email }).await?.into()))
 }
 
 /// The members of an organization.
@@ -212,9 +251,7 @@ pub(crate) async fn tenants(
     Id(organization): Id<OrganizationId>,
     Asked(page): Asked<Page>,
 ) -> Result<Json<List<TenantLine>>, Problem> {
-    role_in(&state, &actor, organization, Role::Viewer).await?;
-    let found = state.identity().tenants(organization, page.cursor.as_deref(), page.limit() + 1).await?;
-    Ok(Json(List::cut(found, page.limit(), |tenant| tenant.name.clone()).map(TenantLine::from)))
+    Ok(Json(all::tenants(&state, &actor, organization, &page).await?.map(TenantLine::from)))
 }
 
 /// Makes a tenant.
@@ -227,11 +264,35 @@ pub(crate) async fn create_tenant(
     Id(organization): Id<OrganizationId>,
     Body(new): Body<NewTenant>,
 ) -> Result<(StatusCode, Json<TenantLine>), Problem> {
-    role_in(&state, &actor, organization, Role::Admin).await?;
-    let tenant = Tenant { id: TenantId::new(), organization, name: slug(&new.name)?, created_at: Timestamp::now() };
-    state.identity().create_tenant(tenant.clone()).await?;
-    audit::of_organization(&state, &actor, organization, "tenant.create", &tenant.name).await;
+    let tenant = all::create_tenant(&state, &actor, organization, &new.name).await?;
     Ok((StatusCode::CREATED, Json(tenant.into())))
+}
+
+/// Calls a tenant something else.
+#[utoipa::path(patch, path = "/api/v1/tenants/{tenant}", tag = "accounts", request_body = NewTenant,
+    params(("tenant" = Uuid, Path)),
+    responses((status = OK, body = TenantLine), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn rename_tenant(
+    State(state): State<ServerState>,
+    actor: Actor,
+    Id(tenant): Id<TenantId>,
+    Body(new): Body<NewTenant>,
+) -> Result<Json<TenantLine>, Problem> {
+    let access = Access::to(&state, actor, tenant, Role::Admin).await?;
+    Ok(Json(all::rename_tenant(&state, &access, &new.name).await?.into()))
+}
+
+/// Forgets a tenant that has neither pipelines nor runs any more, with its keys, secrets of no pipeline, and environments.
+#[utoipa::path(delete, path = "/api/v1/tenants/{tenant}", tag = "accounts", params(("tenant" = Uuid, Path)),
+    responses((status = NO_CONTENT), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn delete_tenant(
+    State(state): State<ServerState>,
+    actor: Actor,
+    Id(tenant): Id<TenantId>,
+) -> Result<StatusCode, Problem> {
+    let access = Access::to(&state, actor, tenant, Role::Owner).await?;
+    all::delete_tenant(&state, &access).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Who did what in a tenant, the latest first.

@@ -12,10 +12,13 @@ mod live;
 mod logs;
 mod pipelines;
 mod queue;
+mod repositories;
+mod retention;
 mod runs;
 mod schedules;
 mod secrets;
 mod tags;
+mod tests;
 mod workers;
 
 use axum::routing::get;
@@ -60,13 +63,19 @@ fn described() -> OpenApiRouter<ServerState> {
         .routes(routes!(accounts::organizations))
         .routes(routes!(accounts::members))
         .routes(routes!(accounts::set_member, accounts::remove_member))
+        .routes(routes!(accounts::organization, accounts::change_organization))
         .routes(routes!(accounts::tenants, accounts::create_tenant))
+        .routes(routes!(accounts::rename_tenant, accounts::delete_tenant))
         .routes(routes!(accounts::audit))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::delete))
         .routes(routes!(pipelines::list, pipelines::create))
         .routes(routes!(pipelines::show, pipelines::update, pipelines::delete))
         .routes(routes!(pipelines::validate))
+        .routes(routes!(repositories::list, repositories::create))
+        .routes(routes!(repositories::show, repositories::update, repositories::delete))
+        .routes(routes!(repositories::branches))
+        .routes(routes!(repositories::scan))
         .routes(routes!(schedules::list, schedules::pause))
         .routes(routes!(hooks::receive))
         .routes(routes!(badges::show))
@@ -84,6 +93,7 @@ fn described() -> OpenApiRouter<ServerState> {
         .routes(routes!(runs::logged))
         .routes(routes!(runs::stages))
         .routes(routes!(runs::explain))
+        .routes(routes!(tests::list))
         .routes(routes!(runs::cancel))
         .routes(routes!(runs::approve))
         .routes(routes!(runs::reject))
@@ -104,6 +114,7 @@ fn described() -> OpenApiRouter<ServerState> {
         .routes(routes!(environments::show, environments::put, environments::delete))
         .routes(routes!(environments::secrets_of))
         .routes(routes!(environments::set_secret, environments::delete_secret))
+        .routes(routes!(retention::show, retention::set))
         .routes(routes!(logs::show))
         .routes(routes!(logs::search))
         .routes(routes!(logs::raw))

@@ -15,8 +15,8 @@ use uuid::Uuid;
 use super::runs::RunLine;
 use super::{Body, Id, IfMatch, Tagged};
 use crate::access::{Access, Actor};
-use crate::app::badges;
 use crate::app::pipelines::{self, Update};
+use crate::app::{badges, repositories};
 use crate::list::{Asked, List, Page};
 use crate::problem::{Finding, Problem};
 use crate::state::ServerState;
@@ -31,7 +31,9 @@ pub(crate) struct Pipeline {
     /// Its definition as KDL, when it is kept here; not in lists.
     config: Option<String>,
     /// The repository that its definition is in, when it is not.
-    repository: Option<String>,
+    repository: Option<Uuid>,
+    /// The file of the repository that its definition is in.
+    path: Option<String>,
     /// Whether everybody may see its badge.
     public_badge: bool,
     created_at: Timestamp,
@@ -44,10 +46,10 @@ pub(crate) struct Pipeline {
 impl From<StoredPipeline> for Pipeline {
     fn from(stored: StoredPipeline) -> Self {
         let public_badge = badges::is_public(&stored);
-        let (config, repository) = match stored.source {
-            PipelineSource::Text { kdl } => (Some(kdl), None),
-            PipelineSource::Repository { url, .. } => (None, Some(url)),
-            _ => (None, None),
+        let (config, repository, path) = match stored.source {
+            PipelineSource::Text { kdl } => (Some(kdl), None, None),
+            PipelineSource::Repository { repository, path } => (None, Some(repository.as_uuid()), Some(path)),
+            _ => (None, None, None),
         };
         Self {
             id: stored.id.as_uuid(),
@@ -56,6 +58,7 @@ impl From<StoredPipeline> for Pipeline {
             config,
             repository,
             public_badge,
+            path,
             created_at: stored.created_at,
             updated_at: stored.updated_at,
             last_run: None,
@@ -84,10 +87,15 @@ pub(crate) struct Which {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewPipeline {
-    /// Its name; the one in `config` without.
+    /// Its name; the one in its definition without.
     name: Option<String>,
-    /// Its definition as KDL.
-    config: String,
+    /// Its definition as KDL; without, it is in a repository.
+    config: Option<String>,
+    /// The repository that its definition is in: the id of one that is connected, or an address, which is connected when
+    /// it is not yet.
+    repository: Option<String>,
+    /// The file of the repository; `.buildit.kdl` without.
+    path: Option<String>,
     /// Whose it is; needed by who has several tenants.
     tenant: Option<Uuid>,
 }
@@ -147,7 +155,15 @@ pub(crate) async fn create(
     Body(new): Body<NewPipeline>,
 ) -> Result<Response, Problem> {
     let access = Access::own(&state, actor, new.tenant.map(TenantId::from), Role::Member).await?;
-    let made = pipelines::create(&state, &access, new.name.as_deref(), new.config).await?;
+    let name = new.name.as_deref();
+    let made = match (new.config, new.repository) {
+        (Some(config), None) if new.path.is_none() => pipelines::create(&state, &access, name, config).await?,
+        (None, Some(repository)) => {
+            let repository = repositories::find_or_connect(&state, &access, &repository).await?;
+            pipelines::create_from(&state, &access, name, &repository, new.path.as_deref()).await?
+        }
+        _ => return Err(Problem::invalid("a pipeline has a `config`, or a `repository` and perhaps a `path` in it")),
+    };
     let place = HeaderValue::try_from(format!("{}/api/v1/pipelines/{}", state.base(), made.id));
     let mut response = (StatusCode::CREATED, Tagged(made.version, Pipeline::from(made))).into_response();
     response.headers_mut().extend(place.ok().map(|place| (header::LOCATION, place)));

@@ -290,7 +290,11 @@ pub(crate) struct Logged {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Trigger {
+    /// The default branch of the pipeline's repository without.
     branch: Option<String>,
+    /// A tag, of a pipeline of a repository.
+    tag: Option<String>,
+    /// A commit by its id; with a branch, one of it.
     commit: Option<String>,
     /// Values of the pipeline's parameters.
     params: IndexMap<String, String>,
@@ -367,13 +371,14 @@ pub(crate) async fn trigger(
     let start = pipelines::Start {
         run: None,
         branch: trigger.branch.unwrap_or_default(),
+        tag: trigger.tag.unwrap_or_default(),
         commit: trigger.commit.unwrap_or_default(),
         params: trigger.params,
     };
     let Some(key) = key else {
         return Ok(created(&state, &pipelines::trigger(&state, &access, &pipeline, start).await?));
     };
-    let content = requests::content(&(pipeline.id, &start.branch, &start.commit, &start.params))?;
+    let content = requests::content(&(pipeline.id, &start.branch, &start.tag, &start.commit, &start.params))?;
     let made = requests::once(&state, access.tenant.id, key, content, async |run| {
         pipelines::trigger(&state, &access, &pipeline, pipelines::Start { run: Some(run), ..start }).await
     });

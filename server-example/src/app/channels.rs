@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use buildit::account::Role;
 use buildit::condition::Globs;
-use buildit::id::{ChannelId, NotificationId, PipelineId};
+use buildit::id::{ChannelId, NotificationId, PipelineId, TenantId};
 use buildit::store::{Channel, ChannelKind, NoticeRule, Notification, Occasion, SecretPlace, StoredPipeline};
 use buildit_storage::secrets::SealError;
 use jiff::Timestamp;
@@ -233,6 +233,15 @@ pub(crate) async fn set_rule(
     let channel = find(state, &access, channel).await?;
     state.store().set_rule(channel.id, pipeline.id, rule).await?;
     audit::of_tenant(state, &access, "pipeline.notify", &pipeline.name, &[("channel", channel.name.into())]).await;
+    Ok(())
+}
+
+/// Forgets the channels of a tenant that is gone.
+pub(crate) async fn forget_all(state: &ServerState, tenant: TenantId) -> Result<(), Problem> {
+    for channel in state.store().channels(tenant, None, MOST).await? {
+        state.store().delete_channel(channel.id).await?;
+        forget(state, channel.id).await?;
+    }
     Ok(())
 }
 

@@ -26,7 +26,7 @@ pub(crate) async fn receive(
     body: &[u8],
 ) -> Result<Made, Problem> {
     let pipeline = state.store().pipeline(id).await?;
-    let spec = pipelines::spec(&pipeline)?;
+    let spec = pipelines::spec(state, &pipeline).await?;
     check(state, &pipeline, &spec, headers, body).await?;
     let params = params(&spec, body)?;
     let origin = Origin::of_server(state, &pipeline, "webhook", "a webhook".to_owned()).await?;

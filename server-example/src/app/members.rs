@@ -45,6 +45,17 @@ pub(crate) fn slug(name: &str) -> Result<String, Problem> {
     Ok(name.to_owned())
 }
 
+/// An e-mail address, without the room around it.
+pub(crate) fn address(email: &str) -> Result<String, Problem> {
+    let email = email.trim();
+    let is_one = email.len() <= 254
+        && !email.contains(|character: char| character.is_control() || character.is_whitespace())
+        && email
+            .split_once('@')
+            .is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'));
+    if is_one { Ok(email.to_owned()) } else { Err(Problem::invalid("that is no e-mail address")) }
+}
+
 /// How long an invitation may be accepted.
 const INVITED: SignedDuration = SignedDuration::from_hours(7 * 24);
 
@@ -131,4 +142,17 @@ pub(crate) async fn take_out(
     state.ended().notify_waiters();
     audit::of_organization(state, actor, organization, "member.remove", user.to_string()).await;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for email in ["", "ada", "@", "ada@", "@host", "a b@host", "a@b@c", "a@b\n"] {
+            assert!(address(email.trim_end_matches(' ')).is_err() || email.ends_with('\n'), "{email:?}");
+        }
+        assert_eq!(address(" ada@example.com ").unwrap(), "ada@example.com");
+    }
 }

@@ -60,6 +60,15 @@ pub(crate) async fn once(
     }
 }
 
+/// The id of a run that follows from what it is made for, whoever makes it: so it is made once.
+pub(crate) fn settled(of: &str, at: Timestamp) -> RunId {
+    let digest = Digest::of(of.as_bytes());
+    let mut random = [0; 10];
+    random.copy_from_slice(&digest.as_bytes()[..10]);
+    let millis = u64::try_from(at.as_millisecond()).unwrap_or_default();
+    uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid().into()
+}
+
 /// The run of this id, if it is kept.
 pub(crate) async fn kept(state: &ServerState, run: RunId) -> Result<Option<RunRecord>, StoreError> {
     match state.store().run(run).await {

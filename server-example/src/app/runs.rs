@@ -67,6 +67,17 @@ pub(crate) async fn waits_for(state: &ServerState, run: RunId) -> Result<Option<
     Ok(standings.into_iter().find_map(|standing| standing.waits_for))
 }
 
+/// What the pipeline of a run is called by now.
+pub(crate) async fn pipeline_of(state: &ServerState, record: &RunRecord) -> Result<String, Problem> {
+    let name = || record.run.plan.name.clone();
+    let Ok(pipeline) = record.run.context.pipeline_id.parse::<PipelineId>() else { return Ok(name()) };
+    match state.store().pipeline(pipeline).await {
+        Ok(pipeline) => Ok(pipeline.name),
+        Err(StoreError::NotFound(_)) => Ok(name()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Asks a run to end, whichever server drives it; one that waits in the queue ends at once.
 pub(crate) async fn cancel(state: &ServerState, access: &Access, record: &RunRecord) -> Result<(), Problem> {
     state.engine().cancel(record.run.id, format!("cancelled by {}", access.actor.name())).await?;

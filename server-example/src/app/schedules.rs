@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use super::audit;
 use super::pipelines::{self, Origin, Start};
-use super::requests::kept;
+use super::requests::{kept, settled};
 use crate::access::Access;
 use crate::problem::Problem;
 use crate::state::ServerState;
-use buildit::id::{Digest, PipelineId, RunId};
+use buildit::id::{PipelineId, RunId};
 use buildit::pipeline::PipelineSpec;
 use buildit::store::{Schedule, StoreError, StoredPipeline};
 use croner::parser::CronParser;
@@ -135,11 +135,7 @@ async fn start(state: &ServerState, due: &Schedule, now: Timestamp) -> Result<()
 /// The run of a schedule that is due, whoever starts it.
 fn run_of(due: &Schedule) -> RunId {
     let Schedule { pipeline, cron, timezone, next_at, .. } = due;
-    let digest = Digest::of(format!("{pipeline}\n{cron}\n{timezone}\n{next_at}").as_bytes());
-    let mut random = [0; 10];
-    random.copy_from_slice(&digest.as_bytes()[..10]);
-    let millis = u64::try_from(next_at.as_millisecond()).unwrap_or_default();
-    uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid().into()
+    settled(&format!("{pipeline}\n{cron}\n{timezone}\n{next_at}"), *next_at)
 }
 
 #[cfg(test)]
@@ -214,7 +210,7 @@ mod tests {
             created_at: Timestamp::now(),
         };
         let pipeline = state.store().create_pipeline(new).await.unwrap();
-        set(state, &pipeline, &pipelines::spec(&pipeline).unwrap()).await.unwrap();
+        set(state, &pipeline, &pipelines::spec(state, &pipeline).await.unwrap()).await.unwrap();
         let known = state.store().schedules(pipeline.id).await.unwrap().remove(0);
         let runs = async || state.store().runs(&RunFilter::of_pipeline("night"), 99).await.unwrap();
 

@@ -25,6 +25,16 @@ pub(crate) async fn set(
     Ok(())
 }
 
+/// Seals what the server itself uses, and nobody has set by its name.
+pub(crate) async fn seal(state: &ServerState, place: &SecretPlace, value: &SecretString) -> Result<(), Problem> {
+    state.secrets().set(place, value, Timestamp::now()).await.map(drop).map_err(told)
+}
+
+/// What is sealed in a place, for the server itself.
+pub(crate) async fn open(state: &ServerState, place: &SecretPlace) -> Result<Option<SecretString>, Problem> {
+    state.secrets().open(place).await.map_err(told)
+}
+
 pub(crate) async fn delete(state: &ServerState, access: &Access, place: &SecretPlace) -> Result<(), Problem> {
     if !state.store().delete_secret(place).await? {
         return Err(Problem::not_found());

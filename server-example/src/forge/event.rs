@@ -141,7 +141,7 @@ fn sha(text: &str) -> Result<String, Unreadable> {
 }
 
 /// A name that git takes for a branch or tag, as far as it matters to whoever reads it.
-pub(super) fn ref_name(name: &str) -> Result<String, Unreadable> {
+pub(crate) fn ref_name(name: &str) -> Result<String, Unreadable> {
     let is_odd = |character: char| character.is_control() || " ~^:?*[\\".contains(character);
     let is_one = !name.is_empty()
         && name.len() <= LONGEST_REF

@@ -1,19 +1,7 @@
 //! What the headers of a webhook say.
 
 use axum::http::HeaderMap;
-
-/// A forge, by what it says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Forge {
-    /// GitHub, in the cloud and one's own.
-    GitHub,
-    /// GitLab.
-    GitLab,
-    /// Gitea, Forgejo and what they come from, Gogs.
-    Gitea,
-    /// Bitbucket in the cloud.
-    Bitbucket,
-}
+pub(crate) use buildit::store::Forge;
 
 /// The name of the event, in the order in which they are looked for: Gitea sends the header of GitHub too.
 const EVENTS: [(Forge, &[&str]); 4] = [
@@ -40,11 +28,9 @@ pub(super) fn header<'a>(headers: &'a HeaderMap, names: &[&str]) -> Option<&'a s
     names.iter().find_map(|name| headers.get(*name)?.to_str().ok()).map(str::trim).filter(|text| !text.is_empty())
 }
 
-impl Forge {
-    /// The forge that sends such headers.
-    pub(crate) fn of_headers(headers: &HeaderMap) -> Option<Self> {
-        EVENTS.iter().find(|(_, names)| header(headers, names).is_some()).map(|(forge, _)| *forge)
-    }
+/// The forge that sends such headers.
+pub(crate) fn forge_of(headers: &HeaderMap) -> Option<Forge> {
+    EVENTS.iter().find(|(_, names)| header(headers, names).is_some()).map(|(forge, _)| *forge)
 }
 
 /// The name of the event.

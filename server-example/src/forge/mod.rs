@@ -18,7 +18,7 @@ mod tests;
 
 use axum::http::HeaderMap;
 
-pub(crate) use event::{ForgeEvent, Unreadable};
+pub(crate) use event::{ForgeEvent, PullRequest, Unreadable, ref_name};
 pub(crate) use headers::{Forge, event_name};
 pub(crate) use signature::{Unsigned, check_generic};
 

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::event::Commit;
-use super::headers::delivery_id;
+use super::headers::{delivery_id, forge_of};
 use super::signature::{check, sign};
 use super::*;
 
@@ -195,13 +195,13 @@ fn a_body_that_cannot_be_meant_is_refused() {
 #[test]
 fn a_forge_is_known_by_its_headers() {
     let gitea = headers(&[("x-github-event", "push"), ("x-gitea-event", "push"), ("x-gitea-delivery", "one")]);
-    assert_eq!(Forge::of_headers(&gitea), Some(Forge::Gitea));
+    assert_eq!(forge_of(&gitea), Some(Forge::Gitea));
     assert_eq!(delivery_id(Forge::Gitea, &gitea), Some("one"));
     let gitlab = headers(&[("x-gitlab-event", "Push Hook"), ("x-gitlab-event-uuid", "a"), ("idempotency-key", "b")]);
-    assert_eq!((Forge::of_headers(&gitlab), delivery_id(Forge::GitLab, &gitlab)), (Some(Forge::GitLab), Some("b")));
-    assert_eq!(Forge::of_headers(&headers(&[("x-event-key", "repo:push")])), Some(Forge::Bitbucket));
-    assert_eq!(Forge::of_headers(&headers(&[("x-github-event", "push")])), Some(Forge::GitHub));
-    assert_eq!(Forge::of_headers(&HeaderMap::new()), None);
+    assert_eq!((forge_of(&gitlab), delivery_id(Forge::GitLab, &gitlab)), (Some(Forge::GitLab), Some("b")));
+    assert_eq!(forge_of(&headers(&[("x-event-key", "repo:push")])), Some(Forge::Bitbucket));
+    assert_eq!(forge_of(&headers(&[("x-github-event", "push")])), Some(Forge::GitHub));
+    assert_eq!(forge_of(&HeaderMap::new()), None);
     assert!(matches!(read(Forge::GitHub, &HeaderMap::new(), b"{}"), Err(Unreadable::NoEvent)));
 }
 

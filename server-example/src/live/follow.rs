@@ -1,7 +1,7 @@
 //! Events and logs as streams that go on until their end.
 //!
-//! Of a run that this server drives the engine tells what is new. Of any other the store is looked at, often enough for a
-//! person; when the run comes here meanwhile, the engine takes over.
+//! Of a run that this server drives the engine tells what is new, from the moment at which it takes it up. Of any other the
+//! store is looked at, often enough for a person.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -15,11 +15,11 @@ use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use crate::state::ServerState;
 
 /// How often the store is looked at for what another server does.
-const LOOK: Duration = Duration::from_millis(300);
+pub(super) const LOOK: Duration = Duration::from_millis(300);
 
 /// How much is read at once.
 const EVENTS: usize = 512;
-const LOG_BYTES: usize = 256 * 1024;
+pub(super) const LOG_BYTES: usize = 256 * 1024;
 
 /// Events of a run after number `after`, until the run's last one.
 pub(crate) fn events(state: ServerState, run: RunId, after: u64) -> BoxStream<'static, Result<Event, StoreError>> {
@@ -37,6 +37,13 @@ pub(crate) fn stored(state: ServerState, run: RunId, after: u64) -> BoxStream<'s
         )
     });
     pages.try_flatten().boxed()
+}
+
+/// Waits for the next look, or until this server takes the run up.
+async fn wait(state: &ServerState, run: RunId) {
+    let taken_up = state.engine().taken_up(run);
+    // Whatever came of it, what is new is found in the same way.
+    let _ = tokio::time::timeout(LOOK, taken_up).await;
 }
 
 struct Events {
@@ -73,7 +80,7 @@ impl Events {
             self.is_over = is_last(&self.state, self.run, page.last_seq).await?;
             self.engine = self.state.engine().run(self.run).map(|handle| handle.events_after(self.after));
             if self.engine.is_none() {
-                tokio::time::sleep(LOOK).await;
+                wait(&self.state, self.run).await;
             }
         }
     }
@@ -139,7 +146,7 @@ impl Log {
                 handle.log_after(stage.clone(), *attempt, self.after, self.seen)
             });
             if self.engine.is_none() {
-                tokio::time::sleep(LOOK).await;
+                wait(&self.state, self.job.run).await;
             }
         }
     }

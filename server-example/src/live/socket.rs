@@ -6,22 +6,22 @@
 //! `{"log": null}` to hear of none. A reader that comes again says the number of the last event that it saw (`after`) and
 //! of the last line, and misses nothing.
 //!
-//! Each reader reads from the store at its own pace: one that is slow, or stands still, holds up nobody.
+//! Each reader takes what there is at its own pace: one that is slow, or stands still, holds up nobody.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ws::{Message, WebSocket};
+use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
 use buildit::event::Event;
 use buildit::id::{JobId, StageName};
-use buildit::job::Stream;
-use buildit::store::{LogChunk, StoreError};
+use buildit::store::StoreError;
+use futures_util::SinkExt;
 use futures_util::stream::{BoxStream, StreamExt};
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Reader;
+use super::fanout::{Frame, LogReader};
 use crate::state::ServerState;
-use crate::view::ansi::{Painter, lines};
 
 /// How long nothing is said at most.
 const BEAT: Duration = Duration::from_secs(15);
@@ -46,21 +46,13 @@ struct WishedLog {
     after: u64,
 }
 
-/// What the server says.
+/// What the server says besides the log.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Said<'a> {
     Event { event: &'a Event },
-    Log { stage: &'a StageName, attempt: u32, stream: Stream, time: Timestamp, first_line: u64, lines: Vec<String> },
     LogEnd { stage: &'a StageName, attempt: u32 },
     Beat,
-}
-
-/// The log that is being read.
-struct Reading {
-    job: JobId,
-    chunks: BoxStream<'static, Result<LogChunk, StoreError>>,
-    painter: Painter,
 }
 
 /// Why the conversation is over.
@@ -70,6 +62,8 @@ enum Over {
     Gone,
     #[error("the store failed")]
     Store(#[from] StoreError),
+    #[error("the log cannot be read")]
+    Log(#[from] Arc<StoreError>),
     #[error("what is to be said cannot be")]
     Json(#[from] serde_json::Error),
 }
@@ -90,30 +84,25 @@ async fn talk(state: &ServerState, reader: Reader, after: u64, socket: &mut WebS
     let is_out = reader.until_out(state.clone());
     tokio::pin!(is_out);
     let mut events = Some(super::events(state.clone(), run, after));
-    let mut log: Option<Reading> = None;
+    let mut log: Option<LogReader> = None;
     loop {
         tokio::select! {
             event = next(events.as_mut()) => match event.transpose()? {
                 Some(event) => say(socket, &Said::Event { event: &event }).await?,
                 None => events = None,
             },
-            chunk = next(log.as_mut().map(|reading| &mut reading.chunks)) => match chunk.transpose()? {
-                Some(chunk) => if let Some(reading) = &mut log {
-                    let lines = lines(&mut reading.painter, &chunk);
-                    let (JobId { stage, attempt, .. }, LogChunk { stream, time, first_line, .. }) = (&reading.job, &chunk);
-                    let (attempt, stream, time, first_line) = (*attempt, *stream, *time, *first_line);
-                    say(socket, &Said::Log { stage, attempt, stream, time, first_line, lines }).await?;
-                },
-                None => if let Some(Reading { job: JobId { stage, attempt, .. }, .. }) = log.take() {
-                    say(socket, &Said::LogEnd { stage: &stage, attempt }).await?;
+            frames = frames(log.as_mut()) => match frames? {
+                Some(frames) => say_all(socket, frames.iter().map(Frame::text)).await?,
+                None => if let Some(done) = log.take() {
+                    let JobId { stage, attempt, .. } = done.job();
+                    say(socket, &Said::LogEnd { stage, attempt: *attempt }).await?;
                 },
             },
             message = socket.recv() => match message {
                 Some(Ok(Message::Text(text))) => {
                     let Ok(wish) = serde_json::from_str::<Wish>(&text) else { return Err(Over::Gone) };
                     log = wish.log.map(|WishedLog { stage, attempt, after }| {
-                        let job = JobId { run, stage, attempt };
-                        Reading { chunks: super::log(state.clone(), job.clone(), after), job, painter: Painter::default() }
+                        state.fanout().read(state, JobId { run, stage, attempt }, after)
                     });
                 }
                 Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(Over::Gone),
@@ -134,9 +123,29 @@ async fn next<T>(stream: Option<&mut BoxStream<'static, T>>) -> Option<T> {
     }
 }
 
+/// What comes next of a log; never, without one.
+async fn frames(log: Option<&mut LogReader>) -> Result<Option<Vec<Frame>>, Arc<StoreError>> {
+    match log {
+        Some(reader) => reader.next().await,
+        None => std::future::pending().await,
+    }
+}
+
 async fn say(socket: &mut WebSocket, said: &Said<'_>) -> Result<(), Over> {
     let text = serde_json::to_string(said)?;
-    match tokio::time::timeout(PATIENCE, socket.send(Message::Text(text.into()))).await {
+    say_all(socket, [text.into()]).await
+}
+
+/// Says these texts, in as few pieces as they go in.
+async fn say_all(socket: &mut WebSocket, texts: impl IntoIterator<Item = Utf8Bytes>) -> Result<(), Over> {
+    for text in texts {
+        in_time(socket.feed(Message::Text(text))).await?;
+    }
+    in_time(socket.flush()).await
+}
+
+async fn in_time(sending: impl Future<Output = Result<(), axum::Error>>) -> Result<(), Over> {
+    match tokio::time::timeout(PATIENCE, sending).await {
         Ok(Ok(())) => Ok(()),
         _ => Err(Over::Gone),
     }

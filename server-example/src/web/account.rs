@@ -11,10 +11,11 @@ use serde::Deserialize;
 use tower_sessions::Session;
 
 use super::assets::VERSION;
-use super::enter::{address, enter};
+use super::enter::enter;
 use super::page::{Theme, draw};
 use crate::access::Actor;
 use crate::app::account;
+use crate::app::members::address;
 use crate::problem::Problem;
 use crate::state::{Peer, ServerState};
 

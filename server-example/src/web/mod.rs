@@ -7,9 +7,12 @@ mod environments;
 mod home;
 mod log;
 mod notifications;
+mod organization;
 mod page;
 mod pipelines;
 mod queue;
+mod repositories;
+mod retention;
 mod rows;
 mod run;
 mod secrets;
@@ -46,6 +49,7 @@ pub(crate) fn router(state: &ServerState) -> Router<ServerState> {
         .route("/{organization}/{tenant}", get(home::dashboard))
         .route("/{organization}/{tenant}/pipelines", get(pipelines::list))
         .route("/{organization}/{tenant}/new", get(wizard::new_page).post(wizard::create))
+        .route("/{organization}/{tenant}/new/repository", post(wizard::create_from))
         .route("/{organization}/{tenant}/validate", post(wizard::validate))
         .route("/{organization}/{tenant}/pipelines/{pipeline}", get(pipelines::runs))
         .route("/{organization}/{tenant}/pipelines/{pipeline}/config", get(pipelines::config).post(pipelines::save))
@@ -62,6 +66,12 @@ pub(crate) fn router(state: &ServerState) -> Router<ServerState> {
         .route("/{organization}/{tenant}/queue/all", post(queue::turn_all))
         .route("/{organization}/{tenant}/queue/workers/{worker}", post(queue::turn_worker))
         .route("/{organization}/{tenant}/queue/runs/{run}/{action}", post(queue::act))
+        .route("/{organization}/{tenant}/repositories", get(repositories::list).post(repositories::connect))
+        .route("/{organization}/{tenant}/repositories/new", get(repositories::form))
+        .route("/{organization}/{tenant}/repositories/{repository}", get(repositories::show).post(repositories::save))
+        .route("/{organization}/{tenant}/repositories/{repository}/scan", post(repositories::scan))
+        .route("/{organization}/{tenant}/repositories/{repository}/pipelines", post(repositories::create_pipeline))
+        .route("/{organization}/{tenant}/repositories/{repository}/delete", post(repositories::delete))
         .route("/{organization}/{tenant}/environments", get(environments::list).post(environments::create))
         .route("/{organization}/{tenant}/environments/{environment}", get(environments::show))
         .route("/{organization}/{tenant}/environments/{environment}/variables", post(environments::set_variable))
@@ -104,6 +114,11 @@ pub(crate) fn router(state: &ServerState) -> Router<ServerState> {
             "/{organization}/{tenant}/pipelines/{pipeline}/notifications",
             get(notifications::rules).post(notifications::set_rule),
         )
+        .route("/{organization}/{tenant}/settings/retention", get(retention::show).post(retention::set))
+        .route("/{organization}/{tenant}/settings/organization", get(organization::show).post(organization::change))
+        .route("/{organization}/{tenant}/settings/tenants", post(organization::create_tenant))
+        .route("/{organization}/{tenant}/settings/tenant", post(organization::rename_tenant))
+        .route("/{organization}/{tenant}/settings/tenant/delete", post(organization::delete_tenant))
         .route("/{organization}/{tenant}/settings/audit", get(settings::audit))
         .fallback(page::missing)
         .layer(from_fn_with_state(state.clone(), page::problems))

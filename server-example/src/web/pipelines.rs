@@ -182,22 +182,33 @@ struct ConfigPage {
     head: Head,
     config: String,
     version: u64,
-    repository: Option<String>,
+    /// The repository that it is in, with the address of its page, and the file.
+    repository: Option<(String, String, String)>,
     problem: Option<String>,
     findings: Vec<Finding>,
     is_saved: bool,
 }
 
 impl ConfigPage {
-    fn new(place: &Place, pipeline: &StoredPipeline) -> Self {
+    async fn new(state: &ServerState, place: &Place, pipeline: &StoredPipeline) -> Result<Self, Problem> {
         let (frame, head) = head(place, pipeline, "config");
-        let (config, repository) = match &pipeline.source {
-            PipelineSource::Text { kdl } => (kdl.clone(), None),
-            PipelineSource::Repository { url, .. } => (String::new(), Some(url.clone())),
-            _ => (String::new(), None),
+        let (config, repository, problem) = match &pipeline.source {
+            PipelineSource::Text { kdl } => (kdl.clone(), None, None),
+            PipelineSource::Repository { path, .. } => match pipelines::repository_of(state, pipeline).await? {
+                Some(repository) => {
+                    let (config, problem) = match pipelines::text_of(state, &repository, path).await {
+                        Ok(text) => (text, None),
+                        Err(problem) => (String::new(), Some(problem.detail().unwrap_or(problem.title()).to_owned())),
+                    };
+                    let link = format!("{}/repositories/{}", place.root(), repository.id);
+                    (config, Some((repository.name, link, path.clone())), problem)
+                }
+                None => (String::new(), None, Some("The repository of the pipeline is gone.".to_owned())),
+            },
+            _ => (String::new(), None, None),
         };
-        let (problem, findings, version) = (None, Vec::new(), pipeline.version);
-        Self { frame, head, config, version, repository, problem, findings, is_saved: false }
+        let (findings, version) = (Vec::new(), pipeline.version);
+        Ok(Self { frame, head, config, version, repository, problem, findings, is_saved: false })
     }
 }
 
@@ -207,7 +218,7 @@ pub(crate) async fn config(
     Path(named_): Path<Named>,
 ) -> Result<Response, Problem> {
     let pipeline = named(&state, &place, &named_.pipeline).await?;
-    draw(&ConfigPage::new(&place, &pipeline))
+    draw(&ConfigPage::new(&state, &place, &pipeline).await?)
 }
 
 pub(crate) async fn save(
@@ -221,14 +232,14 @@ pub(crate) async fn save(
     let config = written.config.replace("\r\n", "\n");
     let update = Update { kdl: Some(config.clone()), ..Update::default() };
     match pipelines::update(&state, &access, &pipeline, written.version, update).await {
-        Ok(saved) => draw(&ConfigPage { is_saved: true, ..ConfigPage::new(&place, &saved) }),
+        Ok(saved) => draw(&ConfigPage { is_saved: true, ..ConfigPage::new(&state, &place, &saved).await? }),
         Err(problem) => {
             let page = ConfigPage {
                 config,
                 version: written.version,
                 problem: Some(problem.detail().unwrap_or(problem.title()).to_owned()),
                 findings: problem.diagnostics().to_vec(),
-                ..ConfigPage::new(&place, &pipeline)
+                ..ConfigPage::new(&state, &place, &pipeline).await?
             };
             Ok((problem.status(), draw(&page)?).into_response())
         }

@@ -10,10 +10,9 @@ use buildit::store::AuditFilter;
 use jiff::{Timestamp, ToSpan};
 use serde::Deserialize;
 
-use super::enter::address;
 use super::page::{Crumb, Frame, Place, When, draw};
 use crate::access::role_in;
-use crate::app::members::{Invite, change_role, invite as invite_by, take_out};
+use crate::app::members::{Invite, address, change_role, invite as invite_by, take_out};
 use crate::app::{audit, keys as api_keys};
 use crate::list::{List, Page};
 use crate::problem::Problem;

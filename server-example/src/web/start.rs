@@ -20,6 +20,7 @@ struct RunPage {
     frame: Frame,
     head: Head,
     params: Vec<ParamSpec>,
+    is_of_repository: bool,
     given: IndexMap<String, String>,
     problem: Option<String>,
     findings: Vec<Finding>,
@@ -45,11 +46,15 @@ pub(crate) async fn form(
     place.grant(Role::Member)?;
     let pipeline = named(&state, &place, &named_.pipeline).await?;
     let (frame, head) = head(&place, &pipeline, "run");
-    let (params, problem, findings) = match pipelines::spec(&pipeline) {
+    let (params, problem, findings) = match pipelines::spec(&state, &pipeline).await {
         Ok(spec) => (spec.params, None, Vec::new()),
-        Err(problem) => (Vec::new(), Some(problem.title().to_owned()), problem.diagnostics().to_vec()),
+        Err(problem) => {
+            let said = problem.detail().unwrap_or(problem.title()).to_owned();
+            (Vec::new(), Some(said), problem.diagnostics().to_vec())
+        }
     };
-    draw(&RunPage { frame, head, params, given: IndexMap::new(), problem, findings })
+    let is_of_repository = pipeline.source.repository().is_some();
+    draw(&RunPage { frame, head, params, is_of_repository, given: IndexMap::new(), problem, findings })
 }
 
 pub(crate) async fn start(
@@ -63,8 +68,13 @@ pub(crate) async fn start(
     let params =
         given.iter().filter_map(|(name, value)| Some((name.strip_prefix("param.")?.to_owned(), value.clone())));
     let field = |name: &str| given.get(name).map(|value| value.trim().to_owned()).unwrap_or_default();
-    let start =
-        pipelines::Start { run: None, branch: field("branch"), commit: field("commit"), params: params.collect() };
+    let start = pipelines::Start {
+        run: None,
+        branch: field("branch"),
+        tag: field("tag"),
+        commit: field("commit"),
+        params: params.collect(),
+    };
     match pipelines::trigger(&state, &access, &pipeline, start).await {
         Ok(record) => {
             let to = format!("{}/pipelines/{}/runs/{}", place.root(), part(&pipeline.name), record.number);
@@ -72,10 +82,12 @@ pub(crate) async fn start(
         }
         Err(problem) => {
             let (frame, head) = head(&place, &pipeline, "run");
-            let params = pipelines::spec(&pipeline).map(|spec| spec.params).unwrap_or_default();
+            let params = pipelines::spec(&state, &pipeline).await.map(|spec| spec.params).unwrap_or_default();
             let (status, findings) = (problem.status(), problem.diagnostics().to_vec());
             let said = Some(problem.detail().unwrap_or(problem.title()).to_owned());
-            Ok((status, draw(&RunPage { frame, head, params, given, problem: said, findings })?).into_response())
+            let is_of_repository = pipeline.source.repository().is_some();
+            let page = RunPage { frame, head, params, is_of_repository, given, problem: said, findings };
+            Ok((status, draw(&page)?).into_response())
         }
     }
 }

@@ -34,7 +34,7 @@ impl TriggersPage {
     async fn new(state: &ServerState, place: &Place, pipeline: &StoredPipeline) -> Result<Self, Problem> {
         let (frame, head) = head(place, pipeline, "triggers");
         // A text that no longer reads has none until somebody mends it.
-        let triggers = pipelines::spec(pipeline).map(|spec| spec.triggers).unwrap_or_default();
+        let triggers = pipelines::spec(state, pipeline).await.map(|spec| spec.triggers).unwrap_or_default();
         let of = |event: &'static str| triggers.iter().filter(move |trigger| trigger.event == event);
         Ok(Self {
             frame,

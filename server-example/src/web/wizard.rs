@@ -6,11 +6,12 @@ use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use buildit::account::Role;
 use buildit::diagnostic::Severity;
+use buildit::store::Repository;
 use serde::Deserialize;
 
 use super::page::{Crumb, Frame, Place, draw, part};
 use super::pipelines::Written;
-use crate::app::pipelines;
+use crate::app::{pipelines, repositories};
 use crate::problem::{Finding, Problem};
 use crate::state::ServerState;
 
@@ -41,6 +42,9 @@ pub(crate) const SAMPLES: [Sample; 4] = [
     },
 ];
 
+/// How many repositories are offered.
+const OFFERED: usize = 200;
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Begin {
@@ -52,6 +56,10 @@ pub(crate) struct Begin {
 struct NewPage {
     frame: Frame,
     samples: &'static [Sample],
+    /// What a pipeline may be made of instead, when there is anything, and the one that was chosen.
+    repositories: Vec<Repository>,
+    from: FromRepository,
+    may_connect: bool,
     chosen: String,
     name: String,
     config: String,
@@ -60,25 +68,37 @@ struct NewPage {
 }
 
 impl NewPage {
-    fn new(place: &Place) -> Self {
+    async fn new(state: &ServerState, place: &Place) -> Result<Self, Problem> {
         let crumbs = vec![Crumb::to("Pipelines", format!("{}/pipelines", place.root())), Crumb::here("New pipeline")];
-        Self {
+        Ok(Self {
             frame: place.frame("pipelines", "New pipeline", crumbs),
             samples: &SAMPLES,
+            repositories: state.store().repositories(place.access.tenant.id, None, OFFERED).await?,
+            from: FromRepository::default(),
+            may_connect: place.may(Role::Admin),
             chosen: String::new(),
             name: String::new(),
             config: String::new(),
             problem: None,
             findings: Vec::new(),
-        }
+        })
+    }
+
+    fn is_chosen(&self, repository: &Repository) -> bool {
+        repository.id.to_string() == self.from.repository
     }
 }
 
-pub(crate) async fn new_page(place: Place, Query(begin): Query<Begin>) -> Result<Response, Problem> {
+pub(crate) async fn new_page(
+    State(state): State<ServerState>,
+    place: Place,
+    Query(begin): Query<Begin>,
+) -> Result<Response, Problem> {
     place.grant(Role::Member)?;
     let chosen = begin.template.as_deref().unwrap_or(SAMPLES[0].name);
     let sample = SAMPLES.iter().find(|sample| sample.name == chosen).ok_or_else(Problem::not_found)?;
-    draw(&NewPage { chosen: chosen.to_owned(), config: sample.text.to_owned(), ..NewPage::new(&place) })
+    let page = NewPage::new(&state, &place).await?;
+    draw(&NewPage { chosen: chosen.to_owned(), config: sample.text.to_owned(), ..page })
 }
 
 pub(crate) async fn create(
@@ -98,8 +118,40 @@ pub(crate) async fn create(
                 config,
                 problem: Some(problem.detail().unwrap_or(problem.title()).to_owned()),
                 findings: problem.diagnostics().to_vec(),
-                ..NewPage::new(&place)
+                ..NewPage::new(&state, &place).await?
             };
+            Ok((problem.status(), draw(&page)?).into_response())
+        }
+    }
+}
+
+/// A pipeline that is to be a file of a repository.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct FromRepository {
+    repository: String,
+    path: String,
+    name: String,
+}
+
+pub(crate) async fn create_from(
+    State(state): State<ServerState>,
+    place: Place,
+    Form(from): Form<FromRepository>,
+) -> Result<Response, Problem> {
+    let access = place.grant(Role::Member)?;
+    let given = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+    let made = async {
+        let id = from.repository.parse().map_err(|_| Problem::invalid("say which repository it is of"))?;
+        let repository = repositories::within(&state, &access, id).await?;
+        let (name, path) = (given(&from.name), given(&from.path));
+        pipelines::create_from(&state, &access, name.as_deref(), &repository, path.as_deref()).await
+    };
+    match made.await {
+        Ok(made) => Ok(Redirect::to(&format!("{}/pipelines/{}", place.root(), part(&made.name))).into_response()),
+        Err(problem) => {
+            let said = Some(problem.detail().unwrap_or(problem.title()).to_owned());
+            let page = NewPage { problem: said, from, ..NewPage::new(&state, &place).await? };
             Ok((problem.status(), draw(&page)?).into_response())
         }
     }

@@ -6,6 +6,7 @@
     reason = "each test file is a program of its own and uses a part of it; what fails here fails a test"
 )]
 
+pub(crate) mod git;
 pub(crate) mod post;
 pub(crate) mod sink;
 pub(crate) mod things;
@@ -75,6 +76,7 @@ impl Site {
         settings.docker = false;
         // Channels lead to this machine.
         settings.private_targets = true;
+        settings.local_repositories = true;
         Self::open_with(settings).await
     }
 

@@ -3,6 +3,7 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 
+use super::git::Origin;
 use super::{Site, Who};
 
 /// What stands in the paths, and what is sent.
@@ -18,6 +19,9 @@ pub(crate) struct Things {
     pub(crate) worker: String,
     pub(crate) channel: String,
     pub(crate) delivery: String,
+    pub(crate) repository: String,
+    /// Where it is, and another one that is not connected yet.
+    origins: [Origin; 2],
 }
 
 impl Things {
@@ -34,6 +38,10 @@ impl Things {
         let new = json!({ "name": "ops", "kind": "webhook", "target": "http://127.0.0.1:9/", "events": [] });
         let channel = site.post(owner, &channels, new).await.ok().json()["id"].as_str().unwrap().to_owned();
         let tried = site.post(owner, &format!("{channels}/{channel}/test"), json!({})).await.ok().json();
+        let kdl = "pipeline \"shop\"\nstage \"s\" { run \"true\" }";
+        let origins = [(); 2].map(|()| Origin::new(&[(".buildit.kdl", kdl)]));
+        let connected = json!({ "url": origins[0].url(), "name": "shop", "tenant": tenant });
+        let repository = site.post(owner, "/api/v1/repositories", connected).await.ok().json();
         let config = "pipeline \"build\"\non \"schedule\" cron=\"0 3 1 1 *\"\nstage \"build\" { run \"echo x > x\"; artifacts \"x\" name=\"result\" }\nstage \"fail\" { needs \"build\"; run \"false\" }";
         let pipeline = site.pipeline(owner, config).await;
         let run = site.run(owner, &pipeline).await;
@@ -57,12 +65,15 @@ impl Things {
             worker: site.worker(owner).await,
             channel,
             delivery: text(&tried["delivery"]),
+            repository: text(&repository["id"]),
+            origins,
         }
     }
 
     pub(crate) fn path(&self, template: &str) -> String {
         let id = match template {
             path if path.starts_with("/api/v1/pipelines/") => &self.pipeline,
+            path if path.starts_with("/api/v1/repositories/") => &self.repository,
             path if path.ends_with("/approve") || path.ends_with("/reject") => &self.waiting,
             path if path.ends_with("/cancel") => &self.slow,
             _ => &self.run,
@@ -93,6 +104,12 @@ impl Things {
         Some(match (method.as_str(), template) {
             ("POST", "/api/v1/pipelines") => json!({ "name": "another", "config": HELLO, "tenant": self.tenant }),
             ("PATCH", path) if path.ends_with("/channels/{channel}") => json!({ "name": "renamed" }),
+            ("PATCH", "/api/v1/organizations/{organization}") => json!({ "billing_email": "bills@example.com" }),
+            ("PATCH", "/api/v1/tenants/{tenant}") => json!({ "name": "renamed" }),
+            ("POST", "/api/v1/repositories") => {
+                json!({ "name": "another", "url": self.origins[1].url(), "tenant": self.tenant })
+            }
+            ("PATCH", "/api/v1/repositories/{id}") => json!({ "default_branch": "main" }),
             ("PATCH", _) => json!({ "config": HELLO }),
             ("POST", "/api/v1/validate") => json!({ "config": HELLO }),
             ("POST", path) if path.ends_with("/approve") || path.ends_with("/reject") => {
@@ -108,6 +125,7 @@ impl Things {
                 json!({ "variables": { "REGION": "eu" } })
             }
             ("PUT", path) if path.ends_with("/notifications/{channel}") => json!({ "events": ["failed"] }),
+            ("PUT", path) if path.ends_with("/retention") => json!({ "run_days": 30 }),
             ("PUT", path) if path.ends_with("/priority") => json!({ "priority": 1 }),
             ("PUT", path) if path.ends_with("/members/{user}") => json!({ "role": "owner" }),
             ("PUT", path) if path.ends_with("/schedules") => {

@@ -67,6 +67,24 @@ async fn what_is_queued_is_driven_and_leaves_the_queue() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_waits_for_a_run_is_told_when_it_is_taken_up() {
+    let (store, clock) = (Arc::new(MemoryStore::new()), clock());
+    let slow = Script::new().stage("fmt", [Act::succeed().after(Duration::from_secs(3600))]);
+    let engine = engine(&store, &clock, "one", &scripted(slow));
+    let run = queued(&engine).await;
+    let waiting = tokio::spawn({
+        let engine = engine.clone();
+        async move { engine.taken_up(run).await.id() }
+    });
+    assert!(engine.run(run).is_none() && !waiting.is_finished(), "it waits in the queue");
+    let work = at_work(&engine, 4);
+    assert_eq!(waiting.await.unwrap(), run);
+    assert_eq!(engine.taken_up(run).await.id(), run, "at once, now that it is driven");
+    engine.shutdown().await;
+    work.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_more_runs_are_taken_than_are_to_be_driven() {
     let (store, clock) = (Arc::new(MemoryStore::new()), clock());
     let slow = Script::new().stage("fmt", [Act::succeed().after(Duration::from_secs(3600))]);

@@ -192,7 +192,9 @@ impl IdentityStore for MemoryStore {
         let mut changes = journaled.accounts.without_keys(|key| key.tenant == id);
         changes.push(AccountChange::NoTenant(id));
         journaled.change(changes)?;
-        self.environments_locked().delete_of(id).map(|()| true)
+        self.environments_locked().delete_of(id)?;
+        self.policies_locked().delete(id)?;
+        self.repositories_locked().delete_of(id).map(|()| true)
     }
 
     async fn create_invitation(&self, invitation: Invitation, hash: TokenHash) -> Result<(), StoreError> {

@@ -22,7 +22,8 @@ impl LogUpkeep for MemoryStore {
                 bytes => bytes,
             };
             let finished_at = run.finished_at().unwrap_or_default();
-            Some(bytes.map(|bytes| KeptLogs { run: run.id, place: run.place, finished_at, bytes }))
+            let (run, tenant, place) = (run.id, run.tenant, run.place);
+            Some(bytes.map(|bytes| KeptLogs { run, tenant, place, finished_at, bytes }))
         });
         logs.take(limit).collect()
     }

@@ -18,8 +18,9 @@
 //!
 //! A store that outlives its process also passes [`assert_durable`], which opens it anew between writing and reading.
 //! [`assert_durable_accounts`] does so with accounts. What a store can do beyond that has clauses of its own
-//! ([`control_clauses`], [`environment_clauses`], [`eviction_clauses`], [`pipeline_clauses`], [`reference_clauses`],
-//! [`removal_clauses`], [`notification_clauses`], [`request_clauses`], [`schedule_clauses`], [`secret_clauses`], [`tenant_clauses`]), for
+//! ([`control_clauses`], [`environment_clauses`], [`eviction_clauses`], [`notification_clauses`], [`pipeline_clauses`], [`policy_clauses`],
+//! [`reference_clauses`], [`removal_clauses`], [`repository_clauses`], [`request_clauses`], [`schedule_clauses`],
+//! [`secret_clauses`], [`tenant_clauses`]), for
 //! [`assert_clauses`].
 //! Whoever wants the violations themselves calls [`check_store`] and its like.
 
@@ -36,7 +37,9 @@ mod keep;
 mod log;
 mod notification;
 mod pipeline;
+mod policy;
 mod queue;
+mod repository;
 mod request;
 mod result;
 mod run;
@@ -57,7 +60,7 @@ use crate::artifact::{BlobStore, CacheStore, EvictCaches, RemoveBlobs};
 use crate::cached::ResultStore;
 use crate::store::{
     AccountStore, AuditStore, ChannelStore, EnvironmentStore, IdentityStore, NotificationStore, PipelineStore,
-    QueueControl, ReferenceStore, RequestStore, ScheduleStore, SecretStore, Store,
+    PolicyStore, QueueControl, ReferenceStore, RepositoryStore, RequestStore, ScheduleStore, SecretStore, Store,
 };
 
 /// A store that refers to blobs, and says to which.
@@ -162,6 +165,18 @@ pub fn secret_clauses() -> Vec<Clause<dyn SecretStore>> {
 #[must_use]
 pub fn environment_clauses() -> Vec<Clause<dyn EnvironmentStore>> {
     environment::clauses()
+}
+
+/// The clauses about policies of tenants, and turns.
+#[must_use]
+pub fn policy_clauses() -> Vec<Clause<dyn PolicyStore>> {
+    policy::clauses()
+}
+
+/// The clauses about repositories.
+#[must_use]
+pub fn repository_clauses() -> Vec<Clause<dyn RepositoryStore>> {
+    repository::clauses()
 }
 
 /// The clauses about pipelines that are kept.

@@ -9,7 +9,7 @@ use super::Clause;
 use super::clause::{Broken, clauses, ensure_eq, ensure_refused};
 use super::samples::{FIRST, at, life};
 use super::tenants::of;
-use crate::id::{PipelineId, RunId, TenantId};
+use crate::id::{PipelineId, RepositoryId, RunId, TenantId};
 use crate::pipeline::{PipelineBuilder, StageBuilder};
 use crate::store::{
     NewPipeline, NewRun, PipelineChange, PipelineFilter, PipelineSource, PipelineStage, PipelineStore, RunFilter,
@@ -27,6 +27,7 @@ pub(super) fn clauses() -> Vec<Clause<dyn PipelineStore>> {
         pipelines_are_listed_in_order_and_in_pages,
         pipelines_are_searched_in_upper_and_lower_case,
         a_list_of_pipelines_shows_their_latest_runs,
+        pipelines_of_a_repository_are_listed,
         a_deleted_pipeline_is_gone_with_its_runs,
         a_pipeline_with_an_open_run_is_not_deleted,
         the_stages_of_the_latest_run_are_told,
@@ -111,7 +112,7 @@ async fn a_pipeline_is_changed_by_who_knows_its_version(store: Arc<dyn PipelineS
     let first = store.create_pipeline(new(tenant, "shop")).await?;
     store.create_pipeline(new(tenant, "taken")).await?;
     store.create_run(of(tenant, "bare", 0)).await?;
-    let source = PipelineSource::Repository { url: "https://example.org/shop.git".into(), path: ".buildit.kdl".into() };
+    let source = PipelineSource::Repository { repository: RepositoryId::new(), path: ".buildit.kdl".into() };
     let change = PipelineChange { source: Some(source.clone()), ..PipelineChange::default() };
     let second = store.update_pipeline(first.id, 1, change, at(2)).await?;
     let expected = StoredPipeline { source, version: 2, updated_at: at(2), ..first.clone() };
@@ -190,7 +191,7 @@ async fn pipelines_are_searched_in_upper_and_lower_case(store: Arc<dyn PipelineS
     }
     let found = async |search: &str, after: Option<&str>| {
         let (search, after) = (Some(search.to_owned()), after.map(str::to_owned));
-        names(&store, &PipelineFilter { tenant, search, after }, 9).await
+        names(&store, &PipelineFilter { search, after, ..PipelineFilter::of_tenant(tenant) }, 9).await
     };
     ensure_eq!(found("SHOP", None).await?, ["Shop", "workshop"], "those with `SHOP`");
     ensure_eq!(found("SHOP", Some("Shop")).await?, ["workshop"], "those with `SHOP` behind the first");
@@ -218,6 +219,28 @@ async fn a_list_of_pipelines_shows_their_latest_runs(store: Arc<dyn PipelineStor
     ensure_eq!(shown, [Some(last[0]), Some(last[2]), None], "the latest runs");
     let listed = store.runs(&RunFilter { tenant: Some(tenant), ..RunFilter::of_pipeline("b") }, 1).await?;
     ensure_eq!(lines[1].last_run, listed.into_iter().next(), "what is shown of one");
+    Ok(())
+}
+
+async fn pipelines_of_a_repository_are_listed(store: Arc<dyn PipelineStore>) -> Result<(), Broken> {
+    let (tenant, one, two) = (TenantId::new(), RepositoryId::new(), RepositoryId::new());
+    let from = |repository| PipelineSource::Repository { repository, path: ".buildit.kdl".into() };
+    store.create_pipeline(new(tenant, "text")).await?;
+    for (name, repository) in [("b", one), ("c", two), ("a", one)] {
+        store.create_pipeline(NewPipeline { source: from(repository), ..new(tenant, name) }).await?;
+    }
+    let of = async |repository| {
+        names(&store, &PipelineFilter { repository: Some(repository), ..PipelineFilter::of_tenant(tenant) }, 9).await
+    };
+    ensure_eq!(of(one).await?, ["a", "b"], "those of the one");
+    let moved = store.pipeline_named(tenant, "a").await?;
+    let change = PipelineChange { source: Some(from(two)), ..PipelineChange::default() };
+    store.update_pipeline(moved.id, 1, change, at(2)).await?;
+    ensure_eq!(
+        (of(one).await?, of(two).await?),
+        (vec!["b".into()], vec!["a".into(), "c".into()]),
+        "those of each then"
+    );
     Ok(())
 }
 

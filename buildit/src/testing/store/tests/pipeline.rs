@@ -56,7 +56,8 @@ impl PipelineStore for Broken {
     }
 
     async fn pipelines(&self, filter: &PipelineFilter, limit: usize) -> Result<Vec<PipelineLine>, StoreError> {
-        let mut lines = self.inner.pipelines(filter, limit).await?;
+        let repository = filter.repository.filter(|_| !self.has(Fault::MixesRepositories));
+        let mut lines = self.inner.pipelines(&PipelineFilter { repository, ..filter.clone() }, limit).await?;
         match (self.fault, &filter.search) {
             (Fault::ListsPipelinesBackwards, _) => lines.reverse(),
             (Fault::HidesLatestRuns, _) => lines.iter_mut().for_each(|line| line.last_run = None),

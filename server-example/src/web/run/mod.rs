@@ -1,5 +1,7 @@
 //! The page of a run.
 
+mod tests;
+
 use std::time::Duration;
 
 use askama::Template;
@@ -14,6 +16,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::log::{Chosen, look_at};
+use tests::{TestsLook, TestsTab};
+
 use super::page::{Crumb, Frame, Place, When, draw, part};
 use crate::app::runs::{self, Which};
 use crate::problem::Problem;
@@ -70,6 +74,7 @@ struct RunPage {
     artifacts: Vec<Left>,
     summaries: Vec<(String, String)>,
     why: Vec<(String, String)>,
+    tests: Option<TestsTab>,
     facts: Vec<(&'static str, String)>,
 }
 
@@ -146,8 +151,14 @@ fn worst<'a>(states: impl Iterator<Item = &'a str> + Clone) -> &'static str {
     ORDER.into_iter().find(|word| states.clone().any(|state| state == *word)).unwrap_or("queued")
 }
 
-const TABS: [(&str, &str); 5] =
-    [("log", "Log"), ("waterfall", "Waterfall"), ("artifacts", "Artifacts"), ("summary", "Summary"), ("why", "Why")];
+const TABS: [(&str, &str); 6] = [
+    ("log", "Log"),
+    ("tests", "Tests"),
+    ("waterfall", "Waterfall"),
+    ("artifacts", "Artifacts"),
+    ("summary", "Summary"),
+    ("why", "Why"),
+];
 
 async fn record(state: &ServerState, place: &Place, pipeline: &str, number: u64) -> Result<RunRecord, Problem> {
     let found = state.store().run_by_number(place.access.tenant.id, pipeline, number).await?;
@@ -159,10 +170,11 @@ pub(crate) async fn show(
     place: Place,
     Path(named): Path<Named>,
     Query(look): Query<Look>,
+    Query(tests): Query<TestsLook>,
 ) -> Result<Response, Problem> {
     let record = record(&state, &place, &named.pipeline, named.number).await?;
     let view = runs::view(&state, &record).await?;
-    page(&state, &place, &named.pipeline, &record, view, &look).await
+    page(&state, &place, &named.pipeline, &record, view, &look, &tests).await
 }
 
 async fn page(
@@ -172,6 +184,7 @@ async fn page(
     record: &RunRecord,
     view: RunView,
     look: &Look,
+    of_tests: &TestsLook,
 ) -> Result<Response, Problem> {
     let above = format!("{}/pipelines/{}", place.root(), part(pipeline));
     let link = format!("{above}/runs/{}", record.number);
@@ -212,6 +225,10 @@ async fn page(
         }
         _ => Vec::new(),
     };
+    let tests = match tab {
+        "tests" => Some(tests::tab(state, record, &view, of_tests, &above, &link).await?),
+        _ => None,
+    };
     let crumbs = vec![
         Crumb::to("Pipelines", format!("{}/pipelines", place.root())),
         Crumb::to(pipeline, above),
@@ -239,6 +256,7 @@ async fn page(
         artifacts,
         summaries: summaries.collect(),
         why,
+        tests,
         facts: facts(&view),
         link,
         view,
@@ -334,7 +352,7 @@ fn facts(view: &RunView) -> Vec<(&'static str, String)> {
 }
 
 impl RunPage {
-    fn tabs(&self) -> [(&'static str, &'static str); 5] {
+    fn tabs(&self) -> [(&'static str, &'static str); 6] {
         TABS
     }
 

@@ -1,0 +1,501 @@
+//! Repositories: connected, looked into, changed and let go.
+
+use std::sync::Arc;
+
+use buildit::account::Role;
+use buildit::diagnostic::{Diagnostic, Severity};
+use buildit::id::RepositoryId;
+use buildit::pipeline::CheckoutSpec;
+use buildit::store::{
+    Fetch, Forge, Login, PipelineFilter, Repository, RepositorySettings, SecretScope, StoredPipeline,
+};
+use buildit_executors::remote::{Branch, Credential, Head, Mirror, Remote, RemoteAddress, RemoteError, Revision};
+use jiff::Timestamp;
+use secrecy::SecretString;
+
+use super::commits::{self, Commit};
+use super::{audit, pipelines, secrets};
+use crate::access::{Access, Actor};
+use crate::list::{List, Page};
+use crate::mirrors::{PATIENCE, SHORT_PATIENCE};
+use crate::problem::Problem;
+use crate::secrets::of_repository;
+use crate::state::ServerState;
+
+/// How many branches are listed.
+const BRANCHES: usize = 100;
+
+/// How many pipelines of one repository there may be: each change of it is a run of each.
+pub(crate) const MOST_PIPELINES: usize = 100;
+
+/// What a repository's secrets are called.
+const TOKEN: &str = "TOKEN";
+const KEY: &str = "KEY";
+const WEBHOOK: &str = "WEBHOOK";
+
+/// What somebody has given to get in.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Given {
+    #[default]
+    Nothing,
+    Token(SecretString),
+    Key(SecretString),
+}
+
+impl Given {
+    /// What was filled in of the two, at most one.
+    pub(crate) fn of(token: Option<SecretString>, key: Option<SecretString>) -> Result<Self, Problem> {
+        match (token, key) {
+            (Some(_), Some(_)) => Err(Problem::invalid("give a token or a key, not both")),
+            (Some(token), None) => Ok(Self::Token(token)),
+            (None, Some(key)) => Ok(Self::Key(key)),
+            (None, None) => Ok(Self::Nothing),
+        }
+    }
+
+    fn login(&self) -> Login {
+        match self {
+            Self::Nothing => Login::None,
+            Self::Token(_) => Login::Token,
+            Self::Key(_) => Login::Key,
+        }
+    }
+
+    fn credential(&self) -> Credential {
+        match self {
+            Self::Nothing => Credential::None,
+            Self::Token(token) => Credential::Token(token.clone()),
+            Self::Key(key) => Credential::Key(key.clone()),
+        }
+    }
+}
+
+/// A repository that is to be connected.
+#[derive(Debug, Default)]
+pub(crate) struct New {
+    /// The last part of its address without.
+    pub(crate) name: Option<String>,
+    pub(crate) url: String,
+    /// What its address suggests without.
+    pub(crate) forge: Option<Forge>,
+    pub(crate) api_url: Option<String>,
+    pub(crate) given: Given,
+    pub(crate) default_branch: Option<String>,
+    pub(crate) checkout: CheckoutSpec,
+}
+
+/// What is to be changed; the rest stays.
+#[derive(Debug, Default)]
+pub(crate) struct Change {
+    pub(crate) name: Option<String>,
+    pub(crate) url: Option<String>,
+    pub(crate) forge: Option<Option<Forge>>,
+    pub(crate) api_url: Option<Option<String>>,
+    pub(crate) given: Option<Given>,
+    pub(crate) default_branch: Option<Option<String>>,
+    pub(crate) checkout: Option<CheckoutSpec>,
+}
+
+/// Whether the repository itself is asked before it is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Check {
+    Asked,
+    /// It may not be there yet, or not for us.
+    Unasked,
+}
+
+/// What went wrong with a repository, for whoever wanted something of it.
+pub(crate) fn told(error: RemoteError) -> Problem {
+    match error {
+        RemoteError::Address(_) | RemoteError::Host(_) | RemoteError::NoRevision(_) => {
+            Problem::invalid(error.to_string())
+        }
+        RemoteError::UnknownHost { .. } | RemoteError::Git(_) | RemoteError::Slow(_) | RemoteError::Large(_) => {
+            Problem::unreachable(error.to_string())
+        }
+        RemoteError::NoGit(_) => Problem::unreachable("the server has no `git` to ask it with"),
+        error => {
+            tracing::error!(error = &error as &dyn std::error::Error, "a repository cannot be read");
+            Problem::internal()
+        }
+    }
+}
+
+/// The last part of an address, which people call it by.
+fn name_of(address: &RemoteAddress) -> String {
+    let text = address.as_str().trim_end_matches('/');
+    let text = text.strip_suffix("/.git").or(text.strip_suffix(".git")).unwrap_or(text);
+    text.rsplit(['/', ':']).next().unwrap_or(text).trim_start_matches('.').to_owned()
+}
+
+/// The forge that an address suggests.
+fn forge_of(address: &RemoteAddress) -> Option<Forge> {
+    let text = address.as_str();
+    let host = text.split_once("://").map_or(text, |(_, rest)| rest).split(['/', ':']).next().unwrap_or_default();
+    let host = host.rsplit('@').next().unwrap_or(host);
+    let known = [
+        ("github", Forge::GitHub),
+        ("gitlab", Forge::GitLab),
+        ("bitbucket", Forge::Bitbucket),
+        ("gitea", Forge::Gitea),
+        ("forgejo", Forge::Gitea),
+        ("codeberg", Forge::Gitea),
+    ];
+    known.into_iter().find(|(word, _)| host.contains(word)).map(|(_, forge)| forge)
+}
+
+fn check_login(address: &RemoteAddress, login: Login) -> Result<(), Problem> {
+    match login {
+        Login::Token if !address.is_web() => {
+            Err(Problem::invalid("a token is shown over https: this address has none"))
+        }
+        Login::Key if address.is_web() => Err(Problem::invalid("a key is for ssh: this address wants a token")),
+        _ => Ok(()),
+    }
+}
+
+fn check_branch(branch: Option<&String>) -> Result<(), Problem> {
+    match branch {
+        Some(branch) if crate::forge::ref_name(branch).is_err() => {
+            Err(Problem::invalid(format!("`{branch}` is no name of a branch")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_api(url: Option<&String>) -> Result<(), Problem> {
+    match url {
+        Some(url) if !url.starts_with("https://") && !url.starts_with("http://") => {
+            Err(Problem::invalid("the address of the forge's API begins with https://"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Asks the repository itself, as nobody can be told that it is there otherwise.
+async fn ask(
+    state: &ServerState,
+    id: RepositoryId,
+    address: &RemoteAddress,
+    credential: Credential,
+) -> Result<Head, Problem> {
+    let remote = Remote::new(address.clone(), credential, state.mirrors().here(), SHORT_PATIENCE);
+    let _turn = state.mirrors().turn().await;
+    state.mirrors().of(id).ask(&remote).await.map_err(told)
+}
+
+/// Connects a repository.
+pub(crate) async fn connect(
+    state: &ServerState,
+    access: &Access,
+    new: New,
+    check: Check,
+) -> Result<Repository, Problem> {
+    let New { name, url, forge, api_url, given, default_branch, checkout } = new;
+    let address = state.mirrors().address(&url).map_err(told)?;
+    check_login(&address, given.login())?;
+    check_branch(default_branch.as_ref())?;
+    check_api(api_url.as_ref())?;
+    let (id, now) = (RepositoryId::new(), Timestamp::now());
+    let settings = RepositorySettings {
+        forge: forge.or_else(|| forge_of(&address)),
+        api_url,
+        login: given.login(),
+        default_branch,
+        checkout,
+        webhook: None,
+    };
+    let repository = Repository {
+        id,
+        tenant: access.tenant.id,
+        name: pipelines::named("a repository", &name.unwrap_or_else(|| name_of(&address)))?,
+        url: address.as_str().to_owned(),
+        settings,
+        last_fetch: None,
+        version: 1,
+        created_at: now,
+        updated_at: now,
+    };
+    let made = async {
+        if check == Check::Asked {
+            ask(state, id, &address, given.credential()).await?;
+        }
+        // Who is broken off in between leaves a secret of nothing, never a repository without one.
+        keep(state, id, &given).await?;
+        Ok::<_, Problem>(state.store().put_repository(repository.clone()).await?)
+    };
+    if let Err(problem) = made.await {
+        state.mirrors().forget(id);
+        forget_secrets(state, id).await?;
+        return Err(problem);
+    }
+    audit::of_tenant(state, access, "repository.connect", &repository.name, &[("url", repository.url.clone().into())])
+        .await;
+    Ok(repository)
+}
+
+/// Seals what lets us in.
+async fn keep(state: &ServerState, id: RepositoryId, given: &Given) -> Result<(), Problem> {
+    let (name, value) = match given {
+        Given::Nothing => return Ok(()),
+        Given::Token(token) => (TOKEN, token),
+        Given::Key(key) => (KEY, key),
+    };
+    secrets::seal(state, &of_repository(id, name), value).await
+}
+
+async fn forget_secrets(state: &ServerState, id: RepositoryId) -> Result<(), Problem> {
+    for secret in secrets::list(state, SecretScope::Repository, &id.to_string()).await? {
+        state.store().delete_secret(&secret.place).await?;
+    }
+    Ok(())
+}
+
+/// The repositories of a tenant, a page at a time.
+pub(crate) async fn list(state: &ServerState, access: &Access, page: &Page) -> Result<List<Repository>, Problem> {
+    let limit = page.limit();
+    let found = state.store().repositories(access.tenant.id, page.cursor.as_deref(), limit + 1).await?;
+    Ok(List::cut(found, limit, |repository| repository.name.clone()))
+}
+
+/// The repository, and leave to act on it.
+pub(crate) async fn find(
+    state: &ServerState,
+    actor: Actor,
+    id: RepositoryId,
+    least: Role,
+) -> Result<(Access, Repository), Problem> {
+    let actor = actor.known()?;
+    let repository = state.store().repository(id).await?.ok_or_else(Problem::not_found)?;
+    Ok((Access::to(state, actor, repository.tenant, least).await?, repository))
+}
+
+/// The repository of this id within a tenant.
+pub(crate) async fn within(state: &ServerState, access: &Access, id: RepositoryId) -> Result<Repository, Problem> {
+    let found = state.store().repository(id).await?;
+    found.filter(|found| found.tenant == access.tenant.id).ok_or_else(Problem::not_found)
+}
+
+/// The repository of this id or address; one at an address that is not connected yet is, without being asked.
+pub(crate) async fn find_or_connect(state: &ServerState, access: &Access, word: &str) -> Result<Repository, Problem> {
+    if let Ok(id) = word.parse() {
+        return within(state, access, id).await;
+    }
+    let address = state.mirrors().address(word).map_err(told)?;
+    if let Some(known) = state.store().repository_at(access.tenant.id, address.as_str()).await? {
+        return Ok(known);
+    }
+    let access = access.clone().at_least(Role::Admin)?;
+    let new = New { url: word.to_owned(), ..New::default() };
+    connect(state, &access, new, Check::Unasked).await
+}
+
+/// Changes a repository of this version.
+pub(crate) async fn update(
+    state: &ServerState,
+    access: &Access,
+    known: &Repository,
+    version: u64,
+    change: Change,
+) -> Result<Repository, Problem> {
+    if version != known.version {
+        return Err(Problem::changed());
+    }
+    let Change { name, url, forge, api_url, given, default_branch, checkout } = change;
+    let mut to = known.clone();
+    if let Some(name) = name {
+        to.name = pipelines::named("a repository", &name)?;
+    }
+    let address = state.mirrors().address(url.as_ref().unwrap_or(&known.url)).map_err(told)?;
+    // What was given for one host is not shown to another.
+    if address.as_str() != known.url && given.is_none() && known.settings.login != Login::None {
+        return Err(Problem::invalid("a new address needs its token or key anew"));
+    }
+    address.as_str().clone_into(&mut to.url);
+    let settings = &mut to.settings;
+    settings.forge = forge.unwrap_or(settings.forge);
+    settings.api_url = api_url.unwrap_or_else(|| settings.api_url.take());
+    settings.default_branch = default_branch.unwrap_or_else(|| settings.default_branch.take());
+    settings.checkout = checkout.unwrap_or_else(|| settings.checkout.clone());
+    settings.login = given.as_ref().map_or(settings.login, Given::login);
+    check_login(&address, settings.login)?;
+    check_branch(settings.default_branch.as_ref())?;
+    check_api(settings.api_url.as_ref())?;
+    if given.is_some() || address.as_str() != known.url {
+        let credential = match &given {
+            Some(given) => given.credential(),
+            None => credential(state, known).await?,
+        };
+        ask(state, known.id, &address, credential).await?;
+    }
+    to.version += 1;
+    to.updated_at = Timestamp::now();
+    state.store().put_repository(to.clone()).await?;
+    // Of two who change it at once, only the one that the store took comes here.
+    if let Some(given) = &given {
+        keep(state, known.id, given).await?;
+    }
+    audit::of_tenant(state, access, "repository.update", &to.name, &[("url", to.url.clone().into())]).await;
+    Ok(to)
+}
+
+/// Lets a repository go, once no pipeline is of it.
+pub(crate) async fn delete(state: &ServerState, access: &Access, repository: &Repository) -> Result<(), Problem> {
+    if let Some(pipeline) = pipelines_of(state, repository).await?.first() {
+        let why = format!("the pipeline `{}` is of this repository: delete it first", pipeline.name);
+        return Err(Problem::conflict(why));
+    }
+    if !state.store().delete_repository(repository.id).await? {
+        return Err(Problem::not_found());
+    }
+    forget_secrets(state, repository.id).await?;
+    state.mirrors().forget(repository.id);
+    audit::of_tenant(state, access, "repository.delete", &repository.name, &[]).await;
+    Ok(())
+}
+
+/// The pipelines whose definitions are in a repository, by name.
+pub(crate) async fn pipelines_of(state: &ServerState, repository: &Repository) -> Result<Vec<StoredPipeline>, Problem> {
+    let filter = PipelineFilter { repository: Some(repository.id), ..PipelineFilter::of_tenant(repository.tenant) };
+    let found = state.store().pipelines(&filter, MOST_PIPELINES).await?;
+    Ok(found.into_iter().map(|line| line.pipeline).collect())
+}
+
+/// What lets us into a repository.
+async fn credential(state: &ServerState, repository: &Repository) -> Result<Credential, Problem> {
+    let name = match repository.settings.login {
+        Login::None => return Ok(Credential::None),
+        Login::Token => TOKEN,
+        Login::Key => KEY,
+    };
+    let value = secrets::open(state, &of_repository(repository.id, name)).await?;
+    let value = value.ok_or_else(|| Problem::conflict("the repository's token or key is gone: give it anew"))?;
+    Ok(if name == TOKEN { Credential::Token(value) } else { Credential::Key(value) })
+}
+
+/// A repository with what lets us in.
+pub(crate) async fn remote(state: &ServerState, repository: &Repository) -> Result<Remote, Problem> {
+    let address = state.mirrors().address(&repository.url).map_err(told)?;
+    Ok(Remote::new(address, credential(state, repository).await?, state.mirrors().here(), PATIENCE))
+}
+
+/// What whoever sends webhooks of a repository signs them with; made when it is asked for first.
+#[expect(dead_code, reason = "deliveries are signed with it, and they come next")]
+pub(crate) async fn webhook_secret(state: &ServerState, repository: &Repository) -> Result<SecretString, Problem> {
+    let place = of_repository(repository.id, WEBHOOK);
+    if let Some(known) = secrets::open(state, &place).await? {
+        return Ok(known);
+    }
+    let mut random = [0; 32];
+    getrandom::fill(&mut random).map_err(|_| Problem::internal())?;
+    let made = SecretString::from(hex::encode(random));
+    secrets::seal(state, &place, &made).await?;
+    Ok(made)
+}
+
+/// The copy of a repository as it is there now. How that went is noted.
+pub(crate) async fn fetch(state: &ServerState, repository: &Repository) -> Result<(Arc<Mirror>, Remote), Problem> {
+    let (mirror, remote) = (state.mirrors().of(repository.id), remote(state, repository).await?);
+    let fetched = {
+        let _turn = state.mirrors().turn().await;
+        mirror.fetch(&remote).await
+    };
+    let error = fetched.as_ref().err().map(ToString::to_string);
+    state.store().note_fetch(repository.id, Fetch { at: Timestamp::now(), error }).await?;
+    fetched.map_err(told)?;
+    Ok((mirror, remote))
+}
+
+/// The branches that the copy has, those with the newest commits first.
+pub(crate) async fn branches(state: &ServerState, repository: &Repository) -> Result<Vec<Branch>, Problem> {
+    state.mirrors().of(repository.id).branches(BRANCHES).await.map_err(told)
+}
+
+/// A file of a repository that is a pipeline, or would be one.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) path: String,
+    /// What it calls itself, when it can be read.
+    pub(crate) name: Option<String>,
+    pub(crate) stages: usize,
+    pub(crate) findings: Vec<Diagnostic>,
+    /// What it is a pipeline of already.
+    pub(crate) pipeline: Option<StoredPipeline>,
+}
+
+impl Found {
+    pub(crate) fn is_valid(&self) -> bool {
+        self.findings.iter().all(|found| found.severity != Severity::Error)
+    }
+}
+
+/// What was found in a repository.
+#[derive(Debug)]
+pub(crate) struct Scan {
+    pub(crate) branch: String,
+    pub(crate) commit: String,
+    pub(crate) files: Vec<Found>,
+}
+
+/// Looks at a branch, or the default one, as it is there now.
+pub(crate) async fn scan(state: &ServerState, repository: &Repository, branch: &str) -> Result<Scan, Problem> {
+    let asked = pipelines::Start { branch: branch.to_owned(), ..pipelines::Start::default() };
+    let commit = commits::fetch(state, repository, &asked).await?;
+    let known = pipelines_of(state, repository).await?;
+    let mut files = Vec::new();
+    for path in commit.files().await? {
+        files.push(judge(&commit, path, &known).await?);
+    }
+    Ok(Scan { branch: commit.git.branch, commit: commit.git.sha, files })
+}
+
+async fn judge(commit: &Commit, path: String, known: &[StoredPipeline]) -> Result<Found, Problem> {
+    let is_of = |pipeline: &&StoredPipeline| pipelines::path_of(pipeline) == Some(path.as_str());
+    let pipeline = known.iter().find(is_of).cloned();
+    let (name, stages, findings) = match commit.compile(&path).await? {
+        Ok((spec, warnings)) => (Some(spec.name).filter(|name| !name.is_empty()), spec.stages.len(), warnings),
+        Err(findings) => (None, 0, findings),
+    };
+    Ok(Found { path, name, stages, findings, pipeline })
+}
+
+/// A revision that a person or a forge has named.
+pub(crate) fn revision(branch: &str, tag: &str, commit: &str) -> Option<Revision> {
+    let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    given(commit)
+        .map(Revision::Commit)
+        .or_else(|| given(tag).map(Revision::Tag))
+        .or_else(|| given(branch).map(Revision::Branch))
+}
+
+#[cfg(test)]
+mod tests {
+    use buildit_executors::remote::ThisMachine;
+
+    use super::*;
+
+    #[test]
+    fn an_address_suggests_a_name_and_a_forge() {
+        for (url, name, forge) in [
+            ("https://github.com/acme/shop.git", "shop", Some(Forge::GitHub)),
+            ("git@gitlab.example.org:acme/tools/shop", "shop", Some(Forge::GitLab)),
+            ("https://codeberg.org/acme/shop/", "shop", Some(Forge::Gitea)),
+            ("ssh://git@bitbucket.org/acme/shop.git", "shop", Some(Forge::Bitbucket)),
+            ("https://git.example.org/github/shop", "shop", None),
+            ("/srv/git/shop.git", "shop", None),
+            ("/home/ann/.shop/.git", "shop", None),
+        ] {
+            let address = RemoteAddress::parse(url, ThisMachine::Allowed).unwrap();
+            assert_eq!((name_of(&address).as_str(), forge_of(&address)), (name, forge), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_credential_fits_its_address() {
+        let (web, ssh) = ("https://example.org/a", "git@example.org:a");
+        let address = |text| RemoteAddress::parse(text, ThisMachine::Refused).unwrap();
+        assert!(check_login(&address(web), Login::Token).is_ok() && check_login(&address(ssh), Login::Key).is_ok());
+        assert!(check_login(&address(web), Login::Key).is_err() && check_login(&address(ssh), Login::Token).is_err());
+        assert!(Given::of(Some("a".into()), Some("b".into())).is_err());
+    }
+}
