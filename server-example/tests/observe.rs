@@ -114,7 +114,8 @@ impl MakeWriter<'_> for Log {
 async fn each_line_of_the_log_says_which_request_it_is_of() {
     let log = Log::default();
     let directives = Some("info,tower_http=debug");
-    let _guard = tracing::subscriber::set_default(subscriber(LogFormat::Json, directives, log.clone()));
+    // Of the whole process: what other tests write has other ids.
+    tracing::subscriber::set_global_default(subscriber(LogFormat::Json, directives, log.clone())).unwrap();
     let site = Site::new().await;
     let owner = site.owner().await;
     let answer = site.form(&owner, "/account/verify", &[]).await;
