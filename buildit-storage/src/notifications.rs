@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use buildit::id::{ChannelId, NotificationId, PipelineId, TenantId};
 use buildit::store::{
-    Channel, ChannelStore, Delivery, NoticeRule, Notification, NotificationStore, Settled, StoreError,
+    Channel, ChannelStore, Dispatch, NoticeRule, Notification, NotificationStore, Settled, StoreError,
 };
 use jiff::Timestamp;
 
@@ -68,7 +68,7 @@ macro_rules! notification_ports {
                 now: Timestamp,
                 until: Timestamp,
                 limit: usize,
-            ) -> Result<Vec<Delivery>, StoreError> {
+            ) -> Result<Vec<Dispatch>, StoreError> {
                 notification::take(self, now, until, limit).await
             }
 
@@ -90,13 +90,13 @@ macro_rules! notification_ports {
                 notification::retry(self, channel, id, now).await
             }
 
-            async fn deliveries(
+            async fn dispatches(
                 &self,
                 channel: ChannelId,
                 before: Option<NotificationId>,
                 limit: usize,
-            ) -> Result<Vec<Delivery>, StoreError> {
-                notification::deliveries(self, channel, before, limit).await
+            ) -> Result<Vec<Dispatch>, StoreError> {
+                notification::dispatches(self, channel, before, limit).await
             }
 
             async fn sweep_notifications(&self, before: Timestamp) -> Result<u64, StoreError> {

@@ -1,12 +1,13 @@
-//! The port of repositories on either database: what it does is written once, in `records`.
+//! The ports of repositories and of their deliveries on either database: what it does is written once, in `records`.
 
 use async_trait::async_trait;
-use buildit::id::{RepositoryId, TenantId};
-use buildit::store::{Fetch, Repository, RepositoryStore, StoreError};
+use buildit::id::{DeliveryId, RepositoryId, TenantId};
+use buildit::store::{Delivery, DeliveryStore, Fetch, Repository, RepositoryStore, StoreError};
+use jiff::Timestamp;
 
 #[cfg(feature = "postgres")]
 use crate::postgres::PostgresStore;
-use crate::records::repository;
+use crate::records::{delivery, repository};
 #[cfg(feature = "sqlite")]
 use crate::sqlite::SqliteStore;
 
@@ -51,3 +52,54 @@ macro_rules! repository_port {
 repository_port!(SqliteStore);
 #[cfg(feature = "postgres")]
 repository_port!(PostgresStore);
+
+/// Implements that of deliveries for a store with records.
+macro_rules! delivery_port {
+    ($store:ty) => {
+        #[async_trait]
+        impl DeliveryStore for $store {
+            async fn keep_delivery(&self, delivery: Delivery, body: Vec<u8>) -> Result<bool, StoreError> {
+                delivery::keep_delivery(self, delivery, body).await
+            }
+
+            async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
+                delivery::delivery(self, id).await
+            }
+
+            async fn delivery_body(&self, id: DeliveryId) -> Result<Option<Vec<u8>>, StoreError> {
+                delivery::delivery_body(self, id).await
+            }
+
+            async fn deliveries(
+                &self,
+                repository: RepositoryId,
+                before: Option<DeliveryId>,
+                limit: usize,
+            ) -> Result<Vec<Delivery>, StoreError> {
+                delivery::deliveries(self, repository, before, limit).await
+            }
+
+            async fn take_deliveries(
+                &self,
+                now: Timestamp,
+                until: Timestamp,
+                limit: usize,
+            ) -> Result<Vec<Delivery>, StoreError> {
+                delivery::take_deliveries(self, now, until, limit).await
+            }
+
+            async fn settle_delivery(&self, delivery: Delivery) -> Result<bool, StoreError> {
+                delivery::settle_delivery(self, delivery).await
+            }
+
+            async fn sweep_deliveries(&self, before: Timestamp) -> Result<u64, StoreError> {
+                delivery::sweep_deliveries(self, before).await
+            }
+        }
+    };
+}
+
+#[cfg(feature = "sqlite")]
+delivery_port!(SqliteStore);
+#[cfg(feature = "postgres")]
+delivery_port!(PostgresStore);

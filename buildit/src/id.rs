@@ -97,6 +97,10 @@ uuid_id! {
     /// A repository that a tenant has connected.
     RepositoryId
 }
+uuid_id! {
+    /// A webhook that a forge has delivered.
+    DeliveryId
+}
 
 impl TenantId {
     /// Nobody: what is of no tenant, for who has none. It is the nil id.

@@ -23,7 +23,6 @@ mod access;
 mod api;
 mod app;
 mod environments;
-#[cfg_attr(not(test), expect(dead_code, reason = "repositories are what forges tell of, and they come next"))]
 mod forge;
 mod health;
 mod list;

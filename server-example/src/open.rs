@@ -24,7 +24,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::upkeep::{self, Tidied, TidyError};
-use crate::app::{schedules, workers};
+use crate::app::{deliveries, schedules, workers};
 use crate::environments::OfTenants;
 use crate::health;
 use crate::meters::Meters;
@@ -249,6 +249,7 @@ async fn work(state: ServerState) {
     }
     let sweeping = tokio::spawn(sweep(state.clone()));
     let scheduling = tokio::spawn(schedules::work(state.clone()));
+    let delivering = tokio::spawn(deliveries::work(state.clone()));
     let noting = tokio::spawn(workers::note(state.clone()));
     let stop = CancellationToken::new();
     let telling = tokio::spawn(notify::work(state.clone(), stop.clone()));
@@ -257,6 +258,7 @@ async fn work(state: ServerState) {
     stop.cancel();
     sweeping.abort();
     scheduling.abort();
+    delivering.abort();
     noting.abort();
     tidying.abort();
     // What is being sent is sent: another server would send it again.
@@ -313,6 +315,7 @@ async fn sweep_queue(state: &ServerState) -> Result<(), StoreError> {
     let now = Timestamp::now();
     state.store().sweep_requests(now).await?;
     state.store().sweep_notifications(now - TOLD).await?;
+    state.store().sweep_deliveries(now - deliveries::KEPT).await?;
     state.store().sweep_workers(now - LOST).await.map(drop)
 }
 

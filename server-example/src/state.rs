@@ -11,9 +11,9 @@ use buildit::artifact::{BlobStore, EvictCaches, RemoveBlobs};
 use buildit::engine::Engine;
 use buildit::id::{OrganizationId, TenantId};
 use buildit::store::{
-    AuditStore, ChannelStore, CredentialStore, EnvironmentStore, IdentityStore, LogKeep, NotificationStore,
-    PipelineStore, PolicyStore, QueueControl, ReferenceStore, RepositoryStore, RequestStore, ScheduleStore,
-    SecretStore, Store, StoreError,
+    AuditStore, ChannelStore, CredentialStore, DeliveryStore, EnvironmentStore, IdentityStore, LogKeep,
+    NotificationStore, PipelineStore, PolicyStore, QueueControl, ReferenceStore, RepositoryStore, RequestStore,
+    ScheduleStore, SecretStore, Store, StoreError,
 };
 use buildit_storage::secrets::{Keyring, SealedSecrets};
 use jiff::Timestamp;
@@ -50,6 +50,7 @@ pub trait ServerStore:
     + ReferenceStore
     + EvictCaches
     + RepositoryStore
+    + DeliveryStore
 {
 }
 
@@ -71,6 +72,7 @@ impl<T> ServerStore for T where
         + ReferenceStore
         + EvictCaches
         + RepositoryStore
+        + DeliveryStore
 {
 }
 

@@ -162,7 +162,7 @@ async fn no_page_scrolls_sideways_or_asks_another_host() {
             .map(|path| format!("/acme/main/pipelines/wide{path}")),
     );
     paths.extend(
-        ["", "?tab=tests", "?tab=waterfall", "?tab=artifacts", "?tab=summary", "?tab=why"]
+        ["", "?tab=tests", "?tab=compare", "?tab=plan", "?tab=waterfall", "?tab=artifacts", "?tab=summary", "?tab=why"]
             .map(|tab| format!("{run}{tab}")),
     );
     paths.push(format!("{run}?stage={long}"));

@@ -155,7 +155,7 @@ fn people_are_told_once_when_the_server_was_killed() {
     drop(first);
     let second = Program::start(&folder.path().join("data"));
     let log = || -> Vec<Value> {
-        let log = second.ask("GET", &format!("{channels}/{channel}/deliveries"), None);
+        let log = second.ask("GET", &format!("{channels}/{channel}/dispatches"), None);
         serde_json::from_str::<Value>(&log).unwrap()["items"].as_array().unwrap().clone()
     };
     sink.set_nonblocking(true).unwrap();

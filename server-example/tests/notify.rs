@@ -55,7 +55,7 @@ fn titles(got: &[Got]) -> Vec<String> {
 /// The log of a channel, when its latest entry stands like this.
 async fn log(site: &Site, owner: &Who, channel: &str, status: &str) -> Vec<Value> {
     loop {
-        let log = site.get(owner, &format!("{channel}/deliveries")).await.ok().json();
+        let log = site.get(owner, &format!("{channel}/dispatches")).await.ok().json();
         let log = log["items"].as_array().unwrap().clone();
         if log.first().is_some_and(|first| first["status"] == status) {
             return log;
@@ -206,7 +206,7 @@ async fn what_is_not_taken_is_sent_again_and_what_is_refused_is_given_up() {
     assert_eq!(refused[0]["error"], "the answer was 410 Gone");
     let page = site.get(&owner, &format!("/acme/main/settings/notifications/{}", made["id"].as_str().unwrap())).await;
     assert!(page.text.contains("given up") && page.text.contains("the answer was 410 Gone"), "{}", page.text);
-    let again = format!("{channel}/deliveries/{}/retry", refused[0]["id"].as_str().unwrap());
+    let again = format!("{channel}/dispatches/{}/retry", refused[0]["id"].as_str().unwrap());
     assert_eq!(site.post(&owner, &again, json!({})).await.status, StatusCode::NO_CONTENT);
     log(&site, &owner, &channel, "sent").await;
     assert_eq!(sink.got().len(), 4);
@@ -295,7 +295,7 @@ async fn an_address_of_ones_own_network_is_refused_unless_that_is_set() {
     let channel = format!("{channels}/{}", made["id"].as_str().unwrap());
     site.post(&owner, &format!("{channel}/test"), json!({})).await.ok();
     let error = loop {
-        let log = site.get(&owner, &format!("{channel}/deliveries")).await.ok().json();
+        let log = site.get(&owner, &format!("{channel}/dispatches")).await.ok().json();
         if let Some(error) = log["items"][0]["error"].as_str() {
             break error.to_owned();
         }

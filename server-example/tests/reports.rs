@@ -4,6 +4,7 @@
 
 mod site;
 
+use axum::http::Method;
 use serde_json::{Value, json};
 use site::{Site, Who};
 
@@ -113,4 +114,93 @@ async fn g7_a_report_of_a_hundred_thousand_tests_is_paged() {
     assert_eq!(names(&found).len(), 5);
     let shown = site.get(&owner, "/acme/main/pipelines/many/runs/1?tab=tests&text=t99999").await.ok().text;
     assert!(shown.contains("s › t99999") && shown.len() < 100_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_runs_are_compared_down_to_their_tests() {
+    let site = Site::new().await;
+    let owner = site.owner().await;
+    let pipeline = site.pipeline(&owner, PIPELINE).await;
+    let first = run(&site, &owner, &pipeline, "main", "no").await;
+    let changed = json!({ "config": PIPELINE.replace("> r.xml", "> r.xml; true") });
+    let path = format!("/api/v1/pipelines/{pipeline}");
+    let tag = site.get(&owner, &path).await.ok().header("etag").to_owned();
+    site.ask(&owner.clone().with("if-match", &tag), Method::PATCH, &path, Some(changed)).await.ok();
+    let broken = run(&site, &owner, &pipeline, "main", "yes").await;
+
+    let diff = site.get(&owner, &format!("/api/v1/runs/{broken}/diff")).await.ok().json();
+    assert_eq!((&diff["before"]["number"], &diff["after"]["number"]), (&json!(1), &json!(2)));
+    let of = |kind: &str| -> Vec<&Value> {
+        diff["differences"].as_array().unwrap().iter().filter(|of| of["kind"] == kind).collect()
+    };
+    assert_eq!(of("plan")[0]["stage"], "slow");
+    assert_eq!(of("input").iter().filter(|of| of["name"] == "params.broken").count(), 1);
+    let tests = diff["tests"].as_array().unwrap();
+    assert_eq!((tests.len(), &tests[0]["change"], &tests[0]["name"]), (1, &json!("newly_failing"), &json!("divides")));
+    let back = site.get(&owner, &format!("/api/v1/runs/{first}/diff?before={broken}")).await.ok().json();
+    assert_eq!(back["tests"][0]["change"], "fixed");
+    let alone = site.get(&owner, &format!("/api/v1/runs/{first}/diff")).await;
+    assert_eq!(alone.status.as_u16(), 404, "{}", alone.text);
+    let same = site.get(&owner, &format!("/api/v1/runs/{first}/diff?before={first}")).await.ok().json();
+    assert_eq!((&same["differences"], &same["tests"]), (&json!([]), &json!([])));
+
+    let page = "/acme/main/pipelines/shop/runs/2?tab=compare";
+    let shown = site.get(&owner, page).await.ok().text;
+    assert!(shown.contains("Newly failing tests") && shown.contains("math › divides"), "{shown}");
+    assert!(shown.contains("params.broken"), "{shown}");
+    assert!(site.get(&owner, &format!("{page}&with=9")).await.ok().text.contains("shop has no run 9"));
+    let plan = site.get(&owner, "/acme/main/pipelines/shop/runs/2?tab=plan&text=sl").await.ok().text;
+    assert!(plan.contains("action.commands[0].source") && plan.contains("r.xml; true"), "{plan}");
+    assert!(!plan.contains("junit.xml"), "the other stage is not asked for");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn g5_a_run_of_another_tenant_is_compared_with_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = buildit_server::Settings::default();
+    settings.data = folder.path().to_owned();
+    settings.docker = false;
+    settings.local_for_all = true;
+    let site = Site::open_with(settings).await;
+    let owner = site.owner().await;
+    let pipeline = site.pipeline(&owner, "pipeline \"mine\"\nstage \"s\" { run \"true\" }").await;
+    let mine = site.run(&owner, &pipeline).await;
+    site.events(&owner, &mine).await;
+    let organizations = site.get(&owner, "/api/v1/organizations").await.json();
+    let tenants = format!("/api/v1/organizations/{}/tenants", organizations["items"][0]["id"].as_str().unwrap());
+    let other = site.post(&owner, &tenants, json!({ "name": "other" })).await.ok().json();
+    let other = other["id"].as_str().unwrap();
+    let stranger = site.key_of(&owner, other, "admin").await;
+    let made = json!({ "tenant": other, "config": "pipeline \"theirs\"\nstage \"s\" { approval; run \"true\" }" });
+    let theirs = site.post(&owner, "/api/v1/pipelines", made).await.ok().json();
+    let theirs = format!("/api/v1/pipelines/{}/runs", theirs["id"].as_str().unwrap());
+    let theirs = site.post(&owner, &theirs, json!({})).await;
+    let Some(theirs) = theirs.json()["id"].as_str().map(str::to_owned) else { panic!("{}", theirs.text) };
+    for (run, before) in [(&mine, &theirs), (&theirs, &mine)] {
+        let answer = site.get(&stranger, &format!("/api/v1/runs/{run}/diff?before={before}")).await;
+        assert_eq!(answer.status.as_u16(), 404, "{}", answer.text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_artifacts_come_as_one_archive() {
+    let site = Site::new().await;
+    let owner = site.owner().await;
+    let config = "pipeline \"left\"\nstage \"a\" { run \"mkdir d; echo one > d/x; echo two > y\"; artifacts \"d/**\"; artifacts \"y\" name=\"y\" }\nstage \"b\" { run \"echo three > y\"; artifacts \"y\" name=\"y\" }";
+    let pipeline = site.pipeline(&owner, config).await;
+    let run = site.run(&owner, &pipeline).await;
+    site.events(&owner, &run).await;
+    let answer = site.get(&owner, &format!("/api/v1/runs/{run}/artifacts")).await.ok();
+    assert_eq!(answer.header("content-disposition"), "attachment; filename=\"left-1.tar\"");
+    for path in ["a/d___/d/x", "a/y/y", "b/y/y"] {
+        assert!(answer.text.contains(&format!("{path}\0")), "{path}");
+    }
+    assert!(
+        site.get(&owner, "/acme/main/pipelines/left/runs/1?tab=artifacts").await.ok().text.contains("Download all 3")
+    );
+    let bare = site.pipeline(&owner, "pipeline \"bare\"\nstage \"s\" { run \"true\" }").await;
+    let bare = site.run(&owner, &bare).await;
+    site.events(&owner, &bare).await;
+    let none = site.get(&owner, &format!("/api/v1/runs/{bare}/artifacts")).await;
+    assert_eq!((none.status.as_u16(), none.header("content-type")), (404, "application/problem+json"));
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use buildit::id::StageName;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{TestName, TestStatus};
 
@@ -11,7 +11,7 @@ use super::{TestName, TestStatus};
 pub type Ended = BTreeMap<(StageName, TestName), TestStatus>;
 
 /// How the end of a test differs from that in another run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TestChange {
     /// It fails, and did not: it passed, was not run, or was not there.
@@ -20,8 +20,19 @@ pub enum TestChange {
     Fixed,
 }
 
+impl TestChange {
+    /// The word as scripts read it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NewlyFailing => "newly_failing",
+            Self::Fixed => "fixed",
+        }
+    }
+}
+
 /// A test that does not end as it did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TestDifference {
     /// In which way.
     pub change: TestChange,

@@ -20,6 +20,7 @@ mod folder;
 mod guard;
 mod harvest;
 mod layout;
+mod merge;
 mod outputs;
 mod pack;
 mod read;
@@ -38,6 +39,7 @@ pub(crate) use layout::seen;
 pub use layout::{check_conflicts, lay_out};
 #[cfg(feature = "local")]
 pub(crate) use layout::{lay_out_source, lay_over};
+pub use merge::merge_archives;
 pub use outputs::{MAX_OUTPUT_FILE, MAX_OUTPUT_VALUE, MAX_SUMMARY, OutputError, parse_outputs, read_summary};
 pub(crate) use pack::open_plain;
 pub use pack::{Packer, Times};

@@ -16,7 +16,7 @@ use super::WorkspaceError;
 /// Bytes that travel together: large enough that a hand-over between threads costs little beside them.
 const PIECE: usize = 256 * 1024;
 /// Pieces that may wait: the writer is at most this far ahead.
-const WAITING: usize = 4;
+pub(super) const WAITING: usize = 4;
 
 /// Stores what `write` writes as a blob, while it is written, and gives the blob's address, its size and what
 /// `write` gave. `write` runs on a thread that may block.
@@ -30,7 +30,7 @@ pub async fn store_archive<T: Send + 'static>(
 ) -> Result<(Digest, u64, T), WorkspaceError> {
     let (sender, mut receiver) = mpsc::channel::<Result<Bytes, BlobError>>(WAITING);
     let writing = tokio::task::spawn_blocking(move || {
-        let writer = PieceWriter { piece: BytesMut::new(), to: sender.clone() };
+        let writer = PieceWriter::new(sender.clone());
         let done = write(writer).and_then(|(value, mut writer)| {
             writer.flush()?;
             Ok(value)
@@ -110,6 +110,13 @@ pub async fn load_archive<T: Send + 'static>(
 pub struct PieceWriter {
     piece: BytesMut,
     to: mpsc::Sender<Result<Bytes, BlobError>>,
+}
+
+impl PieceWriter {
+    /// One whose pieces go there.
+    pub(super) fn new(to: mpsc::Sender<Result<Bytes, BlobError>>) -> Self {
+        Self { piece: BytesMut::new(), to }
+    }
 }
 
 impl Write for PieceWriter {

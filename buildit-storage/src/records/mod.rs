@@ -16,6 +16,7 @@
 pub(crate) mod ask;
 pub(crate) mod audit;
 pub(crate) mod credential;
+pub(crate) mod delivery;
 pub(crate) mod environment;
 mod found;
 pub(crate) mod identity;

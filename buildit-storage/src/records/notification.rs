@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use buildit::id::{ChannelId, NotificationId, PipelineId, TenantId};
 use buildit::store::{
-    Channel, Delivery, DeliveryStatus, NoticeRule, Notification, Occasion, Settled, StoreError, check_channel,
+    Channel, Dispatch, DispatchStatus, NoticeRule, Notification, Occasion, Settled, StoreError, check_channel,
 };
 use jiff::Timestamp;
 
@@ -22,7 +22,7 @@ fn read_channel(row: &mut Row) -> Result<Channel, StoreError> {
     })
 }
 
-fn read_delivery(row: &mut Row) -> Result<Delivery, StoreError> {
+fn read_dispatch(row: &mut Row) -> Result<Dispatch, StoreError> {
     let notification = Notification {
         id: row.take()?,
         channel: row.take()?,
@@ -32,7 +32,7 @@ fn read_delivery(row: &mut Row) -> Result<Delivery, StoreError> {
         message: from_json(&row.take::<String>()?)?,
         created_at: row.take()?,
     };
-    Ok(Delivery {
+    Ok(Dispatch {
         notification,
         status: status(&row.take::<String>()?)?,
         tries: u32::try_from(row.take::<i64>()?).unwrap_or(u32::MAX),
@@ -46,8 +46,8 @@ fn occasion(word: &str) -> Result<Occasion, StoreError> {
     word.parse().map_err(|_| StoreError::Corrupt(format!("`{word}` is no occasion")))
 }
 
-fn status(word: &str) -> Result<DeliveryStatus, StoreError> {
-    DeliveryStatus::of_word(word).ok_or_else(|| StoreError::Corrupt(format!("`{word}` is no status of a delivery")))
+fn status(word: &str) -> Result<DispatchStatus, StoreError> {
+    DispatchStatus::of_word(word).ok_or_else(|| StoreError::Corrupt(format!("`{word}` is no status of a dispatch")))
 }
 
 pub(crate) async fn create_channel(store: &impl Records, channel: Channel) -> Result<(), StoreError> {
@@ -149,7 +149,7 @@ pub(crate) async fn notify(store: &impl Records, notifications: Vec<Notification
     }
 }
 
-/// A statement that reads deliveries, those that this clause lets through.
+/// A statement that reads dispatches, those that this clause lets through.
 macro_rules! select {
     ($clause:literal) => {
         sql(concat!(
@@ -166,16 +166,16 @@ pub(crate) async fn take(
     now: Timestamp,
     until: Timestamp,
     limit: usize,
-) -> Result<Vec<Delivery>, StoreError> {
+) -> Result<Vec<Dispatch>, StoreError> {
     let due = select!("status = 'waiting' AND next_at <= $1 ORDER BY next_at, id LIMIT $2");
-    let due = all(store.read(due.bind(now).bind(number(limit as u64))).await?, read_delivery)?;
+    let due = all(store.read(due.bind(now).bind(number(limit as u64))).await?, read_dispatch)?;
     let mut taken = Vec::with_capacity(due.len());
-    for delivery in due {
+    for dispatch in due {
         let take = sql("UPDATE notifications SET tries = tries + 1, next_at = $3
              WHERE id = $1 AND tries = $2 AND status = 'waiting' AND next_at <= $4");
-        let take = take.bind(delivery.notification.id).bind(i64::from(delivery.tries)).bind(until).bind(now);
+        let take = take.bind(dispatch.notification.id).bind(i64::from(dispatch.tries)).bind(until).bind(now);
         if store.run(take).await? > 0 {
-            taken.push(Delivery { tries: delivery.tries + 1, next_at: until, ..delivery });
+            taken.push(Dispatch { tries: dispatch.tries + 1, next_at: until, ..dispatch });
         }
     }
     Ok(taken)
@@ -217,16 +217,16 @@ pub(crate) async fn retry(
     Ok(store.run(retry.bind(id).bind(channel).bind(now)).await? > 0)
 }
 
-pub(crate) async fn deliveries(
+pub(crate) async fn dispatches(
     store: &impl Records,
     channel: ChannelId,
     before: Option<NotificationId>,
     limit: usize,
-) -> Result<Vec<Delivery>, StoreError> {
+) -> Result<Vec<Dispatch>, StoreError> {
     let query = select!("channel_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3");
     let last = uuid::Uuid::max().into();
     let query = query.bind(channel).bind(before.unwrap_or(last)).bind(number(limit as u64));
-    all(store.read(query).await?, read_delivery)
+    all(store.read(query).await?, read_dispatch)
 }
 
 pub(crate) async fn sweep(store: &impl Records, before: Timestamp) -> Result<u64, StoreError> {

@@ -183,7 +183,7 @@ async fn try_channels(store: &Explained) -> Result<(), StoreError> {
         notification::settle(store, told.id, 1, how).await?;
     }
     notification::retry(store, known.id, told.id, NOW).await?;
-    notification::deliveries(store, known.id, None, 9).await?;
+    notification::dispatches(store, known.id, None, 9).await?;
     notification::sweep(store, NOW).await?;
     notification::delete_channel(store, known.id).await.map(drop)
 }

@@ -2,10 +2,10 @@
 
 use buildit::account::{Role, TokenHash};
 use buildit::id::{
-    ApiKeyId, ChannelId, Digest, InvitationId, NotificationId, OrganizationId, PipelineId, RepositoryId, RunId,
-    TenantId, UserId, WorkerId,
+    ApiKeyId, ChannelId, DeliveryId, Digest, InvitationId, NotificationId, OrganizationId, PipelineId, RepositoryId,
+    RunId, TenantId, UserId, WorkerId,
 };
-use buildit::store::{Intake, QueueStatus};
+use buildit::store::{DeliveryState, Forge, Intake, QueueStatus};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -155,18 +155,6 @@ impl Column for TokenHash {
     }
 }
 
-impl Column for Role {
-    const KIND: Kind = Kind::Text;
-
-    fn into_value(self) -> Value {
-        Value::Text(self.as_str().to_owned())
-    }
-
-    fn from_value(value: Value) -> Option<Self> {
-        String::from_value(value)?.parse().ok()
-    }
-}
-
 impl Column for Digest {
     const KIND: Kind = Kind::Text;
 
@@ -216,6 +204,23 @@ impl Column for QueueStatus {
     }
 }
 
+macro_rules! word_columns {
+    ($($word:ty),+) => {$(
+        impl Column for $word {
+            const KIND: Kind = Kind::Text;
+
+            fn into_value(self) -> Value {
+                Value::Text(self.as_str().to_owned())
+            }
+
+            fn from_value(value: Value) -> Option<Self> {
+                String::from_value(value)?.parse().ok()
+            }
+        }
+    )+};
+}
+word_columns!(Role, Forge, DeliveryState);
+
 macro_rules! uuid_columns {
     ($($id:ty),+) => {$(
         impl Column for $id {
@@ -241,6 +246,7 @@ uuid_columns!(
     RepositoryId,
     RunId,
     ChannelId,
+    DeliveryId,
     NotificationId
 );
 

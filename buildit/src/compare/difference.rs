@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use indexmap::IndexMap;
 use serde::Serialize;
@@ -10,6 +11,10 @@ use serde_json::Value;
 use super::facts::RunFacts;
 use super::plan;
 use crate::pipeline::StageSpec;
+
+/// How much longer or shorter a stage must have run for people to be told, and by which part of what it was: below, it
+/// is chance.
+const NOTABLE: (Duration, f64) = (Duration::from_millis(500), 0.2);
 
 /// What kind of thing differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -26,6 +31,20 @@ pub enum Kind {
     Status,
     /// How long a stage ran, in milliseconds.
     Duration,
+}
+
+impl Kind {
+    /// The word as scripts read it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Plan => "plan",
+            Self::Image => "image",
+            Self::Input => "input",
+            Self::Status => "status",
+            Self::Duration => "duration",
+        }
+    }
 }
 
 /// Something that is not the same in two runs.
@@ -45,12 +64,26 @@ pub struct Difference {
     pub after: Option<Value>,
 }
 
+impl Difference {
+    /// Whether people want to be told: no two runs of a stage take equally long.
+    #[must_use]
+    pub fn is_notable(&self) -> bool {
+        if self.kind != Kind::Duration {
+            return true;
+        }
+        let ms = |value: &Option<Value>| value.as_ref().and_then(Value::as_u64);
+        let (Some(before), Some(after)) = (ms(&self.before), ms(&self.after)) else { return false };
+        let changed = before.abs_diff(after);
+        Duration::from_millis(changed) >= NOTABLE.0 && changed as f64 >= before as f64 * NOTABLE.1
+    }
+}
+
 /// What is different between two runs, by kind, and within a kind in the order of the stages or inputs.
 #[must_use]
 pub fn difference(before: &RunFacts, after: &RunFacts) -> Vec<Difference> {
     let (old, new) = (&before.record.run, &after.record.run);
     let mut all = Vec::new();
-    each(&plan::of_pipeline(&old.plan), &plan::of_pipeline(&new.plan), |name, before, after| {
+    each(&plan::pipeline_parts(&old.plan), &plan::pipeline_parts(&new.plan), |name, before, after| {
         all.push(Difference { kind: Kind::Plan, stage: None, name, before, after });
     });
     let mut images = Vec::new();
@@ -59,7 +92,7 @@ pub fn difference(before: &RunFacts, after: &RunFacts) -> Vec<Difference> {
             (Some(before), Some(after)) if Arc::ptr_eq(before, after) => {}
             (Some(before), Some(after)) => {
                 let stage = || Some(name.to_owned());
-                each(&plan::of_stage(before), &plan::of_stage(after), |name, before, after| {
+                each(&plan::stage_parts(before), &plan::stage_parts(after), |name, before, after| {
                     all.push(Difference { kind: Kind::Plan, stage: stage(), name, before, after });
                 });
                 let (before, after) = (image(before), image(after));

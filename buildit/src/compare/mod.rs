@@ -15,6 +15,7 @@ mod plan;
 
 pub use difference::{Difference, Kind, difference};
 pub use facts::{RunFacts, StageFacts};
+pub use plan::{pipeline_parts, stage_parts};
 
 #[cfg(test)]
 mod tests;

@@ -7,12 +7,14 @@ use crate::pipeline::{PipelineSpec, StageSpec};
 use crate::store::NewRun;
 
 /// The parts of a stage, flat: `action.commands[0].source`, `env.A`. Where they were written is none.
-pub(super) fn of_stage(stage: &StageSpec) -> IndexMap<String, Value> {
+#[must_use]
+pub fn stage_parts(stage: &StageSpec) -> IndexMap<String, Value> {
     parts(serde_json::to_value(stage), &["name", "origins", "image"])
 }
 
 /// The parts of a pipeline beside its stages.
-pub(super) fn of_pipeline(spec: &PipelineSpec) -> IndexMap<String, Value> {
+#[must_use]
+pub fn pipeline_parts(spec: &PipelineSpec) -> IndexMap<String, Value> {
     parts(serde_json::to_value(spec), &["stages", "origins"])
 }
 

@@ -16,6 +16,7 @@
 mod accounts;
 mod blobs;
 mod caches;
+mod deliveries;
 mod environments;
 mod groups;
 mod journal;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::journal::{ChangeFile, Folder};
 use crate::id::{ChannelId, NotificationId, PipelineId, TenantId};
-use crate::store::{Channel, Delivery, DeliveryStatus, NoticeRule, Notification, Settled, StoreError};
+use crate::store::{Channel, Dispatch, DispatchStatus, NoticeRule, Notification, Settled, StoreError};
 
 /// How long the file may grow beyond what is known, in bytes, before it is written anew.
 const SLACK: u64 = 1024 * 1024;
@@ -19,15 +19,15 @@ enum NotificationChange {
     Channel(Channel),
     ChannelGone(ChannelId),
     Rule { channel: ChannelId, pipeline: PipelineId, rule: Option<NoticeRule> },
-    Delivery(Box<Delivery>),
-    DeliveryGone(NotificationId),
+    Dispatch(Box<Dispatch>),
+    DispatchGone(NotificationId),
 }
 
 #[derive(Debug, Default)]
 struct Known {
     channels: BTreeMap<ChannelId, Channel>,
     rules: BTreeMap<(ChannelId, PipelineId), NoticeRule>,
-    deliveries: BTreeMap<NotificationId, Delivery>,
+    dispatches: BTreeMap<NotificationId, Dispatch>,
 }
 
 impl Known {
@@ -37,7 +37,7 @@ impl Known {
             NotificationChange::ChannelGone(id) => {
                 self.channels.remove(&id);
                 self.rules.retain(|(channel, _), _| *channel != id);
-                self.deliveries.retain(|_, delivery| delivery.notification.channel != id);
+                self.dispatches.retain(|_, dispatch| dispatch.notification.channel != id);
             }
             NotificationChange::Rule { channel, pipeline, rule: Some(rule) } => {
                 self.rules.insert((channel, pipeline), rule);
@@ -45,11 +45,11 @@ impl Known {
             NotificationChange::Rule { channel, pipeline, rule: None } => {
                 self.rules.remove(&(channel, pipeline));
             }
-            NotificationChange::Delivery(delivery) => {
-                self.deliveries.insert(delivery.notification.id, *delivery);
+            NotificationChange::Dispatch(dispatch) => {
+                self.dispatches.insert(dispatch.notification.id, *dispatch);
             }
-            NotificationChange::DeliveryGone(id) => {
-                self.deliveries.remove(&id);
+            NotificationChange::DispatchGone(id) => {
+                self.dispatches.remove(&id);
             }
         }
     }
@@ -61,13 +61,13 @@ impl Known {
             pipeline: *pipeline,
             rule: Some(rule.clone()),
         });
-        let deliveries =
-            self.deliveries.values().map(|delivery| NotificationChange::Delivery(Box::new(delivery.clone())));
-        channels.chain(rules).chain(deliveries).collect()
+        let dispatches =
+            self.dispatches.values().map(|dispatch| NotificationChange::Dispatch(Box::new(dispatch.clone())));
+        channels.chain(rules).chain(dispatches).collect()
     }
 
     fn len(&self) -> usize {
-        self.channels.len() + self.rules.len() + self.deliveries.len()
+        self.channels.len() + self.rules.len() + self.dispatches.len()
     }
 
     /// Whether a channel was told of this already.
@@ -79,7 +79,7 @@ impl Known {
                     && there.run == told.run
                     && there.subject == told.subject)
         };
-        self.deliveries.values().any(|delivery| is_same(&delivery.notification))
+        self.dispatches.values().any(|dispatch| is_same(&dispatch.notification))
     }
 }
 
@@ -174,45 +174,45 @@ impl JournaledNotifications {
             }
         }
         let count = new.len() as u64;
-        let changes = new.into_iter().map(|told| NotificationChange::Delivery(Box::new(Delivery::of_new(told))));
+        let changes = new.into_iter().map(|told| NotificationChange::Dispatch(Box::new(Dispatch::of_new(told))));
         self.save(changes.collect())?;
         Ok(count)
     }
 
-    pub(super) fn take(&mut self, now: Timestamp, until: Timestamp, limit: usize) -> Result<Vec<Delivery>, StoreError> {
-        let waiting = self.known.deliveries.values().filter(|one| one.status == DeliveryStatus::Waiting);
-        let mut due: Vec<&Delivery> = waiting.filter(|delivery| delivery.next_at <= now).collect();
-        due.sort_by_key(|delivery| (delivery.next_at, delivery.notification.id));
-        let take = |delivery: &Delivery| Delivery { tries: delivery.tries + 1, next_at: until, ..delivery.clone() };
-        let taken: Vec<Delivery> = due.into_iter().take(limit).map(take).collect();
-        self.save(taken.iter().map(|delivery| NotificationChange::Delivery(Box::new(delivery.clone()))).collect())?;
+    pub(super) fn take(&mut self, now: Timestamp, until: Timestamp, limit: usize) -> Result<Vec<Dispatch>, StoreError> {
+        let waiting = self.known.dispatches.values().filter(|one| one.status == DispatchStatus::Waiting);
+        let mut due: Vec<&Dispatch> = waiting.filter(|dispatch| dispatch.next_at <= now).collect();
+        due.sort_by_key(|dispatch| (dispatch.next_at, dispatch.notification.id));
+        let take = |dispatch: &Dispatch| Dispatch { tries: dispatch.tries + 1, next_at: until, ..dispatch.clone() };
+        let taken: Vec<Dispatch> = due.into_iter().take(limit).map(take).collect();
+        self.save(taken.iter().map(|dispatch| NotificationChange::Dispatch(Box::new(dispatch.clone()))).collect())?;
         Ok(taken)
     }
 
     pub(super) fn settle(&mut self, id: NotificationId, tries: u32, how: Settled) -> Result<bool, StoreError> {
-        let is_it = |there: &&Delivery| there.status == DeliveryStatus::Waiting && there.tries == tries;
-        let Some(there) = self.known.deliveries.get(&id).filter(is_it) else { return Ok(false) };
+        let is_it = |there: &&Dispatch| there.status == DispatchStatus::Waiting && there.tries == tries;
+        let Some(there) = self.known.dispatches.get(&id).filter(is_it) else { return Ok(false) };
         let settled = there.clone().settled(how);
-        self.save(vec![NotificationChange::Delivery(Box::new(settled))]).map(|()| true)
+        self.save(vec![NotificationChange::Dispatch(Box::new(settled))]).map(|()| true)
     }
 
     pub(super) fn retry(&mut self, channel: ChannelId, id: NotificationId, now: Timestamp) -> Result<bool, StoreError> {
-        let is_it = |there: &&Delivery| there.notification.channel == channel && there.status != DeliveryStatus::Sent;
-        let Some(there) = self.known.deliveries.get(&id).filter(is_it) else { return Ok(false) };
-        let (status, ended_at) = (DeliveryStatus::Waiting, None);
-        let again = Delivery { status, tries: 0, next_at: now, ended_at, ..there.clone() };
-        self.save(vec![NotificationChange::Delivery(Box::new(again))]).map(|()| true)
+        let is_it = |there: &&Dispatch| there.notification.channel == channel && there.status != DispatchStatus::Sent;
+        let Some(there) = self.known.dispatches.get(&id).filter(is_it) else { return Ok(false) };
+        let (status, ended_at) = (DispatchStatus::Waiting, None);
+        let again = Dispatch { status, tries: 0, next_at: now, ended_at, ..there.clone() };
+        self.save(vec![NotificationChange::Dispatch(Box::new(again))]).map(|()| true)
     }
 
-    pub(super) fn deliveries(&self, channel: ChannelId, before: Option<NotificationId>, limit: usize) -> Vec<Delivery> {
-        let of_channel = self.known.deliveries.values().rev().filter(|there| there.notification.channel == channel);
+    pub(super) fn dispatches(&self, channel: ChannelId, before: Option<NotificationId>, limit: usize) -> Vec<Dispatch> {
+        let of_channel = self.known.dispatches.values().rev().filter(|there| there.notification.channel == channel);
         let these = of_channel.filter(|there| before.is_none_or(|before| there.notification.id < before));
         these.take(limit).cloned().collect()
     }
 
     pub(super) fn sweep(&mut self, before: Timestamp) -> Result<u64, StoreError> {
-        let ended = self.known.deliveries.values().filter(|there| there.ended_at.is_some_and(|end| end < before));
-        let gone: Vec<_> = ended.map(|there| NotificationChange::DeliveryGone(there.notification.id)).collect();
+        let ended = self.known.dispatches.values().filter(|there| there.ended_at.is_some_and(|end| end < before));
+        let gone: Vec<_> = ended.map(|there| NotificationChange::DispatchGone(there.notification.id)).collect();
         let count = gone.len() as u64;
         self.save(gone).map(|()| count)
     }

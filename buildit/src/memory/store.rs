@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::accounts::{JournaledAccounts, JournaledAudit};
 use super::blobs::MemoryBlobs;
 use super::caches::{CacheChange, Caches};
+use super::deliveries::JournaledDeliveries;
 use super::environments::JournaledEnvironments;
 use super::journal::{BlobFolder, ChangeFile, Folder};
 use super::kept::KeptRun;
@@ -55,6 +56,7 @@ struct Inner {
     environments: Mutex<JournaledEnvironments>,
     policies: Mutex<JournaledPolicies>,
     repositories: Mutex<JournaledRepositories>,
+    deliveries: Mutex<JournaledDeliveries>,
     folder: Option<Arc<Folder>>,
 }
 
@@ -200,6 +202,7 @@ impl MemoryStore {
             environments: Mutex::new(JournaledEnvironments::open(&folder)?),
             policies: Mutex::new(JournaledPolicies::open(&folder)?),
             repositories: Mutex::new(JournaledRepositories::open(&folder)?),
+            deliveries: Mutex::new(JournaledDeliveries::open(&folder)?),
             folder: Some(folder),
         })))
     }
@@ -260,6 +263,10 @@ impl MemoryStore {
 
     pub(super) fn repositories_locked(&self) -> MutexGuard<'_, JournaledRepositories> {
         lock(&self.0.repositories)
+    }
+
+    pub(super) fn deliveries_locked(&self) -> MutexGuard<'_, JournaledDeliveries> {
+        lock(&self.0.deliveries)
     }
 
     pub(super) fn kept_blobs(&self) -> &Blobs {

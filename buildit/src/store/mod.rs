@@ -6,6 +6,7 @@ mod audit;
 mod channel;
 mod control;
 mod credential;
+mod delivery;
 mod environment;
 mod events;
 mod fit;
@@ -35,13 +36,14 @@ pub use audit::{AuditFilter, AuditStore};
 pub use channel::{Channel, ChannelKind, ChannelStore, NoticeRule, Occasion, UnknownOccasion};
 pub use control::{Intake, QueueControl, QueueFilter, QueueLine, QueueOf, QueuePlace, QueueStatus, QueuedRun, Worker};
 pub use credential::CredentialStore;
+pub use delivery::{Delivery, DeliveryState, DeliveryStore, check_delivery};
 pub use environment::{Environment, EnvironmentStore};
 pub use events::each_event;
 pub use fit::{LONGEST_TEXT, check_channel, check_organization, check_tenant, check_text, check_user, is_fit};
 pub use garbage::{Amount, Collected, GarbageError, ReferenceStore, collect_garbage, find_garbage};
 pub use identity::IdentityStore;
 pub use log::{LogAppend, LogChunk, LogPage, LogStore};
-pub use notification::{Delivery, DeliveryStatus, Notification, NotificationStore, Settled};
+pub use notification::{Dispatch, DispatchStatus, Notification, NotificationStore, Settled};
 pub use pipeline::{
     NewPipeline, PipelineChange, PipelineFilter, PipelineLine, PipelineSource, PipelineStage, PipelineStore,
     StoredPipeline,

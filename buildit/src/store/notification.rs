@@ -32,7 +32,7 @@ pub trait NotificationStore: Debug + Send + Sync + 'static {
         now: Timestamp,
         until: Timestamp,
         limit: usize,
-    ) -> Result<Vec<Delivery>, StoreError>;
+    ) -> Result<Vec<Dispatch>, StoreError>;
 
     /// Notes how a try went, unless another one was made meanwhile; whether it was noted.
     ///
@@ -58,12 +58,12 @@ pub trait NotificationStore: Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// [`StoreError`] when the store cannot tell.
-    async fn deliveries(
+    async fn dispatches(
         &self,
         channel: ChannelId,
         before: Option<NotificationId>,
         limit: usize,
-    ) -> Result<Vec<Delivery>, StoreError>;
+    ) -> Result<Vec<Dispatch>, StoreError>;
 
     /// Forgets what was sent, or given up, before this; how many.
     ///
@@ -94,11 +94,11 @@ pub struct Notification {
 
 /// How it stands with a notification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Delivery {
+pub struct Dispatch {
     /// The notification.
     pub notification: Notification,
     /// How far it is.
-    pub status: DeliveryStatus,
+    pub status: DispatchStatus,
     /// How often it was tried.
     pub tries: u32,
     /// When it is due, or was.
@@ -109,31 +109,31 @@ pub struct Delivery {
     pub ended_at: Option<Timestamp>,
 }
 
-impl Delivery {
+impl Dispatch {
     /// One that was not tried yet.
     #[must_use]
     pub fn of_new(notification: Notification) -> Self {
         let next_at = notification.created_at;
-        Self { notification, status: DeliveryStatus::Waiting, tries: 0, next_at, error: None, ended_at: None }
+        Self { notification, status: DispatchStatus::Waiting, tries: 0, next_at, error: None, ended_at: None }
     }
 
     /// The same after a try.
     #[must_use]
     pub fn settled(self, how: Settled) -> Self {
         match how {
-            Settled::Sent { at } => Self { status: DeliveryStatus::Sent, error: None, ended_at: Some(at), ..self },
+            Settled::Sent { at } => Self { status: DispatchStatus::Sent, error: None, ended_at: Some(at), ..self },
             Settled::Later { at, error } => Self { next_at: at, error: Some(error), ..self },
             Settled::GivenUp { at, error } => {
-                Self { status: DeliveryStatus::GivenUp, error: Some(error), ended_at: Some(at), ..self }
+                Self { status: DispatchStatus::GivenUp, error: Some(error), ended_at: Some(at), ..self }
             }
         }
     }
 }
 
-/// How far the delivery of a notification is.
+/// How far the dispatch of a notification is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum DeliveryStatus {
+pub enum DispatchStatus {
     /// It is to be sent.
     Waiting,
     /// It was.
@@ -142,7 +142,7 @@ pub enum DeliveryStatus {
     GivenUp,
 }
 
-impl DeliveryStatus {
+impl DispatchStatus {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Waiting, Self::Sent, Self::GivenUp];
 

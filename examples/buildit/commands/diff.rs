@@ -1,12 +1,10 @@
 //! `buildit diff`.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use buildit::artifact::BlobStore;
 use buildit::compare::{Difference, Kind, RunFacts, difference};
 use buildit::id::RunId;
-use buildit_executors::reports::{Ended, TestChange, TestDifference, changes, read_reports};
+use buildit_executors::reports::{TestChange, TestDifference};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -23,24 +21,12 @@ use crate::text::{clean, duration, fit_middle, pad, width};
 /// How wide a value is shown at most.
 const VALUE: usize = 60;
 
-/// How much longer or shorter a stage must have run for people to be told, and by which part of what it was: below, it
-/// is chance.
-const NOTABLE: (Duration, f64) = (Duration::from_millis(500), 0.2);
-
 pub(crate) async fn diff(args: DiffArgs, look: Look) -> Outcome {
     let records = records(&args.place).await?;
     let before = facts(&*records, find(&*records, &args.before).await?).await?;
     let after = facts(&*records, find(&*records, &args.after).await?).await?;
     let differences = difference(&before, &after);
-    let tests = match records.reports() {
-        Some(blobs) => changes(&tests(&blobs, &before).await?, &tests(&blobs, &after).await?),
-        None => {
-            if [&before, &after].into_iter().any(has_reports) {
-                Out::stderr().line("the test reports of a server are not compared");
-            }
-            Vec::new()
-        }
-    };
+    let tests = records.test_changes(&before, &after).await?;
     let mut out = Out::stdout();
     match args.output {
         DataOutput::Json => {
@@ -64,28 +50,6 @@ async fn facts(records: &dyn Records, run: RunId) -> Result<RunFacts, Failure> {
     let mut facts = RunFacts::new(record);
     each_event(records, run, 0, |event| facts.apply(&event)).await.map_err(failed)?;
     Ok(facts)
-}
-
-fn has_reports(run: &RunFacts) -> bool {
-    run.stages.iter().any(|(_, stage)| stage.reports.is_some())
-}
-
-/// How each test of a run ended. Reports that are gone or cannot be read are told, and passed over.
-async fn tests(blobs: &Arc<dyn BlobStore>, run: &RunFacts) -> Result<Ended, Failure> {
-    let mut all = Ended::new();
-    let number = run.record.number;
-    for (stage, facts) in &run.stages {
-        let Some(archive) = &facts.reports else { continue };
-        let told = |what: &str| Out::stderr().line(&format!("run #{number}: {}: {}", clean(stage), clean(what)));
-        match read_reports(blobs, archive).await {
-            Ok(reports) => {
-                all.extend(reports.statuses().map(|(test, status)| ((stage.clone(), test.clone()), status)));
-                reports.unread.iter().for_each(|(file, why)| told(&format!("{file} is no report: {why}")));
-            }
-            Err(error) => told(&format!("its test reports cannot be read: {error}")),
-        }
-    }
-    Ok(all)
 }
 
 /// A test that does not end as it did, among differences of other kinds.
@@ -124,7 +88,7 @@ fn human(
     section("Images", kind(Kind::Image).map(|difference| row(difference, &value)).collect());
     section("Inputs", kind(Kind::Input).map(|difference| row(difference, &value)).collect());
     section("Stages", kind(Kind::Status).map(|difference| row(difference, &value)).collect());
-    let notable: Vec<&Difference> = kind(Kind::Duration).filter(|difference| is_notable(difference)).collect();
+    let notable: Vec<&Difference> = kind(Kind::Duration).filter(|difference| difference.is_notable()).collect();
     section("Durations", notable.iter().map(|difference| row(difference, &took)).collect());
     for (change, heading) in [(TestChange::NewlyFailing, "Newly failing tests"), (TestChange::Fixed, "Fixed tests")] {
         let found: Vec<&TestDifference> = tests.iter().filter(|test| test.change == change).collect();
@@ -173,11 +137,4 @@ fn named(part: Option<&Value>) -> String {
 
 fn took(value: Option<&Value>) -> String {
     value.and_then(Value::as_u64).map_or("none".into(), |ms| duration(Duration::from_millis(ms)))
-}
-
-fn is_notable(difference: &Difference) -> bool {
-    let ms = |value: &Option<Value>| value.as_ref().and_then(Value::as_u64);
-    let (Some(before), Some(after)) = (ms(&difference.before), ms(&difference.after)) else { return false };
-    let changed = before.abs_diff(after);
-    Duration::from_millis(changed) >= NOTABLE.0 && changed as f64 >= before as f64 * NOTABLE.1
 }

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use buildit::artifact::{BlobError, BlobStore};
+use buildit::compare::RunFacts;
 use buildit::event::RunStatus;
 use buildit::id::{JobId, RunId, StageName, TenantId};
 use buildit::job::{Artifact, Stream};
 use buildit::store::{EventPage, LogChunk, LogPage, NewRun, RunFilter, RunRecord, RunSummary, StoreError};
+use buildit_executors::reports::TestDifference;
 use buildit_storage::ObjectBlobs;
 use futures_util::stream::{self, TryStreamExt};
 use jiff::Timestamp;
@@ -17,7 +19,7 @@ use serde::Deserialize;
 use super::sse::Parser;
 use super::{Client, RemoteError};
 use crate::exit::Failure;
-use crate::session::{Fetched, Records};
+use crate::session::{Fetched, Records, tell_unread};
 
 /// The runs of a server. Clones are the same.
 #[derive(Clone, Debug)]
@@ -91,6 +93,21 @@ struct Chunk {
     time: Timestamp,
     stream: Stream,
     lines: Vec<String>,
+}
+
+/// What a server finds of the tests of two runs.
+#[derive(Debug, Deserialize)]
+struct Compared {
+    tests: Vec<TestDifference>,
+    unread_before: Vec<Unread>,
+    unread_after: Vec<Unread>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Unread {
+    stage: String,
+    file: String,
+    reason: String,
 }
 
 impl From<Chunk> for LogChunk {
@@ -209,7 +226,16 @@ impl Records for RemoteRecords {
         Ok(Fetched { blobs: Arc::new(blobs), _folder: Some(folder) })
     }
 
-    fn reports(&self) -> Option<Arc<dyn BlobStore>> {
-        None
+    async fn test_changes(&self, before: &RunFacts, after: &RunFacts) -> Result<Vec<TestDifference>, Failure> {
+        let (earlier, later) = (before.record.run.id.to_string(), after.record.run.id.to_string());
+        let found: Compared = self.0.get(&["runs", &later, "diff"], &[("before", &earlier)]).await?;
+        let sides = [(before.record.number, found.unread_before), (after.record.number, found.unread_after)];
+        for (number, unread) in sides {
+            for Unread { stage, file, reason } in unread {
+                let what = if file.is_empty() { reason } else { format!("{file} is no report: {reason}") };
+                tell_unread(number, &stage, &what);
+            }
+        }
+        Ok(found.tests)
     }
 }

@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use buildit::artifact::BlobStore;
+use buildit::compare::RunFacts;
 use buildit::event::Event;
 use buildit::id::{JobId, RunId, StageName};
 use buildit::job::Artifact;
 use buildit::store::{EventPage, LogPage, RunFilter, RunRecord, RunSummary, StoreError};
+use buildit_executors::reports::TestDifference;
 use tempfile::TempDir;
 
+use super::reports::test_changes;
 use super::{Keep, Stores};
 use crate::args::WhereArgs;
 use crate::exit::Failure;
@@ -49,8 +52,8 @@ pub(crate) trait Records: Send + Sync {
     /// Where an artifact of a stage can be read by its digest.
     async fn artifact(&self, run: RunId, stage: &StageName, artifact: &Artifact) -> Result<Fetched, Failure>;
 
-    /// Where the test reports of runs are, if they can be had.
-    fn reports(&self) -> Option<Arc<dyn BlobStore>>;
+    /// The tests of two runs that do not end alike. What of their reports cannot be read is told, and passed over.
+    async fn test_changes(&self, before: &RunFacts, after: &RunFacts) -> Result<Vec<TestDifference>, Failure>;
 }
 
 /// Blobs that can be read here.
@@ -129,7 +132,8 @@ impl Records for Stores {
         Ok(Fetched { blobs: self.blobs.clone(), _folder: None })
     }
 
-    fn reports(&self) -> Option<Arc<dyn BlobStore>> {
-        Some(self.blobs.clone())
+    async fn test_changes(&self, before: &RunFacts, after: &RunFacts) -> Result<Vec<TestDifference>, Failure> {
+        let blobs: Arc<dyn BlobStore> = self.blobs.clone();
+        Ok(test_changes(&blobs, before, after).await)
     }
 }

@@ -128,7 +128,7 @@ pub(crate) struct PipelineRule {
 
 /// How it stands with something that a channel is told.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Delivery {
+pub(crate) struct Dispatch {
     id: Uuid,
     /// `failed`, `fixed`, `succeeded`, `waiting` or `cancelled`; null for a try-out.
     event: Option<&'static str>,
@@ -145,8 +145,8 @@ pub(crate) struct Delivery {
     ended_at: Option<Timestamp>,
 }
 
-impl From<buildit::store::Delivery> for Delivery {
-    fn from(kept: buildit::store::Delivery) -> Self {
+impl From<buildit::store::Dispatch> for Dispatch {
+    fn from(kept: buildit::store::Dispatch) -> Self {
         Self {
             id: kept.notification.id.as_uuid(),
             event: kept.notification.occasion.map(Occasion::as_str),
@@ -254,10 +254,10 @@ pub(crate) async fn delete(
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct TriedOut {
     /// By which the log of the channel has it.
-    delivery: Uuid,
+    dispatch: Uuid,
 }
 
-/// Sends something to a channel, to try it out: its deliveries tell what became of it.
+/// Sends something to a channel, to try it out: its dispatches tell what became of it.
 #[utoipa::path(post, path = "/api/v1/tenants/{tenant}/channels/{channel}/test", tag = "notifications",
     params(("tenant" = Uuid, Path), ("channel" = Uuid, Path)),
     responses((status = ACCEPTED, body = TriedOut), (status = "default", body = Problem, content_type = "application/problem+json")))]
@@ -268,39 +268,39 @@ pub(crate) async fn test(
 ) -> Result<(StatusCode, Json<TriedOut>), Problem> {
     let access = Access::to(&state, actor, tenant, Role::Admin).await?;
     let known = channels::find(&state, &access, channel).await?;
-    let delivery = channels::try_out(&state, &access, &known).await?.as_uuid();
-    Ok((StatusCode::ACCEPTED, Json(TriedOut { delivery })))
+    let dispatch = channels::try_out(&state, &access, &known).await?.as_uuid();
+    Ok((StatusCode::ACCEPTED, Json(TriedOut { dispatch })))
 }
 
 /// What was or is to be sent to a channel in the last month, the newest first.
-#[utoipa::path(get, path = "/api/v1/tenants/{tenant}/channels/{channel}/deliveries", tag = "notifications",
+#[utoipa::path(get, path = "/api/v1/tenants/{tenant}/channels/{channel}/dispatches", tag = "notifications",
     params(("tenant" = Uuid, Path), ("channel" = Uuid, Path), Page),
-    responses((status = OK, body = List<Delivery>), (status = "default", body = Problem, content_type = "application/problem+json")))]
-pub(crate) async fn deliveries(
+    responses((status = OK, body = List<Dispatch>), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn dispatches(
     State(state): State<ServerState>,
     actor: Actor,
     Id((tenant, channel)): Id<(TenantId, ChannelId)>,
     Asked(page): Asked<Page>,
-) -> Result<Json<List<Delivery>>, Problem> {
+) -> Result<Json<List<Dispatch>>, Problem> {
     let access = Access::to(&state, actor, tenant, Role::Viewer).await?;
     let known = channels::find(&state, &access, channel).await?;
     let before: Option<NotificationId> = page.after()?;
-    let found = state.store().deliveries(known.id, before, page.limit() + 1).await?;
-    Ok(Json(List::cut(found, page.limit(), |one| one.notification.id.to_string()).map(Delivery::from)))
+    let found = state.store().dispatches(known.id, before, page.limit() + 1).await?;
+    Ok(Json(List::cut(found, page.limit(), |one| one.notification.id.to_string()).map(Dispatch::from)))
 }
 
 /// Sends again what was not sent.
-#[utoipa::path(post, path = "/api/v1/tenants/{tenant}/channels/{channel}/deliveries/{delivery}/retry", tag = "notifications",
-    params(("tenant" = Uuid, Path), ("channel" = Uuid, Path), ("delivery" = Uuid, Path)),
+#[utoipa::path(post, path = "/api/v1/tenants/{tenant}/channels/{channel}/dispatches/{dispatch}/retry", tag = "notifications",
+    params(("tenant" = Uuid, Path), ("channel" = Uuid, Path), ("dispatch" = Uuid, Path)),
     responses((status = NO_CONTENT), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn retry(
     State(state): State<ServerState>,
     actor: Actor,
-    Id((tenant, channel, delivery)): Id<(TenantId, ChannelId, NotificationId)>,
+    Id((tenant, channel, dispatch)): Id<(TenantId, ChannelId, NotificationId)>,
 ) -> Result<StatusCode, Problem> {
     let access = Access::to(&state, actor, tenant, Role::Admin).await?;
     let known = channels::find(&state, &access, channel).await?;
-    channels::retry(&state, &access, &known, delivery).await?;
+    channels::retry(&state, &access, &known, dispatch).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

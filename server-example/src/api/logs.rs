@@ -1,4 +1,4 @@
-//! Logs and artifacts of a run.
+//! Logs of a run.
 
 use axum::Json;
 use axum::body::Body;
@@ -176,33 +176,8 @@ pub(crate) async fn raw(
     Ok((headers, Body::from_stream(text.flatten())).into_response())
 }
 
-/// An artifact of a stage, as an archive (tar).
-#[utoipa::path(get, path = "/api/v1/runs/{id}/stages/{stage}/artifacts/{name}", tag = "logs",
-    params(("id" = Uuid, Path), ("stage" = String, Path), ("name" = String, Path)),
-    responses((status = OK, body = Vec<u8>, content_type = "application/x-tar"), (status = "default", body = Problem, content_type = "application/problem+json")))]
-pub(crate) async fn artifact(
-    State(state): State<ServerState>,
-    actor: Actor,
-    Id((id, stage, name)): Id<(RunId, String, String)>,
-) -> Result<Response, Problem> {
-    let (_, record) = runs::find(&state, actor, id, Role::Viewer).await?;
-    let view = runs::view(&state, &record).await?;
-    let products = view.stage(&stage).and_then(|stage| stage.products.as_deref());
-    let found = products.and_then(|products| products.artifacts.iter().find(|artifact| artifact.name == name));
-    let artifact = found.ok_or_else(Problem::not_found)?;
-    let content = state.blobs().open(&artifact.digest).await.map_err(|error| {
-        tracing::error!(%error, run = %id, name, "an artifact cannot be read");
-        Problem::internal()
-    })?;
-    let mut headers = HeaderMap::new();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-tar"));
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(artifact.bytes));
-    headers.extend(attached(&format!("{name}.tar")));
-    Ok((headers, Body::from_stream(content)).into_response())
-}
-
 /// To be saved under this name, whatever a browser would do with its content.
-fn attached(name: &str) -> Option<(header::HeaderName, HeaderValue)> {
+pub(super) fn attached(name: &str) -> Option<(header::HeaderName, HeaderValue)> {
     let is_plain = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
     let name: String = name.chars().map(|character| if is_plain(character) { character } else { '_' }).collect();
     let value = HeaderValue::try_from(format!("attachment; filename=\"{name}\"")).ok()?;

@@ -3,8 +3,11 @@
 #![expect(unused_qualifications, reason = "what utoipa makes of the parameters of a path")]
 
 mod accounts;
+mod artifacts;
 mod badges;
 mod channels;
+mod compare;
+mod deliveries;
 mod environments;
 mod hooks;
 mod keys;
@@ -77,12 +80,17 @@ fn described() -> OpenApiRouter<ServerState> {
         .routes(routes!(repositories::branches))
         .routes(routes!(repositories::scan))
         .routes(routes!(schedules::list, schedules::pause))
+        .routes(routes!(deliveries::list))
+        .routes(routes!(deliveries::show))
+        .routes(routes!(deliveries::redeliver))
+        .routes(routes!(deliveries::renew))
+        .routes(routes!(hooks::deliver))
         .routes(routes!(hooks::receive))
         .routes(routes!(badges::show))
         .routes(routes!(channels::list, channels::create))
         .routes(routes!(channels::show, channels::update, channels::delete))
         .routes(routes!(channels::test))
-        .routes(routes!(channels::deliveries))
+        .routes(routes!(channels::dispatches))
         .routes(routes!(channels::retry))
         .routes(routes!(channels::rules))
         .routes(routes!(channels::set_rule, channels::delete_rule))
@@ -94,6 +102,7 @@ fn described() -> OpenApiRouter<ServerState> {
         .routes(routes!(runs::stages))
         .routes(routes!(runs::explain))
         .routes(routes!(tests::list))
+        .routes(routes!(compare::show))
         .routes(routes!(runs::cancel))
         .routes(routes!(runs::approve))
         .routes(routes!(runs::reject))
@@ -118,7 +127,8 @@ fn described() -> OpenApiRouter<ServerState> {
         .routes(routes!(logs::show))
         .routes(routes!(logs::search))
         .routes(routes!(logs::raw))
-        .routes(routes!(logs::artifact))
+        .routes(routes!(artifacts::show))
+        .routes(routes!(artifacts::all))
         .routes(routes!(live::events))
         .routes(routes!(live::socket))
 }

@@ -2,12 +2,14 @@
 
 pub(crate) mod account;
 pub(crate) mod approvals;
+pub(crate) mod artifacts;
 pub(crate) mod audit;
 pub(crate) mod badges;
-#[expect(dead_code, reason = "deliveries are what brings changes, and they come next")]
 pub(crate) mod changes;
 pub(crate) mod channels;
 pub(crate) mod commits;
+pub(crate) mod compare;
+pub(crate) mod deliveries;
 pub(crate) mod environments;
 pub(crate) mod hooks;
 pub(crate) mod keys;

@@ -374,9 +374,14 @@ pub(crate) async fn enqueue(
     context.custom.insert("triggered_by".into(), origin.name.clone());
     context.started_by = origin.person.clone();
     let mut options = StartOptions { id: run, tenant: origin.tenant, source, ..StartOptions::new(context) };
-    if !state.settings().local_for_all && origin.tenant != state.default_tenant() {
+    // Whoever makes a fork may write what its jobs do.
+    let is_fork = options.context.pull_request.as_ref().is_some_and(|request| request.fork);
+    if !state.settings().local_for_all && (is_fork || origin.tenant != state.default_tenant()) {
         if !state.has_docker() {
-            let why = "jobs of this tenant would run as the server's own user: it needs Docker, or the setting `local_for_all`";
+            let whose = if is_fork { "a pull request from a fork" } else { "this tenant" };
+            let why = format!(
+                "jobs of {whose} would run as the server's own user: it needs Docker, or the setting `local_for_all`"
+            );
             return Err(Problem::conflict(why));
         }
         options = options.executor("docker");

@@ -222,6 +222,7 @@ pub(crate) async fn connect(
         }
         // Who is broken off in between leaves a secret of nothing, never a repository without one.
         keep(state, id, &given).await?;
+        secrets::seal(state, &of_repository(id, WEBHOOK), &random()?).await?;
         Ok::<_, Problem>(state.store().put_repository(repository.clone()).await?)
     };
     if let Err(problem) = made.await {
@@ -379,18 +380,32 @@ pub(crate) async fn remote(state: &ServerState, repository: &Repository) -> Resu
     Ok(Remote::new(address, credential(state, repository).await?, state.mirrors().here(), PATIENCE))
 }
 
-/// What whoever sends webhooks of a repository signs them with; made when it is asked for first.
-#[expect(dead_code, reason = "deliveries are signed with it, and they come next")]
+/// What whoever sends webhooks of a repository signs them with; an empty one, which lets nobody in, when there is none.
 pub(crate) async fn webhook_secret(state: &ServerState, repository: &Repository) -> Result<SecretString, Problem> {
-    let place = of_repository(repository.id, WEBHOOK);
-    if let Some(known) = secrets::open(state, &place).await? {
-        return Ok(known);
-    }
+    Ok(secrets::open(state, &of_repository(repository.id, WEBHOOK)).await?.unwrap_or_default())
+}
+
+/// Makes another secret for its webhooks, which is shown this once.
+pub(crate) async fn renew_webhook(
+    state: &ServerState,
+    access: &Access,
+    repository: &Repository,
+) -> Result<SecretString, Problem> {
+    let made = random()?;
+    secrets::seal(state, &of_repository(repository.id, WEBHOOK), &made).await?;
+    audit::of_tenant(state, access, "repository.webhook", &repository.name, &[]).await;
+    Ok(made)
+}
+
+/// Where the forge is to send the webhooks of a repository.
+pub(crate) fn webhook_url(state: &ServerState, repository: &Repository) -> String {
+    format!("{}/hooks/{}", state.settings().url(), repository.id)
+}
+
+fn random() -> Result<SecretString, Problem> {
     let mut random = [0; 32];
     getrandom::fill(&mut random).map_err(|_| Problem::internal())?;
-    let made = SecretString::from(hex::encode(random));
-    secrets::seal(state, &place, &made).await?;
-    Ok(made)
+    Ok(hex::encode(random).into())
 }
 
 /// The copy of a repository as it is there now. How that went is noted.

@@ -6,10 +6,10 @@ use buildit::event::{Approval, Event, RunStatus};
 use buildit::id::{PipelineId, RunId};
 use buildit::plan::Plan;
 use buildit::run::{Explanation, Holder, Run, RunInfo};
-use buildit::store::{RunRecord, StoreError, each_event};
+use buildit::store::{Repository, RunRecord, StoreError, each_event};
 use indexmap::IndexMap;
 
-use super::{approvals, audit};
+use super::{approvals, audit, pipelines};
 use crate::access::{Access, Actor};
 use crate::problem::Problem;
 use crate::state::ServerState;
@@ -36,6 +36,16 @@ pub(crate) async fn view(state: &ServerState, record: &RunRecord) -> Result<RunV
     });
     read.await?;
     Ok(view)
+}
+
+/// The repository that a run is of a commit of, if that is still there.
+pub(crate) async fn repository(state: &ServerState, record: &RunRecord) -> Result<Option<Repository>, Problem> {
+    let Ok(pipeline) = record.run.context.pipeline_id.parse::<PipelineId>() else { return Ok(None) };
+    match state.store().pipeline(pipeline).await {
+        Ok(pipeline) => pipelines::repository_of(state, &pipeline).await,
+        Err(StoreError::NotFound(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Why each of its stages did what it did.

@@ -61,9 +61,6 @@ pub(crate) struct PullRequest {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum Unreadable {
-    /// No header says which event it is.
-    #[error("no header names the event")]
-    NoEvent,
     /// It is no JSON of that event.
     #[error("the body is not what the forge says for this event")]
     Body(#[from] serde_json::Error),

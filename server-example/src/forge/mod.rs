@@ -12,35 +12,25 @@ mod gitea;
 mod github;
 mod gitlab;
 mod headers;
+pub(crate) mod pages;
 mod signature;
 #[cfg(test)]
 mod tests;
 
-use axum::http::HeaderMap;
-
 pub(crate) use event::{ForgeEvent, PullRequest, Unreadable, ref_name};
-pub(crate) use headers::{Forge, event_name};
-pub(crate) use signature::{Unsigned, check_generic};
+use headers::Forge;
+pub(crate) use headers::{delivery_id, event_name, forge_of};
+pub(crate) use signature::{Unsigned, check, check_generic};
 
 /// How many changes of one delivery are looked at: one push may bring many branches.
 const MOST_EVENTS: usize = 50;
 
-/// What this forge tells with this body.
+/// What this forge tells with this body of an event that it calls so.
 ///
 /// # Errors
 ///
 /// [`Unreadable`] when it is no JSON, or not what this forge says for its event.
-pub(crate) fn read(forge: Forge, headers: &HeaderMap, body: &[u8]) -> Result<Vec<ForgeEvent>, Unreadable> {
-    let name = event_name(forge, headers).ok_or(Unreadable::NoEvent)?;
-    read_named(forge, name, body)
-}
-
-/// The same, for a body whose event has this name.
-///
-/// # Errors
-///
-/// As of [`read`].
-pub(crate) fn read_named(forge: Forge, name: &str, body: &[u8]) -> Result<Vec<ForgeEvent>, Unreadable> {
+pub(crate) fn read(forge: Forge, name: &str, body: &[u8]) -> Result<Vec<ForgeEvent>, Unreadable> {
     let mut events = match forge {
         Forge::GitHub => vec![github::read(name, body)?],
         Forge::GitLab => vec![gitlab::read(name, body)?],

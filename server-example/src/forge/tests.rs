@@ -34,7 +34,7 @@ fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
 }
 
 fn event(forge: Forge, name: &str, body: &Value) -> Result<ForgeEvent, Unreadable> {
-    read_named(forge, name, body.to_string().as_bytes()).map(|mut events| {
+    read(forge, name, body.to_string().as_bytes()).map(|mut events| {
         assert_eq!(events.len(), 1);
         events.remove(0)
     })
@@ -151,7 +151,7 @@ fn one_push_may_bring_several_branches() {
         "author": {"raw": "Ada <ada@example.org>"}}}, "old": null})
     };
     let push = json!({"actor": {"nickname": "ada"}, "push": {"changes": [change("a"), change("b")]}});
-    let told = read_named(Forge::Bitbucket, "repo:push", push.to_string().as_bytes()).unwrap();
+    let told = read(Forge::Bitbucket, "repo:push", push.to_string().as_bytes()).unwrap();
     let branches = told.iter().map(|event| match event {
         ForgeEvent::Push { branch, before: None, commit } if commit.author_email == "ada@example.org" => {
             branch.as_str()
@@ -160,7 +160,7 @@ fn one_push_may_bring_several_branches() {
     });
     assert_eq!(branches.collect::<Vec<_>>(), ["a", "b"]);
     let many = json!({"push": {"changes": vec![change("a"); 1000]}});
-    assert_eq!(read_named(Forge::Bitbucket, "repo:push", many.to_string().as_bytes()).unwrap().len(), MOST_EVENTS);
+    assert_eq!(read(Forge::Bitbucket, "repo:push", many.to_string().as_bytes()).unwrap().len(), MOST_EVENTS);
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn a_body_that_cannot_be_meant_is_refused() {
     for body in [&b""[..], b"null", b"[]", b"{}", b"\xff\xfe", b"{\"ref\":", deep.as_bytes()] {
         for forge in ALL {
             for name in NAMES {
-                if let Ok(told) = read_named(forge, name, body) {
+                if let Ok(told) = read(forge, name, body) {
                     assert!(told.iter().all(|event| matches!(event, ForgeEvent::Ignored { .. })), "{forge:?} {told:?}");
                 }
             }
@@ -202,7 +202,7 @@ fn a_forge_is_known_by_its_headers() {
     assert_eq!(forge_of(&headers(&[("x-event-key", "repo:push")])), Some(Forge::Bitbucket));
     assert_eq!(forge_of(&headers(&[("x-github-event", "push")])), Some(Forge::GitHub));
     assert_eq!(forge_of(&HeaderMap::new()), None);
-    assert!(matches!(read(Forge::GitHub, &HeaderMap::new(), b"{}"), Err(Unreadable::NoEvent)));
+    assert_eq!(event_name(Forge::GitHub, &HeaderMap::new()), None);
 }
 
 #[test]
@@ -305,9 +305,9 @@ proptest! {
         let text = value.to_string();
         for forge in ALL {
             for name in NAMES {
-                drop(read_named(forge, name, text.as_bytes()));
-                drop(read_named(forge, name, &bytes));
-                for told in read_named(forge, name, text.as_bytes()).unwrap_or_default() {
+                drop(read(forge, name, text.as_bytes()));
+                drop(read(forge, name, &bytes));
+                for told in read(forge, name, text.as_bytes()).unwrap_or_default() {
                     if let ForgeEvent::Push { branch, commit, .. } = told {
                         prop_assert!(!branch.is_empty() && !branch.starts_with('-'));
                         prop_assert!(commit.sha.bytes().all(|digit| digit.is_ascii_hexdigit()));
@@ -412,8 +412,7 @@ fn published_payloads_are_understood_as_others_do() {
             let body: Value = serde_json::from_slice(&raw).unwrap();
             let stem = path.file_stem().unwrap().to_str().unwrap();
             let what = format!("{folder}/{stem}");
-            let told =
-                read_named(forge, name_of(forge, stem, &body), &raw).unwrap_or_else(|error| panic!("{what}: {error}"));
+            let told = read(forge, name_of(forge, stem, &body), &raw).unwrap_or_else(|error| panic!("{what}: {error}"));
             let Ok(golden) = std::fs::read(path.with_extension("json.golden")) else { continue };
             // Some of them are empty.
             let Ok(golden) = serde_json::from_slice::<Value>(&golden) else { continue };

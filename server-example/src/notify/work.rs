@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use buildit::store::{Delivery, Settled, StoreError};
+use buildit::store::{Dispatch, Settled, StoreError};
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
@@ -65,14 +65,14 @@ async fn tell_of_what_was_overlooked(state: ServerState) {
 pub(crate) async fn send_due(state: &ServerState, now: Timestamp) -> Result<usize, StoreError> {
     let due = state.store().take_notifications(now, now + TAKEN, AT_ONCE).await?;
     let count = due.len();
-    for sent in join_all(due.into_iter().map(|delivery| send(state, delivery))).await {
+    for sent in join_all(due.into_iter().map(|dispatch| send(state, dispatch))).await {
         sent?;
     }
     Ok(count)
 }
 
-async fn send(state: &ServerState, delivery: Delivery) -> Result<(), StoreError> {
-    let Delivery { notification, tries, .. } = delivery;
+async fn send(state: &ServerState, dispatch: Dispatch) -> Result<(), StoreError> {
+    let Dispatch { notification, tries, .. } = dispatch;
     // One that was deleted meanwhile took its notifications along.
     let Some(channel) = state.store().channel(notification.channel).await? else { return Ok(()) };
     let told = tokio::time::timeout(LONGEST, state.courier().tell(state, &channel, &notification)).await;

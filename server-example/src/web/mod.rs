@@ -2,6 +2,7 @@
 
 mod account;
 mod assets;
+mod deliveries;
 mod enter;
 mod environments;
 mod home;
@@ -71,6 +72,13 @@ pub(crate) fn router(state: &ServerState) -> Router<ServerState> {
         .route("/{organization}/{tenant}/repositories/{repository}", get(repositories::show).post(repositories::save))
         .route("/{organization}/{tenant}/repositories/{repository}/scan", post(repositories::scan))
         .route("/{organization}/{tenant}/repositories/{repository}/pipelines", post(repositories::create_pipeline))
+        .route("/{organization}/{tenant}/repositories/{repository}/webhook", post(repositories::renew_webhook))
+        .route("/{organization}/{tenant}/repositories/{repository}/deliveries", get(deliveries::list))
+        .route("/{organization}/{tenant}/repositories/{repository}/deliveries/{delivery}", get(deliveries::show))
+        .route(
+            "/{organization}/{tenant}/repositories/{repository}/deliveries/{delivery}/redeliver",
+            post(deliveries::redeliver),
+        )
         .route("/{organization}/{tenant}/repositories/{repository}/delete", post(repositories::delete))
         .route("/{organization}/{tenant}/environments", get(environments::list).post(environments::create))
         .route("/{organization}/{tenant}/environments/{environment}", get(environments::show))
@@ -107,7 +115,7 @@ pub(crate) fn router(state: &ServerState) -> Router<ServerState> {
         .route("/{organization}/{tenant}/settings/notifications/{channel}/test", post(notifications::test))
         .route("/{organization}/{tenant}/settings/notifications/{channel}/delete", post(notifications::delete))
         .route(
-            "/{organization}/{tenant}/settings/notifications/{channel}/deliveries/{delivery}/retry",
+            "/{organization}/{tenant}/settings/notifications/{channel}/dispatches/{dispatch}/retry",
             post(notifications::retry),
         )
         .route(

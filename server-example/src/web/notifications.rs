@@ -6,7 +6,7 @@ use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use buildit::account::Role;
 use buildit::id::{ChannelId, NotificationId};
-use buildit::store::{Channel, ChannelKind, Delivery, DeliveryStatus, NoticeRule, Occasion, StoredPipeline};
+use buildit::store::{Channel, ChannelKind, Dispatch, DispatchStatus, NoticeRule, Occasion, StoredPipeline};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -150,48 +150,48 @@ pub(crate) async fn create(
 
 /// A line of a channel's log.
 struct Line {
-    delivery: Delivery,
+    dispatch: Dispatch,
     title: String,
     /// The page of its run.
     link: Option<String>,
 }
 
 impl Line {
-    fn new(delivery: Delivery) -> Self {
-        let notice = Notice::of_kept(&delivery.notification.message).ok();
-        let title = notice.as_ref().map_or_else(|| delivery.notification.subject.clone(), Notice::title);
-        let link = notice.filter(|_| delivery.notification.run.is_some()).map(|notice| notice.url);
-        Self { delivery, title, link }
+    fn new(dispatch: Dispatch) -> Self {
+        let notice = Notice::of_kept(&dispatch.notification.message).ok();
+        let title = notice.as_ref().map_or_else(|| dispatch.notification.subject.clone(), Notice::title);
+        let link = notice.filter(|_| dispatch.notification.run.is_some()).map(|notice| notice.url);
+        Self { dispatch, title, link }
     }
 
     /// How it stands, in words.
     fn status(&self) -> &'static str {
-        match (self.delivery.status, self.delivery.tries) {
-            (DeliveryStatus::Sent, _) => "sent",
-            (DeliveryStatus::GivenUp, _) => "given up",
-            (DeliveryStatus::Waiting, 0) => "to be sent",
-            (DeliveryStatus::Waiting, _) => "to be sent again",
+        match (self.dispatch.status, self.dispatch.tries) {
+            (DispatchStatus::Sent, _) => "sent",
+            (DispatchStatus::GivenUp, _) => "given up",
+            (DispatchStatus::Waiting, 0) => "to be sent",
+            (DispatchStatus::Waiting, _) => "to be sent again",
         }
     }
 
     fn tries(&self) -> String {
-        match self.delivery.tries {
+        match self.dispatch.tries {
             1 => "1 try".to_owned(),
             tries => format!("{tries} tries"),
         }
     }
 
     fn ago(&self) -> When {
-        When(self.delivery.notification.created_at)
+        When(self.dispatch.notification.created_at)
     }
 
     fn created_at(&self) -> Timestamp {
-        self.delivery.notification.created_at
+        self.dispatch.notification.created_at
     }
 
     fn may_retry(&self) -> bool {
-        self.delivery.status == DeliveryStatus::GivenUp
-            || (self.delivery.status == DeliveryStatus::Waiting && self.delivery.error.is_some())
+        self.dispatch.status == DispatchStatus::GivenUp
+            || (self.dispatch.status == DispatchStatus::Waiting && self.dispatch.error.is_some())
     }
 }
 
@@ -212,7 +212,7 @@ impl ChannelPage {
     async fn new(state: &ServerState, place: &Place, id: ChannelId, page: &Page) -> Result<Self, Problem> {
         let channel = channels::find(state, &place.access, id).await?;
         let crumbs = vec![Crumb::to("Notifications", home(place)), Crumb::here(&channel.name)];
-        let found = state.store().deliveries(channel.id, page.after()?, page.limit() + 1).await?;
+        let found = state.store().dispatches(channel.id, page.after()?, page.limit() + 1).await?;
         let list = List::cut(found, page.limit(), |one| one.notification.id.to_string());
         let link = format!("{}/{}", home(place), channel.id);
         Ok(Self {
@@ -326,19 +326,19 @@ pub(crate) async fn delete(
 }
 
 #[derive(Debug, Deserialize)]
-pub(crate) struct NamedDelivery {
+pub(crate) struct NamedDispatch {
     channel: ChannelId,
-    delivery: NotificationId,
+    dispatch: NotificationId,
 }
 
 pub(crate) async fn retry(
     State(state): State<ServerState>,
     place: Place,
-    Path(named): Path<NamedDelivery>,
+    Path(named): Path<NamedDispatch>,
 ) -> Result<Response, Problem> {
     let access = place.grant(Role::Admin)?;
     let known = channels::find(&state, &access, named.channel).await?;
-    match channels::retry(&state, &access, &known, named.delivery).await {
+    match channels::retry(&state, &access, &known, named.dispatch).await {
         Ok(()) => Ok(Redirect::to(&format!("{}/{}", home(&place), known.id)).into_response()),
         Err(problem) => ChannelPage::new(&state, &place, known.id, &Page::default()).await?.refuse(&problem),
     }

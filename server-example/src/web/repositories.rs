@@ -181,6 +181,9 @@ struct OnePage {
     may_change: bool,
     may_make: bool,
     scan: Option<(Scanned, Vec<Row>)>,
+    /// Where the forge sends its webhooks, and what it signs them with, when that was just made.
+    hook: String,
+    secret: Option<String>,
     samples: &'static [Sample],
     problem: Option<String>,
 }
@@ -204,6 +207,8 @@ impl OnePage {
             may_change: place.may(Role::Admin),
             may_make: place.may(Role::Member),
             scan: None,
+            hook: repositories::webhook_url(state, &repository),
+            secret: None,
             samples: &SAMPLES,
             problem: None,
             repository,
@@ -357,6 +362,19 @@ pub(crate) async fn save(
         Ok(_) => Ok(Redirect::to(&format!("{}/{}", home(&place), named.repository)).into_response()),
         Err(problem) => refuse(&state, &place, named.repository, &problem).await,
     }
+}
+
+/// Makes another secret for its webhooks, and shows it.
+pub(crate) async fn renew_webhook(
+    State(state): State<ServerState>,
+    place: Place,
+    Path(named): Path<Named>,
+) -> Result<Response, Problem> {
+    let access = place.grant(Role::Admin)?;
+    let known = repositories::within(&state, &access, named.repository).await?;
+    let secret = repositories::renew_webhook(&state, &access, &known).await?;
+    let secret = Some(secret.expose_secret().to_owned());
+    draw(&OnePage { secret, ..OnePage::new(&state, &place, named.repository).await? })
 }
 
 #[derive(Debug, Deserialize)]

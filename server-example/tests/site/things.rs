@@ -18,8 +18,9 @@ pub(crate) struct Things {
     pub(crate) user: String,
     pub(crate) worker: String,
     pub(crate) channel: String,
-    pub(crate) delivery: String,
+    pub(crate) dispatch: String,
     pub(crate) repository: String,
+    pub(crate) delivery: String,
     /// Where it is, and another one that is not connected yet.
     origins: [Origin; 2],
 }
@@ -64,10 +65,22 @@ impl Things {
             user: text(&me["user"]),
             worker: site.worker(owner).await,
             channel,
-            delivery: text(&tried["delivery"]),
+            dispatch: text(&tried["dispatch"]),
+            delivery: Self::delivery(site, owner, &text(&repository["id"])).await,
             repository: text(&repository["id"]),
             origins,
         }
+    }
+
+    /// The id of something that GitLab has told of a repository.
+    async fn delivery(site: &Site, owner: &Who, repository: &str) -> String {
+        let of = format!("/api/v1/repositories/{repository}");
+        let hook = site.post(owner, &format!("{of}/webhook"), json!({})).await.ok().json();
+        let forge =
+            Who::away().with("x-gitlab-event", "Job Hook").with("x-gitlab-token", hook["secret"].as_str().unwrap());
+        site.post(&forge, &format!("/hooks/{repository}"), json!({})).await.ok();
+        let listed = site.get(owner, &format!("{of}/deliveries")).await.ok().json();
+        listed["items"][0]["id"].as_str().unwrap().to_owned()
     }
 
     pub(crate) fn path(&self, template: &str) -> String {
@@ -86,6 +99,7 @@ impl Things {
             .replace("{key}", &self.key)
             .replace("{worker}", &self.worker)
             .replace("{channel}", &self.channel)
+            .replace("{dispatch}", &self.dispatch)
             .replace("{delivery}", &self.delivery)
             .replace("{environment}", "production")
             .replace("{stage}", "build")
@@ -96,7 +110,11 @@ impl Things {
     /// The path with what must be asked along with it.
     pub(crate) fn address(&self, template: &str) -> String {
         let path = self.path(template);
-        if template.ends_with("/log/search") { format!("{path}?text=echo") } else { path }
+        match template {
+            template if template.ends_with("/log/search") => format!("{path}?text=echo"),
+            template if template.ends_with("/diff") => format!("{path}?before={}", self.waiting),
+            _ => path,
+        }
     }
 
     pub(crate) fn body(&self, method: &Method, template: &str) -> Option<Value> {

@@ -5,6 +5,7 @@ mod ask;
 mod audit;
 mod control;
 mod credential;
+mod delivery;
 mod environment;
 mod garbage;
 mod identity;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::super::store::MemoryStore;
 use crate::id::{ChannelId, NotificationId, PipelineId, TenantId};
 use crate::store::{
-    Channel, ChannelStore, Delivery, NoticeRule, Notification, NotificationStore, Settled, StoreError, check_channel,
+    Channel, ChannelStore, Dispatch, NoticeRule, Notification, NotificationStore, Settled, StoreError, check_channel,
 };
 
 #[async_trait]
@@ -58,7 +58,7 @@ impl NotificationStore for MemoryStore {
         now: Timestamp,
         until: Timestamp,
         limit: usize,
-    ) -> Result<Vec<Delivery>, StoreError> {
+    ) -> Result<Vec<Dispatch>, StoreError> {
         self.notifications_locked().take(now, until, limit)
     }
 
@@ -75,13 +75,13 @@ impl NotificationStore for MemoryStore {
         self.notifications_locked().retry(channel, id, now)
     }
 
-    async fn deliveries(
+    async fn dispatches(
         &self,
         channel: ChannelId,
         before: Option<NotificationId>,
         limit: usize,
-    ) -> Result<Vec<Delivery>, StoreError> {
-        Ok(self.notifications_locked().deliveries(channel, before, limit))
+    ) -> Result<Vec<Dispatch>, StoreError> {
+        Ok(self.notifications_locked().dispatches(channel, before, limit))
     }
 
     async fn sweep_notifications(&self, before: Timestamp) -> Result<u64, StoreError> {

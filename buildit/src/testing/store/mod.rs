@@ -18,8 +18,8 @@
 //!
 //! A store that outlives its process also passes [`assert_durable`], which opens it anew between writing and reading.
 //! [`assert_durable_accounts`] does so with accounts. What a store can do beyond that has clauses of its own
-//! ([`control_clauses`], [`environment_clauses`], [`eviction_clauses`], [`notification_clauses`], [`pipeline_clauses`], [`policy_clauses`],
-//! [`reference_clauses`], [`removal_clauses`], [`repository_clauses`], [`request_clauses`], [`schedule_clauses`],
+//! ([`control_clauses`], [`delivery_clauses`], [`environment_clauses`], [`eviction_clauses`], [`notification_clauses`], [`pipeline_clauses`],
+//! [`policy_clauses`], [`reference_clauses`], [`removal_clauses`], [`repository_clauses`], [`request_clauses`], [`schedule_clauses`],
 //! [`secret_clauses`], [`tenant_clauses`]), for
 //! [`assert_clauses`].
 //! Whoever wants the violations themselves calls [`check_store`] and its like.
@@ -29,6 +29,7 @@ mod artifact;
 mod asks;
 mod clause;
 mod control;
+mod delivery;
 mod durable;
 mod environment;
 mod garbage;
@@ -59,8 +60,9 @@ pub use keep::KeepStore;
 use crate::artifact::{BlobStore, CacheStore, EvictCaches, RemoveBlobs};
 use crate::cached::ResultStore;
 use crate::store::{
-    AccountStore, AuditStore, ChannelStore, EnvironmentStore, IdentityStore, NotificationStore, PipelineStore,
-    PolicyStore, QueueControl, ReferenceStore, RepositoryStore, RequestStore, ScheduleStore, SecretStore, Store,
+    AccountStore, AuditStore, ChannelStore, DeliveryStore, EnvironmentStore, IdentityStore, NotificationStore,
+    PipelineStore, PolicyStore, QueueControl, ReferenceStore, RepositoryStore, RequestStore, ScheduleStore,
+    SecretStore, Store,
 };
 
 /// A store that refers to blobs, and says to which.
@@ -171,6 +173,12 @@ pub fn environment_clauses() -> Vec<Clause<dyn EnvironmentStore>> {
 #[must_use]
 pub fn policy_clauses() -> Vec<Clause<dyn PolicyStore>> {
     policy::clauses()
+}
+
+/// The clauses about deliveries.
+#[must_use]
+pub fn delivery_clauses() -> Vec<Clause<dyn DeliveryStore>> {
+    delivery::clauses()
 }
 
 /// The clauses about repositories.

@@ -11,7 +11,7 @@ use super::samples::at;
 use super::{Clause, Notifying};
 use crate::id::{ChannelId, NotificationId, PipelineId, RunId, TenantId};
 use crate::store::{
-    Channel, ChannelKind, Delivery, DeliveryStatus, NoticeRule, Notification, Occasion, Settled, StoreError,
+    Channel, ChannelKind, Dispatch, DispatchStatus, NoticeRule, Notification, Occasion, Settled, StoreError,
 };
 
 pub(super) fn clauses() -> Vec<Clause<dyn Notifying>> {
@@ -27,7 +27,7 @@ pub(super) fn clauses() -> Vec<Clause<dyn Notifying>> {
         of_many_who_take_at_once_each_takes_others,
         only_the_last_try_is_settled,
         what_was_not_sent_is_tried_anew_when_asked,
-        deliveries_are_listed_newest_first_in_pages,
+        dispatches_are_listed_newest_first_in_pages,
         what_has_ended_is_swept_and_nothing_else,
     ]
 }
@@ -68,8 +68,8 @@ fn told(channel: &Channel, run: RunId, subject: &str) -> Notification {
     }
 }
 
-fn ids(deliveries: &[Delivery]) -> Vec<NotificationId> {
-    deliveries.iter().map(|delivery| delivery.notification.id).collect()
+fn ids(dispatches: &[Dispatch]) -> Vec<NotificationId> {
+    dispatches.iter().map(|dispatch| dispatch.notification.id).collect()
 }
 
 async fn a_channel_has_a_name_in_its_tenant(store: Arc<dyn Notifying>) -> Result<(), Broken> {
@@ -151,7 +151,7 @@ async fn a_deleted_channel_is_gone_with_all_of_it(store: Arc<dyn Notifying>) -> 
     ensure_eq!(store.delete_channel(gone.id).await?, false, "whether it was there twice");
     ensure_eq!(store.channel(gone.id).await?, None, "the channel");
     ensure_eq!(store.rules(pipeline).await?, [(stays.id, rule(&[Occasion::Failed]))], "what the pipeline tells");
-    ensure_eq!(store.deliveries(gone.id, None, 9).await?, [], "what was to be sent there");
+    ensure_eq!(store.dispatches(gone.id, None, 9).await?, [], "what was to be sent there");
     ensure_eq!(store.notify(vec![told(&gone, run, "later")]).await?, 0, "what is new to who is gone");
     let due = store.take_notifications(at(99), at(200), 9).await?;
     ensure_eq!(ids(&due), [left.id], "what is due");
@@ -167,8 +167,8 @@ async fn of_one_subject_of_a_run_a_channel_is_told_once(store: Arc<dyn Notifying
     ensure_eq!(store.notify(all).await?, 0, "how many were new when they come again");
     let double = Notification { occasion: Some(Occasion::Cancelled), ..told(&one, run, "end") };
     ensure_eq!(store.notify(vec![double, told(&two, run, "x"), told(&two, run, "x")]).await?, 1, "how many were then");
-    let there = store.deliveries(one.id, None, 9).await?;
-    ensure_eq!(there.last(), Some(&Delivery::of_new(first)), "what was kept first");
+    let there = store.dispatches(one.id, None, 9).await?;
+    ensure_eq!(there.last(), Some(&Dispatch::of_new(first)), "what was kept first");
     // Whoever tries a channel out hears of it each time.
     let try_out = || Notification { run: None, occasion: None, ..told(&one, run, "test") };
     ensure_eq!(store.notify(vec![try_out(), try_out()]).await?, 2, "how many try-outs were new");
@@ -180,7 +180,7 @@ async fn of_many_who_tell_the_same_at_once_one_does(store: Arc<dyn Notifying>) -
     let all = join_all((0..8).map(|_| store.notify(vec![told(&channel, run, "end")]))).await;
     let new: u64 = all.into_iter().collect::<Result<Vec<u64>, _>>()?.into_iter().sum();
     ensure_eq!(new, 1, "how many of 8 were new");
-    ensure_eq!(store.deliveries(channel.id, None, 99).await?.len(), 1, "how many there are");
+    ensure_eq!(store.dispatches(channel.id, None, 99).await?.len(), 1, "how many there are");
     Ok(())
 }
 
@@ -191,13 +191,13 @@ async fn what_is_due_is_taken_once_until_its_time(store: Arc<dyn Notifying>) -> 
     store.notify(vec![late.clone(), early.clone()]).await?;
     ensure_eq!(store.take_notifications(at(4), at(30), 9).await?, [], "what is due before anything is");
     let taken = store.take_notifications(at(20), at(30), 1).await?;
-    let first = Delivery { tries: 1, next_at: at(30), ..Delivery::of_new(early.clone()) };
+    let first = Dispatch { tries: 1, next_at: at(30), ..Dispatch::of_new(early.clone()) };
     ensure_eq!(taken, [first], "what is taken first");
     ensure_eq!(ids(&store.take_notifications(at(20), at(40), 9).await?), [late.id], "what is left");
     ensure_eq!(store.take_notifications(at(29), at(60), 9).await?, [], "what is due while it is being sent");
     // Whoever had it has died.
     let again = store.take_notifications(at(30), at(60), 9).await?;
-    let second = Delivery { tries: 2, next_at: at(60), ..Delivery::of_new(early) };
+    let second = Dispatch { tries: 2, next_at: at(60), ..Dispatch::of_new(early) };
     ensure_eq!(again, [second], "what is due again");
     Ok(())
 }
@@ -206,7 +206,7 @@ async fn of_many_who_take_at_once_each_takes_others(store: Arc<dyn Notifying>) -
     let channel = kept(&store, "ops").await?;
     store.notify((0..20).map(|_| told(&channel, RunId::new(), "end")).collect()).await?;
     let all = join_all((0..4).map(|_| store.take_notifications(at(20), at(60), 20))).await;
-    let taken: Vec<Delivery> = all.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
+    let taken: Vec<Dispatch> = all.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
     let different: BTreeSet<_> = ids(&taken).into_iter().collect();
     ensure_eq!((taken.len(), different.len()), (20, 20), "how many were taken, and how many of them differ");
     Ok(())
@@ -231,14 +231,14 @@ async fn only_the_last_try_is_settled(store: Arc<dyn Notifying>) -> Result<(), B
     ensure_eq!(store.settle_notification(sent.id, 2, done).await?, true, "whether the second one was noted");
     ensure_eq!(store.settle_notification(sent.id, 2, later).await?, false, "whether one was noted after the end");
     ensure_eq!(store.take_notifications(at(99), at(120), 9).await?, [], "what is due when it was sent");
-    let end = Delivery {
-        status: DeliveryStatus::Sent,
+    let end = Dispatch {
+        status: DispatchStatus::Sent,
         tries: 2,
         next_at: at(60),
         ended_at: Some(at(41)),
-        ..Delivery::of_new(sent)
+        ..Dispatch::of_new(sent)
     };
-    ensure_eq!(store.deliveries(channel.id, None, 9).await?, [end], "what is known of it");
+    ensure_eq!(store.dispatches(channel.id, None, 9).await?, [end], "what is known of it");
     Ok(())
 }
 
@@ -251,9 +251,9 @@ async fn what_was_not_sent_is_tried_anew_when_asked(store: Arc<dyn Notifying>) -
     store.settle_notification(lost.id, 1, given_up).await?;
     store.settle_notification(sent.id, 1, Settled::Sent { at: at(21) }).await?;
     ensure_eq!(store.take_notifications(at(99), at(120), 9).await?, [], "what is due when it was given up");
-    let known = store.deliveries(channel.id, Some(sent.id), 1).await?;
+    let known = store.dispatches(channel.id, Some(sent.id), 1).await?;
     let known = known.first().map(|one| (one.status, one.error.as_deref(), one.ended_at));
-    ensure_eq!(known, Some((DeliveryStatus::GivenUp, Some("404"), Some(at(21)))), "what is known of it");
+    ensure_eq!(known, Some((DispatchStatus::GivenUp, Some("404"), Some(at(21)))), "what is known of it");
     ensure_eq!(store.retry_notification(other.id, lost.id, at(50)).await?, false, "whether another channel has it");
     ensure_eq!(store.retry_notification(channel.id, sent.id, at(50)).await?, false, "whether what was sent is again");
     ensure_eq!(store.retry_notification(channel.id, lost.id, at(50)).await?, true, "whether it is tried anew");
@@ -264,15 +264,15 @@ async fn what_was_not_sent_is_tried_anew_when_asked(store: Arc<dyn Notifying>) -
     Ok(())
 }
 
-async fn deliveries_are_listed_newest_first_in_pages(store: Arc<dyn Notifying>) -> Result<(), Broken> {
+async fn dispatches_are_listed_newest_first_in_pages(store: Arc<dyn Notifying>) -> Result<(), Broken> {
     let (channel, other) = (kept(&store, "ops").await?, kept(&store, "other").await?);
     let all: Vec<Notification> = (0..5).map(|_| told(&channel, RunId::new(), "end")).collect();
     store.notify(all.clone()).await?;
     store.notify(vec![told(&other, RunId::new(), "end")]).await?;
     let mut expected: Vec<NotificationId> = all.iter().map(|told| told.id).collect();
     expected.reverse();
-    ensure_eq!(ids(&store.deliveries(channel.id, None, 2).await?), expected[..2], "the first page");
-    ensure_eq!(ids(&store.deliveries(channel.id, Some(expected[1]), 9).await?), expected[2..], "the second page");
+    ensure_eq!(ids(&store.dispatches(channel.id, None, 2).await?), expected[..2], "the first page");
+    ensure_eq!(ids(&store.dispatches(channel.id, Some(expected[1]), 9).await?), expected[2..], "the second page");
     Ok(())
 }
 
@@ -284,6 +284,6 @@ async fn what_has_ended_is_swept_and_nothing_else(store: Arc<dyn Notifying>) -> 
     store.settle_notification(old.id, 1, Settled::Sent { at: at(21) }).await?;
     store.settle_notification(new.id, 1, Settled::GivenUp { at: at(40), error: "x".into() }).await?;
     ensure_eq!(store.sweep_notifications(at(40)).await?, 1, "how many were swept");
-    ensure_eq!(ids(&store.deliveries(channel.id, None, 9).await?), [waits.id, new.id], "what is left");
+    ensure_eq!(ids(&store.dispatches(channel.id, None, 9).await?), [waits.id, new.id], "what is left");
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! The page of a run.
 
+mod compare;
+mod plan;
 mod tests;
 
 use std::time::Duration;
@@ -10,16 +12,19 @@ use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use buildit::account::Role;
 use buildit::plan::Plan;
-use buildit::store::RunRecord;
+use buildit::store::{Repository, RunRecord};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::log::{Chosen, look_at};
+use compare::{CompareLook, CompareTab};
+use plan::{PlanLook, PlanTab};
 use tests::{TestsLook, TestsTab};
 
 use super::page::{Crumb, Frame, Place, When, draw, part};
 use crate::app::runs::{self, Which};
+use crate::forge::pages;
 use crate::problem::Problem;
 use crate::state::ServerState;
 use crate::view::graph::{Drawing, draw as draw_graph};
@@ -53,6 +58,14 @@ pub(crate) struct Look {
     pub(super) find_after: u64,
 }
 
+/// What is looked at in each tab.
+struct Asked {
+    look: Look,
+    tests: TestsLook,
+    compare: CompareLook,
+    plan: PlanLook,
+}
+
 #[derive(Template)]
 #[template(path = "run.html")]
 struct RunPage {
@@ -75,7 +88,12 @@ struct RunPage {
     summaries: Vec<(String, String)>,
     why: Vec<(String, String)>,
     tests: Option<TestsTab>,
-    facts: Vec<(&'static str, String)>,
+    compare: Option<CompareTab>,
+    plan: Option<PlanTab>,
+    /// Where all artifacts are, and the run as it is kept.
+    all_artifacts: String,
+    record: String,
+    facts: Vec<Fact>,
 }
 
 /// A job in the list.
@@ -151,13 +169,15 @@ fn worst<'a>(states: impl Iterator<Item = &'a str> + Clone) -> &'static str {
     ORDER.into_iter().find(|word| states.clone().any(|state| state == *word)).unwrap_or("queued")
 }
 
-const TABS: [(&str, &str); 6] = [
+const TABS: [(&str, &str); 8] = [
     ("log", "Log"),
     ("tests", "Tests"),
     ("waterfall", "Waterfall"),
     ("artifacts", "Artifacts"),
     ("summary", "Summary"),
     ("why", "Why"),
+    ("compare", "Compare"),
+    ("plan", "Plan"),
 ];
 
 async fn record(state: &ServerState, place: &Place, pipeline: &str, number: u64) -> Result<RunRecord, Problem> {
@@ -171,10 +191,12 @@ pub(crate) async fn show(
     Path(named): Path<Named>,
     Query(look): Query<Look>,
     Query(tests): Query<TestsLook>,
+    Query(compare): Query<CompareLook>,
+    Query(plan): Query<PlanLook>,
 ) -> Result<Response, Problem> {
     let record = record(&state, &place, &named.pipeline, named.number).await?;
     let view = runs::view(&state, &record).await?;
-    page(&state, &place, &named.pipeline, &record, view, &look, &tests).await
+    page(&state, &place, &named.pipeline, &record, view, Asked { look, tests, compare, plan }).await
 }
 
 async fn page(
@@ -183,9 +205,9 @@ async fn page(
     pipeline: &str,
     record: &RunRecord,
     view: RunView,
-    look: &Look,
-    of_tests: &TestsLook,
+    asked: Asked,
 ) -> Result<Response, Problem> {
+    let look = &asked.look;
     let above = format!("{}/pipelines/{}", place.root(), part(pipeline));
     let link = format!("{above}/runs/{}", record.number);
     let tab = TABS.iter().find(|(tab, _)| Some(*tab) == look.tab.as_deref()).map_or("log", |(tab, _)| tab);
@@ -193,8 +215,8 @@ async fn page(
         Some(name) => Some(view.stage(name).ok_or_else(Problem::not_found)?),
         None => first_to_look_at(&view),
     };
-    let plan = Plan::restore(view.plan.clone()).map_err(|found| Problem::refused(&found.0))?;
-    let drawing = draw_graph(&plan.graph().layout(plan.spec()));
+    let compiled = Plan::restore(view.plan.clone()).map_err(|found| Problem::refused(&found.0))?;
+    let drawing = draw_graph(&compiled.graph().layout(compiled.spec()));
     let name = chosen.map(|stage| stage.name.to_string());
     let nodes = drawing.nodes.iter().map(|node| {
         let stages = node.stages.iter().map(|&stage| &view.stages[stage]);
@@ -226,15 +248,22 @@ async fn page(
         _ => Vec::new(),
     };
     let tests = match tab {
-        "tests" => Some(tests::tab(state, record, &view, of_tests, &above, &link).await?),
+        "tests" => Some(tests::tab(state, record, &view, &asked.tests, &above, &link).await?),
         _ => None,
     };
+    let compare = match tab {
+        "compare" => Some(compare::tab(state, record, &asked.compare, pipeline, &above, &link).await?),
+        _ => None,
+    };
+    let plan = (tab == "plan").then(|| plan::tab(&view.plan, &asked.plan, look.stage.as_deref(), &link));
+    let api = format!("{}/api/v1/runs/{}", place.base, record.run.id);
     let crumbs = vec![
         Crumb::to("Pipelines", format!("{}/pipelines", place.root())),
         Crumb::to(pipeline, above),
         Crumb::here(format!("#{}", record.number)),
     ];
     let questions = view.stages.iter().filter(|stage| stage.question.is_some()).cloned().collect();
+    let repository = runs::repository(state, record).await?;
     let artifacts = view.stages.iter().flat_map(|stage| left(&place.base, record, stage)).collect();
     let summaries = view.stages.iter().filter_map(|stage| {
         let summary = stage.products.as_deref()?.summary.as_deref()?;
@@ -242,7 +271,9 @@ async fn page(
     });
     draw(&RunPage {
         frame: place.frame("pipelines", format!("#{} {pipeline}", record.number), crumbs),
-        live: format!("{}/api/v1/runs/{}/live", place.base, record.run.id),
+        live: format!("{api}/live"),
+        all_artifacts: format!("{api}/artifacts"),
+        record: format!("{api}/record"),
         mark: glyph(view.status().as_str()),
         jobs,
         drawing,
@@ -257,7 +288,9 @@ async fn page(
         summaries: summaries.collect(),
         why,
         tests,
-        facts: facts(&view),
+        compare,
+        plan,
+        facts: facts(&view, repository.as_ref()),
         link,
         view,
     })
@@ -330,29 +363,47 @@ fn left(base: &str, record: &RunRecord, stage: &StageView) -> Vec<Left> {
     each.collect()
 }
 
+/// Something that the summary tells.
+struct Fact {
+    name: &'static str,
+    value: String,
+    /// Where there is more of it.
+    link: Option<String>,
+}
+
 /// What the summary tells, as far as it is known.
-fn facts(view: &RunView) -> Vec<(&'static str, String)> {
+fn facts(view: &RunView, repository: Option<&Repository>) -> Vec<Fact> {
     let git = &view.context.git;
-    let mut facts = vec![("Trigger", view.context.event.clone())];
-    let mut add = |name, text: &str| {
+    let request = view.context.pull_request.as_ref();
+    let mut facts = Vec::new();
+    let mut add = |name, text: &str, link: Option<String>| {
         if !text.is_empty() {
-            facts.push((name, text.to_owned()));
+            facts.push(Fact { name, value: text.to_owned(), link });
         }
     };
-    add("By", view.context.custom.get("triggered_by").map_or("", String::as_str));
-    add("Branch", &git.branch);
-    add("Commit", git.sha.get(..12).unwrap_or(&git.sha));
-    add("Message", git.message.lines().next().unwrap_or_default());
-    add("Author", &git.author);
-    for (name, value) in &view.context.params {
-        add("Parameter", &format!("{name} = {value}"));
+    add("Trigger", &view.context.event, None);
+    add("By", view.context.custom.get("triggered_by").map_or("", String::as_str), None);
+    add("Source", repository.map_or("", |of| &of.name), repository.and_then(pages::repository));
+    if let Some(request) = request {
+        let link = repository.and_then(|of| pages::request(of, request.number));
+        add("Request", &format!("#{} {}", request.number, request.title), link);
+        add("Into", &request.base, None);
     }
-    add("Cancelled", view.cancel_reason.as_deref().unwrap_or_default());
+    add("Branch", &git.branch, None);
+    add("Tag", &git.tag, None);
+    let commit = git.sha.get(..12).unwrap_or(&git.sha);
+    add("Commit", commit, repository.and_then(|of| pages::commit(of, &git.sha)));
+    add("Message", git.message.lines().next().unwrap_or_default(), None);
+    add("Author", &git.author, None);
+    for (name, value) in &view.context.params {
+        add("Parameter", &format!("{name} = {value}"), None);
+    }
+    add("Cancelled", view.cancel_reason.as_deref().unwrap_or_default(), None);
     facts
 }
 
 impl RunPage {
-    fn tabs(&self) -> [(&'static str, &'static str); 6] {
+    fn tabs(&self) -> [(&'static str, &'static str); 8] {
         TABS
     }
 

@@ -160,8 +160,8 @@ pub(super) enum Fault {
     TakesForNobody,
     SettlesAnyTry,
     RetriesAnything,
-    ListsDeliveriesBackwards,
-    KeepsDeliveries,
+    ListsDispatchesBackwards,
+    KeepsDispatches,
 }
 
 /// Each fault with the clauses that reject it, among others.
@@ -365,6 +365,6 @@ pub(super) const REJECTED: &[(Fault, &[&str])] = &[
     ),
     (Fault::SettlesAnyTry, &["only_the_last_try_is_settled"]),
     (Fault::RetriesAnything, &["what_was_not_sent_is_tried_anew_when_asked"]),
-    (Fault::ListsDeliveriesBackwards, &["deliveries_are_listed_newest_first_in_pages"]),
-    (Fault::KeepsDeliveries, &["what_has_ended_is_swept_and_nothing_else"]),
+    (Fault::ListsDispatchesBackwards, &["dispatches_are_listed_newest_first_in_pages"]),
+    (Fault::KeepsDispatches, &["what_has_ended_is_swept_and_nothing_else"]),
 ];

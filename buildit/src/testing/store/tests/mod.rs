@@ -4,6 +4,7 @@ mod accounts;
 mod artifact;
 mod broken;
 mod control;
+mod delivery;
 mod environment;
 mod faults;
 mod keep;

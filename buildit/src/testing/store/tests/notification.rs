@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::broken::Broken;
 use super::faults::Fault;
 use crate::id::{ChannelId, NotificationId, PipelineId, TenantId};
-use crate::store::{Channel, ChannelStore, Delivery, NoticeRule, Notification, NotificationStore, Settled, StoreError};
+use crate::store::{Channel, ChannelStore, Dispatch, NoticeRule, Notification, NotificationStore, Settled, StoreError};
 
 #[async_trait]
 impl ChannelStore for Broken {
@@ -71,7 +71,7 @@ impl NotificationStore for Broken {
         now: Timestamp,
         until: Timestamp,
         limit: usize,
-    ) -> Result<Vec<Delivery>, StoreError> {
+    ) -> Result<Vec<Dispatch>, StoreError> {
         let until = if self.has(Fault::TakesForNobody) { now } else { until };
         self.inner.take_notifications(now, until, limit).await
     }
@@ -93,20 +93,20 @@ impl NotificationStore for Broken {
         Ok(self.inner.retry_notification(channel, id, now).await? || self.has(Fault::RetriesAnything))
     }
 
-    async fn deliveries(
+    async fn dispatches(
         &self,
         channel: ChannelId,
         before: Option<NotificationId>,
         limit: usize,
-    ) -> Result<Vec<Delivery>, StoreError> {
-        let mut deliveries = self.inner.deliveries(channel, before, limit).await?;
-        if self.has(Fault::ListsDeliveriesBackwards) {
-            deliveries.reverse();
+    ) -> Result<Vec<Dispatch>, StoreError> {
+        let mut dispatches = self.inner.dispatches(channel, before, limit).await?;
+        if self.has(Fault::ListsDispatchesBackwards) {
+            dispatches.reverse();
         }
-        Ok(deliveries)
+        Ok(dispatches)
     }
 
     async fn sweep_notifications(&self, before: Timestamp) -> Result<u64, StoreError> {
-        if self.has(Fault::KeepsDeliveries) { Ok(1) } else { self.inner.sweep_notifications(before).await }
+        if self.has(Fault::KeepsDispatches) { Ok(1) } else { self.inner.sweep_notifications(before).await }
     }
 }
