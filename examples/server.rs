@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use buildit_server::{KeyFile, KeyRestored, Server, Settings, Written};
+use buildit_server::{KeyFile, KeyRestored, Server, Settings, Written, subscriber};
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// The BuildIt server.
 #[derive(Debug, Parser)]
@@ -38,9 +38,9 @@ struct Options {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
-    let filter = EnvFilter::try_from_env("BUILDIT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false).init();
     let mut settings = Settings::load(options.config.as_deref()).context("the settings cannot be read")?;
+    let directives = std::env::var("BUILDIT_LOG").ok();
+    subscriber(settings.log_format, directives.as_deref(), std::io::stderr).init();
     settings.listen = options.listen.unwrap_or(settings.listen);
     settings.data = options.data.unwrap_or(settings.data);
     if options.migrate_only {

@@ -14,6 +14,8 @@
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod accounts;
 mod blobs;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod notifications;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

@@ -4,7 +4,8 @@
 use async_trait::async_trait;
 use buildit::id::{RunId, TenantId, WorkerId};
 use buildit::store::{
-    Intake, QueueControl, QueueFilter, QueueLine, QueuePlace, QueuedRun, Request, RequestStore, StoreError, Worker,
+    Intake, QueueControl, QueueFilter, QueueLine, QueuePlace, QueueStatus, QueuedRun, Request, RequestStore,
+    StoreError, Worker,
 };
 use jiff::Timestamp;
 
@@ -30,6 +31,10 @@ macro_rules! steering_ports {
 
             async fn queued_run(&self, run: RunId) -> Result<Option<QueuedRun>, StoreError> {
                 queue::queued_run(self, run).await
+            }
+
+            async fn queue_depths(&self) -> Result<Vec<(QueueStatus, u64)>, StoreError> {
+                queue::depths(self).await
             }
 
             async fn queue_line(&self, tenant: TenantId) -> Result<QueueLine, StoreError> {

@@ -86,6 +86,14 @@ uuid_id! {
     PipelineId
 }
 uuid_id! {
+    /// A way to tell people.
+    ChannelId
+}
+uuid_id! {
+    /// Something that a channel is told.
+    NotificationId
+}
+uuid_id! {
     /// A repository that a tenant has connected.
     RepositoryId
 }

@@ -63,6 +63,21 @@ pub(crate) enum SendError {
     Server(#[from] smtp::Error),
 }
 
+impl SendError {
+    /// Whether it would not be sent later either.
+    pub(crate) fn is_final(&self) -> bool {
+        match self {
+            Self::Address(..) | Self::Message(_) => true,
+            Self::Server(error) => error.is_permanent(),
+        }
+    }
+}
+
+/// Whether mail can be sent to this address.
+pub(crate) fn is_address(text: &str) -> bool {
+    text.parse::<Address>().is_ok()
+}
+
 impl Mail {
     /// What the settings say; none where they name no mail server. It is not asked yet.
     pub(crate) fn of(settings: &Settings) -> Result<Option<Self>, MailError> {
@@ -81,15 +96,14 @@ impl Mail {
     }
 
     /// Hands a mail of plain text to the server; it has it when this returns.
-    pub(crate) async fn send(&self, to: &str, subject: &str, text: &str) -> Result<(), SendError> {
-        let address: Address = to.parse().map_err(|error| SendError::Address(to.to_owned(), error))?;
-        let mut message = Message::builder()
-            .from(self.from.clone())
-            .to(Mailbox::new(None, address))
-            .subject(subject)
-            .message_id(None)
-            .header(ContentType::TEXT_PLAIN)
-            .body(text.to_owned())?;
+    pub(crate) async fn send(&self, to: &[&str], subject: &str, text: &str) -> Result<(), SendError> {
+        let mut builder = Message::builder().from(self.from.clone());
+        for to in to {
+            let address: Address = to.parse().map_err(|error| SendError::Address((*to).to_owned(), error))?;
+            builder = builder.to(Mailbox::new(None, address));
+        }
+        let mut message =
+            builder.subject(subject).message_id(None).header(ContentType::TEXT_PLAIN).body(text.to_owned())?;
         let by_itself = HeaderValue::new(HeaderName::new_from_ascii_str(BY_ITSELF.0), BY_ITSELF.1.to_owned());
         message.headers_mut().insert_raw(by_itself);
         self.transport.send(message).await?;

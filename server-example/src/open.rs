@@ -14,24 +14,28 @@ use buildit::artifact::BlobStore;
 use buildit::durable::Durable;
 use buildit::engine::{BuildError, Engine, EngineBuilder, WorkOptions};
 use buildit::event::RunStatus;
-use buildit::store::{RunFilter, StoreError};
+use buildit::store::{RunFilter, Store, StoreError};
 use buildit_executors::local::LocalBackend;
 use buildit_storage::ObjectBlobs;
 use buildit_storage::secrets::SealedSecrets;
 use buildit_storage::sqlite::SqliteStore;
 use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::app::upkeep::{self, Tidied, TidyError};
 use crate::app::{deliveries, schedules, workers};
 use crate::backup::is_unfinished;
 use crate::environments::OfTenants;
 use crate::health;
+use crate::meters::Meters;
 use crate::mirrors;
+use crate::notify::{self, Outbox};
 use crate::router::{LEAVE, router};
 use crate::secrets::{OfRuns, SecretKeyError, key_of_environment, keyring};
 use crate::settings::Settings;
 use crate::state::{ServerState, ServerStore, StateError};
+use crate::watched::Watched;
 
 /// What is in the data folder: blobs, and the key of the secrets.
 pub(crate) const BLOBS: &str = "blobs";
@@ -42,6 +46,9 @@ const PAGE: usize = 100;
 
 /// How long people see that a worker was lost.
 const LOST: SignedDuration = SignedDuration::from_hours(24);
+
+/// How long it is known what people were told.
+const TOLD: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// How often what has ended is swept away.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -129,20 +136,22 @@ impl Server {
         let (builder, store): (_, Arc<dyn ServerStore>) = match Database::open(&settings, &data).await? {
             Database::Sqlite(store) => {
                 let store = Arc::new(store.with_blobs(Arc::clone(&blobs)));
-                (builder.store(store.clone()).caches(store.clone()).results(store.clone()), store)
+                (builder.caches(store.clone()).results(store.clone()), store)
             }
             #[cfg(feature = "postgres")]
             Database::Postgres(store) => {
                 let store = Arc::new(store.with_blobs(Arc::clone(&blobs)));
-                (builder.store(store.clone()).caches(store.clone()).results(store.clone()), store)
+                (builder.caches(store.clone()).results(store.clone()), store)
             }
         };
         if !key.exists() && key_of_environment().is_none() && !store.secrets(None, 1).await?.is_empty() {
             return Err(OpenError::KeyGone(key));
         }
+        let meters = Meters::new();
+        let builder = builder.store(store_of_engine(Arc::clone(&store), &settings, &meters));
         let builder = builder.secrets(OfRuns(SealedSecrets::new(Arc::clone(&store), keys()?)));
         let builder = builder.environments(OfTenants(Arc::clone(&store)));
-        let state = ServerState::new(settings, builder.build()?, store, kept, keys()?, has_docker)?;
+        let state = ServerState::new(settings, builder.build()?, store, kept, keys()?, has_docker, meters)?;
         Ok(Self { state })
     }
 
@@ -213,6 +222,14 @@ impl Server {
     }
 }
 
+/// The store as the engine of a server has it: what it does there is measured, and people are told what they want to hear
+/// of.
+#[must_use]
+pub fn store_of_engine(store: Arc<dyn ServerStore>, settings: &Settings, meters: &Meters) -> Arc<dyn Store> {
+    let outbox = Outbox::new(Arc::clone(&store), settings.url());
+    Arc::new(Watched::new(store, meters.clone(), outbox))
+}
+
 /// The database that the settings name, open and with the schema of this version.
 enum Database {
     Sqlite(SqliteStore),
@@ -269,13 +286,18 @@ async fn work(state: ServerState) {
     let scheduling = tokio::spawn(schedules::work(state.clone()));
     let delivering = tokio::spawn(deliveries::work(state.clone()));
     let noting = tokio::spawn(workers::note(state.clone()));
+    let stop = CancellationToken::new();
+    let telling = tokio::spawn(notify::work(state.clone(), stop.clone()));
     let tidying = tokio::spawn(upkeep::work(state.clone()));
     drive(state.clone()).await;
+    stop.cancel();
     sweeping.abort();
     scheduling.abort();
     delivering.abort();
     noting.abort();
     tidying.abort();
+    // What is being sent is sent: another server would send it again.
+    drop(telling.await);
     workers::leave(&state).await;
 }
 
@@ -313,6 +335,7 @@ async fn sweep(state: ServerState) {
     loop {
         tokio::time::sleep(SWEEP).await;
         state.limits().sweep();
+        state.meters().sum_up();
         if let Err(error) = state.credentials().sweep_credentials(Timestamp::now()).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "what has ended cannot be swept away");
         }
@@ -322,10 +345,11 @@ async fn sweep(state: ServerState) {
     }
 }
 
-/// Forgets requests that will not come again, and workers that were lost long ago.
+/// Forgets requests that will not come again, what people were told long ago, and workers that were lost then.
 async fn sweep_queue(state: &ServerState) -> Result<(), StoreError> {
     let now = Timestamp::now();
     state.store().sweep_requests(now).await?;
+    state.store().sweep_notifications(now - TOLD).await?;
     state.store().sweep_deliveries(now - deliveries::KEPT).await?;
     state.store().sweep_workers(now - LOST).await.map(drop)
 }

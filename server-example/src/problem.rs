@@ -243,7 +243,7 @@ impl From<RerunError> for Problem {
 }
 
 /// An error with what lies behind it, on one line.
-fn told(error: &dyn std::error::Error) -> String {
+pub(crate) fn told(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

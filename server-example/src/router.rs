@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::http::{HeaderValue, header};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -14,8 +14,10 @@ use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetReques
 use tower_http::trace::TraceLayer;
 use tower_sessions::cookie::SameSite;
 use tower_sessions::{Expiry, SessionManagerLayer};
+use tracing::Span;
 
 use crate::access::Sessions;
+use crate::meters::{self, measure};
 use crate::problem::Problem;
 use crate::state::ServerState;
 use crate::{api, health, web};
@@ -55,14 +57,24 @@ pub fn router(state: ServerState) -> Router {
     let pages = web::router(&state).merge(api::router(state.base())).layer(sessions).layer(csrf);
     pages
         .merge(health::router())
+        .merge(meters::router())
         .layer(from_fn(guard))
         .layer(CompressionLayer::new())
         .layer(DefaultBodyLimit::max(BODY))
         .layer(CatchPanicLayer::custom(|_| Problem::internal().into_response()))
-        .layer(TraceLayer::new_for_http())
+        .layer(from_fn_with_state(state.meters().clone(), measure))
+        .layer(TraceLayer::new_for_http().make_span_with(span))
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
         .with_state(state)
+}
+
+/// Where what is written for a request is written: with its id. Its address is not told, which may have a token in it.
+fn span(request: &Request) -> Span {
+    let is_plain = |id: &&str| id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).filter(is_plain);
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
+    tracing::info_span!("request", request_id = id.unwrap_or_default(), method = %request.method(), route)
 }
 
 /// Tells browsers what a page of this server may do.

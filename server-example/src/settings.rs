@@ -45,6 +45,13 @@ pub struct Settings {
     pub smtp_url: Option<Hidden>,
     /// Whom mail is from: `BuildIt <ci@example.com>`.
     pub mail_from: Option<String>,
+    /// Whether channels may lead to this machine and to networks of one's own (`10.0.0.0/8` and the like): whoever may set a
+    /// channel can then reach what the server reaches there. Addresses that are local to a link are never asked.
+    pub private_targets: bool,
+    /// What whoever reads `/metrics` brings as a bearer token; without one, only somebody at this machine reads them.
+    pub metrics_token: Option<Hidden>,
+    /// How the server's log is written.
+    pub log_format: LogFormat,
     /// Whether repositories may be folders of this machine, or at hosts that only this machine sees: whoever connects one
     /// reads what the server can read there.
     pub local_repositories: bool,
@@ -52,6 +59,18 @@ pub struct Settings {
     pub repository_mebibytes: u64,
     /// Whether jobs may run in Docker, where the server was built with it and finds it.
     pub docker: bool,
+}
+
+/// How a log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// An object of JSON on each line.
+    Json,
 }
 
 /// A text that `Debug` does not show: it has, or is, a password.
@@ -94,6 +113,9 @@ impl Default for Settings {
             cache_gib: 20,
             smtp_url: None,
             mail_from: None,
+            private_targets: false,
+            metrics_token: None,
+            log_format: LogFormat::Text,
             local_repositories: false,
             repository_mebibytes: 8 * 1024,
             docker: true,
@@ -154,7 +176,7 @@ impl Settings {
 }
 
 /// What the environment may set.
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 20] = [
     "data",
     "listen",
     "external_url",
@@ -169,6 +191,9 @@ const KEYS: [&str; 17] = [
     "cache_gib",
     "smtp_url",
     "mail_from",
+    "private_targets",
+    "metrics_token",
+    "log_format",
     "local_repositories",
     "repository_mebibytes",
     "docker",
@@ -223,7 +248,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_meant_is_told() {
-        for file in ["lisen = 1", "listen = \"nowhere\"", "requests_per_second = 0", "runs = -1", "= 5"] {
+        for file in
+            ["lisen = 1", "log_format = \"xml\"", "listen = \"nowhere\"", "requests_per_second = 0", "runs = -1", "= 5"]
+        {
             assert!(load(file, &[]).is_err(), "{file}");
         }
         assert!(load("", &[("BUILDIT_LISTEN", "nowhere")]).is_err());

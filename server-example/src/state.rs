@@ -11,8 +11,9 @@ use buildit::artifact::{BlobStore, EvictCaches, RemoveBlobs};
 use buildit::engine::Engine;
 use buildit::id::{OrganizationId, TenantId};
 use buildit::store::{
-    AuditStore, CredentialStore, DeliveryStore, EnvironmentStore, IdentityStore, LogKeep, PipelineStore, PolicyStore,
-    QueueControl, ReferenceStore, RepositoryStore, RequestStore, ScheduleStore, SecretStore, Store, StoreError,
+    AuditStore, ChannelStore, CredentialStore, DeliveryStore, EnvironmentStore, IdentityStore, LogKeep,
+    NotificationStore, PipelineStore, PolicyStore, QueueControl, ReferenceStore, RepositoryStore, RequestStore,
+    ScheduleStore, SecretStore, Store, StoreError,
 };
 use buildit_storage::secrets::{Keyring, SealedSecrets};
 use jiff::Timestamp;
@@ -23,7 +24,9 @@ use uuid::Uuid;
 use crate::access::{Limits, Passwords, SetupToken, is_loopback_name};
 use crate::live::Fanout;
 use crate::mail::{Mail, MailError};
+use crate::meters::Meters;
 use crate::mirrors::Mirrors;
+use crate::notify::{Courier, Guard, Outbox};
 use crate::reports::ReportCache;
 use crate::secrets::Secrets;
 use crate::settings::Settings;
@@ -40,6 +43,8 @@ pub trait ServerStore:
     + AuditStore
     + SecretStore
     + EnvironmentStore
+    + ChannelStore
+    + NotificationStore
     + PolicyStore
     + LogKeep
     + ReferenceStore
@@ -60,6 +65,8 @@ impl<T> ServerStore for T where
         + AuditStore
         + SecretStore
         + EnvironmentStore
+        + ChannelStore
+        + NotificationStore
         + PolicyStore
         + LogKeep
         + ReferenceStore
@@ -76,6 +83,9 @@ pub enum StateError {
     /// Mail cannot be sent with these settings.
     #[error("mail cannot be sent")]
     Mail(#[from] MailError),
+    /// Nobody can be asked over the network.
+    #[error("nobody can be asked over the network")]
+    Courier(#[source] reqwest::Error),
     /// The system has no randomness.
     #[error("the system has no randomness")]
     Randomness(#[from] getrandom::Error),
@@ -99,6 +109,9 @@ struct Inner {
     mirrors: Mirrors,
     has_docker: bool,
     mail: Option<Mail>,
+    meters: Meters,
+    courier: Courier,
+    outbox: Outbox,
     limits: Limits,
     fanout: Fanout,
     passwords: Passwords,
@@ -114,7 +127,8 @@ struct Inner {
 }
 
 impl ServerState {
-    /// A server whose runs this engine drives, on the store that the engine has. The keys seal the secrets that
+    /// A server whose runs this engine drives, on the store that the engine has, by way of
+    /// [`store_of_engine`](crate::store_of_engine) with the same meters. The keys seal the secrets that
     /// it keeps; whether the engine has an executor `docker` is said, because jobs of other tenants than the first go there.
     ///
     /// # Errors
@@ -127,9 +141,13 @@ impl ServerState {
         blobs: Arc<dyn RemoveBlobs>,
         keys: Keyring,
         has_docker: bool,
+        meters: Meters,
     ) -> Result<Self, StateError> {
         Ok(Self(Arc::new(Inner {
             mail: Mail::of(&settings)?,
+            meters,
+            courier: Courier::new(Guard { allows_private: settings.private_targets }).map_err(StateError::Courier)?,
+            outbox: Outbox::new(Arc::clone(&store), settings.url()),
             limits: Limits::new(settings.requests_per_second),
             fanout: Fanout::default(),
             base: settings.base(),
@@ -201,6 +219,21 @@ impl ServerState {
     /// How mail is sent, where it is.
     pub(crate) fn mail(&self) -> Option<&Mail> {
         self.0.mail.as_ref()
+    }
+
+    /// How channels are told.
+    pub(crate) fn courier(&self) -> &Courier {
+        &self.0.courier
+    }
+
+    /// What channels are to be told.
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.0.outbox
+    }
+
+    /// What is counted and measured.
+    pub(crate) fn meters(&self) -> &Meters {
+        &self.0.meters
     }
 
     /// The copies of repositories.

@@ -181,12 +181,21 @@ async fn no_page_scrolls_sideways_or_asks_another_host() {
     stage.start(&format!("pipeline \"wide\"\nstage \"{long}\" {{ run \"printf '%0500d\\\\n' 7\" }}\nstage \"b\" {{ needs \"{long}\"; run \"false\" }}\nstage \"c\" {{ needs \"b\"; run \"true\" }}")).await;
     stage.until_state("failed").await;
     let run = "/acme/main/pipelines/wide/runs/1";
-    let mut paths: Vec<String> =
-        ["", "/pipelines", "/new", "/queue", "/settings", "/settings/secrets", "/settings/team", "/settings/audit"]
-            .map(|path| format!("/acme/main{path}"))
-            .into();
+    let mut paths: Vec<String> = [
+        "",
+        "/pipelines",
+        "/new",
+        "/queue",
+        "/settings",
+        "/settings/secrets",
+        "/settings/notifications",
+        "/settings/team",
+        "/settings/audit",
+    ]
+    .map(|path| format!("/acme/main{path}"))
+    .into();
     paths.extend(
-        ["", "/config", "/triggers", "/secrets", "/settings", "/run"]
+        ["", "/config", "/triggers", "/secrets", "/notifications", "/settings", "/run"]
             .map(|path| format!("/acme/main/pipelines/wide{path}")),
     );
     paths.extend(

@@ -22,6 +22,7 @@ mod found;
 pub(crate) mod identity;
 mod invitation;
 mod member;
+pub(crate) mod notification;
 pub(crate) mod policy;
 mod query;
 pub(crate) mod queue;

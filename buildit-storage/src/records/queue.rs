@@ -86,6 +86,11 @@ pub(crate) async fn queued_run(store: &impl Records, run: RunId) -> Result<Optio
     first(store.read(select!("q.subject = $1").bind(run)).await?, read_queued)
 }
 
+pub(crate) async fn depths(store: &impl Records) -> Result<Vec<(QueueStatus, u64)>, StoreError> {
+    let depths = sql("SELECT status, count(*) FROM job_queue WHERE job_type = 'run' GROUP BY status");
+    all(store.read(depths).await?, |row| Ok((row.take()?, count(row.take()?)?)))
+}
+
 pub(crate) async fn line(store: &impl Records, tenant: TenantId) -> Result<QueueLine, StoreError> {
     let line = sql("SELECT CASE WHEN o.id IS NULL THEN t.weight ELSE o.weight END,
              CASE WHEN o.id IS NULL THEN t.max_running ELSE o.max_running END, t.paused, i.queue_paused,

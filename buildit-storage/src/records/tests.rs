@@ -8,11 +8,11 @@ use async_trait::async_trait;
 use buildit::account::{
     ApiKey, AuditEntry, Invitation, Membership, Organization, Role, Session, Tenant, TokenHash, TokenPurpose, User,
 };
-use buildit::id::{ApiKeyId, InvitationId, OrganizationId, TenantId, UserId};
-use buildit::store::{AuditFilter, StoreError};
+use buildit::id::{ApiKeyId, ChannelId, InvitationId, NotificationId, OrganizationId, PipelineId, TenantId, UserId};
+use buildit::store::{AuditFilter, Channel, ChannelKind, NoticeRule, Notification, Settled, StoreError};
 use jiff::Timestamp;
 
-use super::{Change, News, Query, Records, Row, Statements, audit, credential, identity};
+use super::{Change, News, Query, Records, Row, Statements, audit, credential, identity, notification};
 use crate::sqlite::SqliteStore;
 
 /// Statements with how they are carried out.
@@ -145,12 +145,56 @@ async fn try_people(store: &Explained) -> Result<(UserId, OrganizationId, Tenant
     Ok((ada.id, shop.id, web.id))
 }
 
+/// Makes each change and asks each question of channels and what is to be sent to them.
+async fn try_channels(store: &Explained) -> Result<(), StoreError> {
+    let known = Channel {
+        id: ChannelId::new(),
+        tenant: TenantId::new(),
+        name: "ops".into(),
+        kind: ChannelKind::Slack,
+        target: String::new(),
+        rule: NoticeRule::default(),
+        created_at: NOW,
+    };
+    notification::create_channel(store, known.clone()).await?;
+    notification::channel(store, known.id).await?;
+    notification::channels(store, known.tenant, Some("a"), 9).await?;
+    notification::change_channel(store, &known, known.clone()).await?;
+    let pipeline = PipelineId::new();
+    notification::set_rule(store, known.id, pipeline, Some(NoticeRule::default())).await?;
+    notification::rules(store, pipeline).await?;
+    notification::set_rule(store, known.id, pipeline, None).await?;
+    let told = Notification {
+        id: NotificationId::new(),
+        channel: known.id,
+        run: None,
+        subject: String::new(),
+        occasion: None,
+        message: serde_json::Map::new(),
+        created_at: NOW,
+    };
+    notification::notify(store, vec![told.clone()]).await?;
+    notification::take(store, NOW, NOW, 9).await?;
+    for how in [
+        Settled::Later { at: NOW, error: String::new() },
+        Settled::Sent { at: NOW },
+        Settled::GivenUp { at: NOW, error: String::new() },
+    ] {
+        notification::settle(store, told.id, 1, how).await?;
+    }
+    notification::retry(store, known.id, told.id, NOW).await?;
+    notification::dispatches(store, known.id, None, 9).await?;
+    notification::sweep(store, NOW).await?;
+    notification::delete_channel(store, known.id).await.map(drop)
+}
+
 #[tokio::test]
 async fn no_statement_reads_a_whole_table() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(folder.path().join("runs.db")).await.unwrap();
     let store = Explained { store, plans: Plans::default() };
     let (user, organization, tenant) = try_people(&store).await.unwrap();
+    try_channels(&store).await.unwrap();
     let hash = TokenHash([1; 32]);
     let key = ApiKey {
         id: ApiKeyId::new(),

@@ -2,8 +2,8 @@
 
 use buildit::account::{Role, TokenHash};
 use buildit::id::{
-    ApiKeyId, DeliveryId, Digest, InvitationId, OrganizationId, PipelineId, RepositoryId, RunId, TenantId, UserId,
-    WorkerId,
+    ApiKeyId, ChannelId, DeliveryId, Digest, InvitationId, NotificationId, OrganizationId, PipelineId, RepositoryId,
+    RunId, TenantId, UserId, WorkerId,
 };
 use buildit::store::{DeliveryState, Forge, Intake, QueueStatus};
 use jiff::Timestamp;
@@ -236,7 +236,19 @@ macro_rules! uuid_columns {
         }
     )+};
 }
-uuid_columns!(OrganizationId, UserId, TenantId, ApiKeyId, DeliveryId, InvitationId, PipelineId, RepositoryId, RunId);
+uuid_columns!(
+    OrganizationId,
+    UserId,
+    TenantId,
+    ApiKeyId,
+    InvitationId,
+    PipelineId,
+    RepositoryId,
+    RunId,
+    ChannelId,
+    DeliveryId,
+    NotificationId
+);
 
 #[cfg(test)]
 mod tests {

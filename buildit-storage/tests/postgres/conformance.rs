@@ -67,6 +67,7 @@ async fn its_queue_is_seen_and_steered() {
     store::assert_clauses(store::control_clauses(), async || Arc::new(many.store().await) as _).await;
     store::assert_clauses(store::request_clauses(), async || Arc::new(many.store().await) as _).await;
     store::assert_clauses(store::schedule_clauses(), async || Arc::new(many.store().await) as _).await;
+    store::assert_clauses(store::notification_clauses(), async || Arc::new(many.store().await) as _).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

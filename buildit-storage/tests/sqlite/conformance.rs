@@ -54,6 +54,7 @@ async fn its_queue_is_seen_and_steered() {
     store::assert_clauses(store::control_clauses(), async || Arc::new(fresh(&folder).await) as _).await;
     store::assert_clauses(store::request_clauses(), async || Arc::new(fresh(&folder).await) as _).await;
     store::assert_clauses(store::schedule_clauses(), async || Arc::new(fresh(&folder).await) as _).await;
+    store::assert_clauses(store::notification_clauses(), async || Arc::new(fresh(&folder).await) as _).await;
 }
 
 #[tokio::test]

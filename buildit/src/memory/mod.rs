@@ -23,6 +23,7 @@ mod journal;
 mod kept;
 mod line;
 mod logs;
+mod notifications;
 mod pipelines;
 mod policies;
 mod ports;

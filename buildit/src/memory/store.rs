@@ -10,6 +10,7 @@ use super::deliveries::JournaledDeliveries;
 use super::environments::JournaledEnvironments;
 use super::journal::{BlobFolder, ChangeFile, Folder};
 use super::kept::KeptRun;
+use super::notifications::JournaledNotifications;
 use super::policies::JournaledPolicies;
 use super::queue::{Queue, QueueChange};
 use super::repositories::JournaledRepositories;
@@ -48,6 +49,7 @@ struct Inner {
     audit: Mutex<JournaledAudit>,
     requests: Mutex<JournaledRequests>,
     schedules: Mutex<JournaledSchedules>,
+    notifications: Mutex<JournaledNotifications>,
     /// Told when something is asked of a run.
     #[cfg(feature = "engine")]
     asked: tokio::sync::Notify,
@@ -194,6 +196,7 @@ impl MemoryStore {
             audit: Mutex::new(JournaledAudit::open(&folder)?),
             requests: Mutex::new(JournaledRequests::open(&folder)?),
             schedules: Mutex::new(JournaledSchedules::open(&folder)?),
+            notifications: Mutex::new(JournaledNotifications::open(&folder)?),
             #[cfg(feature = "engine")]
             asked: tokio::sync::Notify::new(),
             environments: Mutex::new(JournaledEnvironments::open(&folder)?),
@@ -238,6 +241,10 @@ impl MemoryStore {
 
     pub(super) fn schedules_locked(&self) -> MutexGuard<'_, JournaledSchedules> {
         lock(&self.0.schedules)
+    }
+
+    pub(super) fn notifications_locked(&self) -> MutexGuard<'_, JournaledNotifications> {
+        lock(&self.0.notifications)
     }
 
     /// What is told when something is asked of a run.

@@ -32,6 +32,13 @@ pub trait QueueControl: QueueStore {
     /// [`StoreError`] when the store cannot tell.
     async fn queued_run(&self, run: RunId) -> Result<Option<QueuedRun>, StoreError>;
 
+    /// How many runs of all tenants are in the queue, for each way to stand there that some have.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot tell.
+    async fn queue_depths(&self) -> Result<Vec<(QueueStatus, u64)>, StoreError>;
+
     /// What holds for all runs of a tenant.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Texts of people that a store keeps as they are.
 
-use super::StoreError;
+use super::{Channel, StoreError};
 use crate::account::{Organization, Tenant, User};
 
 /// How many bytes a text of an account has at most: an index of a database holds no more beside an id.
@@ -61,4 +61,14 @@ pub fn check_organization(organization: &Organization) -> Result<(), StoreError>
 /// [`StoreError::Unfit`] then.
 pub fn check_tenant(tenant: &Tenant) -> Result<(), StoreError> {
     check_text("the name of a tenant", &tenant.name)
+}
+
+/// Refuses a channel with a text that is not [fit](is_fit), or without a name.
+///
+/// # Errors
+///
+/// [`StoreError::Unfit`] then.
+pub fn check_channel(channel: &Channel) -> Result<(), StoreError> {
+    check_text("the name of a channel", &channel.name)?;
+    check_words("where a channel leads", &channel.target)
 }

@@ -3,6 +3,7 @@
 
 mod ask;
 mod audit;
+mod channel;
 mod control;
 mod credential;
 mod delivery;
@@ -12,6 +13,7 @@ mod fit;
 mod garbage;
 mod identity;
 mod log;
+mod notification;
 mod pipeline;
 mod policy;
 mod progress;
@@ -31,15 +33,17 @@ use std::fmt::Debug;
 
 pub use ask::{Ask, AskStore, AskSubject};
 pub use audit::{AuditFilter, AuditStore};
+pub use channel::{Channel, ChannelKind, ChannelStore, NoticeRule, Occasion, UnknownOccasion};
 pub use control::{Intake, QueueControl, QueueFilter, QueueLine, QueueOf, QueuePlace, QueueStatus, QueuedRun, Worker};
 pub use credential::CredentialStore;
 pub use delivery::{Delivery, DeliveryState, DeliveryStore, check_delivery};
 pub use environment::{Environment, EnvironmentStore};
 pub use events::each_event;
-pub use fit::{LONGEST_TEXT, check_organization, check_tenant, check_text, check_user, is_fit};
+pub use fit::{LONGEST_TEXT, check_channel, check_organization, check_tenant, check_text, check_user, is_fit};
 pub use garbage::{Amount, Collected, GarbageError, ReferenceStore, collect_garbage, find_garbage};
 pub use identity::IdentityStore;
 pub use log::{LogAppend, LogChunk, LogPage, LogStore};
+pub use notification::{Dispatch, DispatchStatus, Notification, NotificationStore, Settled};
 pub use pipeline::{
     NewPipeline, PipelineChange, PipelineFilter, PipelineLine, PipelineSource, PipelineStage, PipelineStore,
     StoredPipeline,

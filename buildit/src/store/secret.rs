@@ -65,6 +65,8 @@ impl<T: SecretStore + ?Sized> SecretStore for Arc<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SecretScope {
+    /// One channel by which people are told: no run gets it.
+    Channel,
     /// One environment that is deployed to.
     Environment,
     /// All of an organization.
@@ -82,6 +84,7 @@ impl SecretScope {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Channel => "channel",
             Self::Environment => "environment",
             Self::Organization => "organization",
             Self::Pipeline => "pipeline",
@@ -95,7 +98,8 @@ impl FromStr for SecretScope {
     type Err = StoreError;
 
     fn from_str(word: &str) -> Result<Self, StoreError> {
-        let all = [Self::Environment, Self::Organization, Self::Pipeline, Self::Repository, Self::Tenant];
+        let all =
+            [Self::Channel, Self::Environment, Self::Organization, Self::Pipeline, Self::Repository, Self::Tenant];
         let found = all.into_iter().find(|scope| scope.as_str() == word);
         found.ok_or_else(|| StoreError::Corrupt(format!("`{word}` is no scope of a secret")))
     }
@@ -106,7 +110,7 @@ impl FromStr for SecretScope {
 pub struct SecretPlace {
     /// For whom.
     pub scope: SecretScope,
-    /// Which organization, tenant, pipeline, repository or environment; empty for the only one.
+    /// Which organization, tenant, pipeline, repository, environment or channel; empty for the only one.
     pub owner: String,
     /// Its name, which is an environment variable's.
     pub name: String,

@@ -98,7 +98,7 @@ async fn find(parts: &mut Parts, state: &ServerState) -> Result<Actor, Problem> 
 }
 
 /// The token that a request brings, if it brings any.
-pub(super) fn given(headers: &HeaderMap) -> Option<Token> {
+pub(crate) fn given(headers: &HeaderMap) -> Option<Token> {
     let given = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     given.strip_prefix("Bearer ").map(|given| Token::given(given.trim()))
 }

@@ -8,8 +8,8 @@ use buildit::account::TokenHash;
 use buildit::id::UserId;
 use tower_sessions::Session;
 
-use super::USER;
-use super::actor::{given, key};
+use super::actor::key;
+use super::{USER, given};
 use crate::problem::Problem;
 use crate::state::ServerState;
 

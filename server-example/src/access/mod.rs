@@ -18,7 +18,7 @@ mod password;
 mod session;
 mod token;
 
-pub(crate) use actor::Actor;
+pub(crate) use actor::{Actor, given};
 pub(crate) use credential::Credential;
 pub(crate) use founder::{SetupToken, is_local, is_loopback_name};
 pub(crate) use grant::{Access, role_in};

@@ -4,6 +4,8 @@
 
 mod accounts;
 mod artifacts;
+mod badges;
+mod channels;
 mod compare;
 mod deliveries;
 mod environments;
@@ -88,6 +90,14 @@ fn described() -> OpenApiRouter<ServerState> {
         .routes(routes!(deliveries::renew))
         .routes(routes!(hooks::deliver))
         .routes(routes!(hooks::receive))
+        .routes(routes!(badges::show))
+        .routes(routes!(channels::list, channels::create))
+        .routes(routes!(channels::show, channels::update, channels::delete))
+        .routes(routes!(channels::test))
+        .routes(routes!(channels::dispatches))
+        .routes(routes!(channels::retry))
+        .routes(routes!(channels::rules))
+        .routes(routes!(channels::set_rule, channels::delete_rule))
         .routes(routes!(runs::list, runs::trigger))
         .routes(routes!(runs::list_all))
         .routes(routes!(runs::numbered))

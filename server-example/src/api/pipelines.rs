@@ -15,7 +15,8 @@ use uuid::Uuid;
 use super::runs::RunLine;
 use super::{Body, Id, IfMatch, Tagged};
 use crate::access::{Access, Actor};
-use crate::app::{pipelines, repositories};
+use crate::app::pipelines::{self, Update};
+use crate::app::{badges, repositories};
 use crate::list::{Asked, List, Page};
 use crate::problem::{Finding, Problem};
 use crate::state::ServerState;
@@ -33,6 +34,8 @@ pub(crate) struct Pipeline {
     repository: Option<Uuid>,
     /// The file of the repository that its definition is in.
     path: Option<String>,
+    /// Whether everybody may see its badge.
+    public_badge: bool,
     created_at: Timestamp,
     updated_at: Timestamp,
     /// Its latest run, in lists.
@@ -42,6 +45,7 @@ pub(crate) struct Pipeline {
 
 impl From<StoredPipeline> for Pipeline {
     fn from(stored: StoredPipeline) -> Self {
+        let public_badge = badges::is_public(&stored);
         let (config, repository, path) = match stored.source {
             PipelineSource::Text { kdl } => (Some(kdl), None, None),
             PipelineSource::Repository { repository, path } => (None, Some(repository.as_uuid()), Some(path)),
@@ -53,6 +57,7 @@ impl From<StoredPipeline> for Pipeline {
             name: stored.name,
             config,
             repository,
+            public_badge,
             path,
             created_at: stored.created_at,
             updated_at: stored.updated_at,
@@ -102,6 +107,8 @@ pub(crate) struct Change {
     name: Option<String>,
     /// Its definition as KDL.
     config: Option<String>,
+    /// Whether everybody may see its badge.
+    public_badge: Option<bool>,
 }
 
 /// A text that may be a pipeline.
@@ -188,7 +195,8 @@ pub(crate) async fn update(
 ) -> Result<Tagged<Pipeline>, Problem> {
     let (access, found) = pipelines::find(&state, actor, id, Role::Member).await?;
     let version = version.unwrap_or(found.version);
-    let changed = pipelines::update(&state, &access, &found, version, change.name.as_deref(), change.config).await?;
+    let update = Update { name: change.name, kdl: change.config, public_badge: change.public_badge };
+    let changed = pipelines::update(&state, &access, &found, version, update).await?;
     Ok(Tagged(changed.version, changed.into()))
 }
 

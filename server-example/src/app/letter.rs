@@ -28,7 +28,7 @@ pub(crate) async fn post(state: &ServerState, letter: Letter<'_>) -> Result<bool
     let Some(mail) = state.mail() else { return Ok(false) };
     let Letter { to, subject, text, link } = letter;
     let body = format!("{text}\n\n{link}\n\n-- \nBuildIt at {}\n", state.settings().url());
-    match mail.send(to, &format!("BuildIt: {subject}"), &body).await {
+    match mail.send(&[to], &format!("BuildIt: {subject}"), &body).await {
         Ok(()) => Ok(true),
         Err(error @ SendError::Address(..)) => Err(Problem::invalid(error.to_string())),
         Err(error) => {

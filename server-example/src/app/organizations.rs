@@ -4,8 +4,8 @@ use buildit::account::{Organization, Role, Tenant};
 use buildit::id::{OrganizationId, TenantId};
 use jiff::Timestamp;
 
-use super::audit;
 use super::members::{address, slug};
+use super::{audit, channels};
 use crate::access::{Access, Actor, role_in};
 use crate::list::{List, Page};
 use crate::problem::Problem;
@@ -87,7 +87,7 @@ pub(crate) async fn rename_tenant(state: &ServerState, access: &Access, name: &s
     Ok(Tenant { name, ..access.tenant.clone() })
 }
 
-/// Forgets a tenant that has neither pipelines nor runs, with its keys and environments. The first one stays: what is whose
+/// Forgets a tenant that has neither pipelines nor runs, with its keys, environments and channels. The first one stays: what is whose
 /// is not said belongs there.
 pub(crate) async fn delete_tenant(state: &ServerState, access: &Access) -> Result<(), Problem> {
     let Tenant { id, organization, name, .. } = &access.tenant;
@@ -97,6 +97,7 @@ pub(crate) async fn delete_tenant(state: &ServerState, access: &Access) -> Resul
     if !state.identity().delete_tenant(*id).await? {
         return Err(Problem::not_found());
     }
+    channels::forget_all(state, *id).await?;
     audit::of_organization(state, &access.actor, *organization, "tenant.delete", name).await;
     Ok(())
 }

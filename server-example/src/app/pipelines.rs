@@ -15,7 +15,7 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{approvals, audit, commits, repositories, schedules};
+use super::{approvals, audit, badges, channels, commits, repositories, schedules};
 use crate::access::{Access, Actor};
 use crate::problem::Problem;
 use crate::state::ServerState;
@@ -192,23 +192,37 @@ pub(crate) async fn find(
     Ok((Access::to(state, actor, pipeline.tenant, least).await?, pipeline))
 }
 
+/// What is to change of a pipeline; the rest stays.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Update {
+    pub(crate) name: Option<String>,
+    /// Its text.
+    pub(crate) kdl: Option<String>,
+    /// Whether anybody may see its badge.
+    pub(crate) public_badge: Option<bool>,
+}
+
 /// Changes a pipeline of this version.
 pub(crate) async fn update(
     state: &ServerState,
     access: &Access,
     pipeline: &StoredPipeline,
     version: u64,
-    name: Option<&str>,
-    kdl: Option<String>,
+    update: Update,
 ) -> Result<StoredPipeline, Problem> {
-    if kdl.is_some() && pipeline.source.repository().is_some() {
+    if update.kdl.is_some() && pipeline.source.repository().is_some() {
         return Err(Problem::conflict("the definition is in a repository: change it there"));
     }
-    let spec = kdl.as_deref().map(checked).transpose()?;
+    let spec = update.kdl.as_deref().map(checked).transpose()?;
+    let settings = update.public_badge.map(|is_public| {
+        let mut settings = pipeline.settings.clone();
+        settings.insert(badges::PUBLIC.to_owned(), is_public.into());
+        settings
+    });
     let change = PipelineChange {
-        name: name.map(|name| named("a pipeline", name)).transpose()?,
-        source: kdl.map(|kdl| PipelineSource::Text { kdl }),
-        settings: None,
+        name: update.name.as_deref().map(|name| named("a pipeline", name)).transpose()?,
+        source: update.kdl.map(|kdl| PipelineSource::Text { kdl }),
+        settings,
     };
     let changed = state.store().update_pipeline(pipeline.id, version, change, Timestamp::now()).await?;
     if let Some(spec) = &spec {
@@ -221,6 +235,7 @@ pub(crate) async fn update(
 pub(crate) async fn delete(state: &ServerState, access: &Access, pipeline: &StoredPipeline) -> Result<(), Problem> {
     state.store().delete_pipeline(pipeline.id).await?;
     state.store().set_schedules(pipeline.id, Vec::new()).await?;
+    channels::forget_rules(state, pipeline.id).await?;
     audit::of_tenant(state, access, "pipeline.delete", &pipeline.name, &[]).await;
     Ok(())
 }

@@ -8,6 +8,7 @@ mod environments;
 mod find;
 mod home;
 mod log;
+mod notifications;
 mod organization;
 mod page;
 mod pipelines;
@@ -25,6 +26,8 @@ mod wizard;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
+
+pub(crate) use page::part;
 
 use crate::state::ServerState;
 
@@ -56,6 +59,7 @@ pub(crate) fn router(state: &ServerState) -> Router<ServerState> {
         .route("/{organization}/{tenant}/pipelines/{pipeline}/triggers", get(triggers::show).post(triggers::pause))
         .route("/{organization}/{tenant}/pipelines/{pipeline}/settings", get(pipelines::settings))
         .route("/{organization}/{tenant}/pipelines/{pipeline}/rename", post(pipelines::rename))
+        .route("/{organization}/{tenant}/pipelines/{pipeline}/badge", post(pipelines::badge))
         .route("/{organization}/{tenant}/pipelines/{pipeline}/delete", post(pipelines::delete))
         .route("/{organization}/{tenant}/pipelines/{pipeline}/run", get(start::form).post(start::start))
         .route("/{organization}/{tenant}/pipelines/{pipeline}/runs/{number}", get(run::show))
@@ -105,6 +109,21 @@ pub(crate) fn router(state: &ServerState) -> Router<ServerState> {
             get(secrets::of_pipeline).post(secrets::set_of_pipeline),
         )
         .route("/{organization}/{tenant}/pipelines/{pipeline}/secrets/{name}/delete", post(secrets::delete_of_pipeline))
+        .route("/{organization}/{tenant}/settings/notifications", get(notifications::list).post(notifications::create))
+        .route(
+            "/{organization}/{tenant}/settings/notifications/{channel}",
+            get(notifications::show).post(notifications::change),
+        )
+        .route("/{organization}/{tenant}/settings/notifications/{channel}/test", post(notifications::test))
+        .route("/{organization}/{tenant}/settings/notifications/{channel}/delete", post(notifications::delete))
+        .route(
+            "/{organization}/{tenant}/settings/notifications/{channel}/dispatches/{dispatch}/retry",
+            post(notifications::retry),
+        )
+        .route(
+            "/{organization}/{tenant}/pipelines/{pipeline}/notifications",
+            get(notifications::rules).post(notifications::set_rule),
+        )
         .route("/{organization}/{tenant}/settings/retention", get(retention::show).post(retention::set))
         .route("/{organization}/{tenant}/settings/organization", get(organization::show).post(organization::change))
         .route("/{organization}/{tenant}/settings/tenants", post(organization::create_tenant))

@@ -10,7 +10,8 @@ use serde::Deserialize;
 
 use super::page::{Crumb, Frame, Place, draw, part};
 use super::rows::RunRow;
-use crate::app::{pipelines, runs as of_runs};
+use crate::app::pipelines::Update;
+use crate::app::{badges, pipelines, runs as of_runs};
 use crate::list::{List, Page};
 use crate::problem::{Finding, Problem};
 use crate::state::ServerState;
@@ -229,7 +230,8 @@ pub(crate) async fn save(
     let access = place.grant(Role::Member)?;
     let pipeline = named(&state, &place, &named_.pipeline).await?;
     let config = written.config.replace("\r\n", "\n");
-    match pipelines::update(&state, &access, &pipeline, written.version, None, Some(config.clone())).await {
+    let update = Update { kdl: Some(config.clone()), ..Update::default() };
+    match pipelines::update(&state, &access, &pipeline, written.version, update).await {
         Ok(saved) => draw(&ConfigPage { is_saved: true, ..ConfigPage::new(&state, &place, &saved).await? }),
         Err(problem) => {
             let page = ConfigPage {
@@ -253,6 +255,9 @@ struct SettingsPage {
     /// How the server is reached.
     url: String,
     version: u64,
+    /// Where its badge is, without the server.
+    badge: String,
+    has_public_badge: bool,
     may_delete: bool,
     problem: Option<String>,
 }
@@ -262,7 +267,10 @@ impl SettingsPage {
         let (frame, head) = head(place, pipeline, "settings");
         let url = state.settings().url();
         let (id, version, may_delete) = (pipeline.id.to_string(), pipeline.version, place.may(Role::Admin));
-        Self { frame, head, id, url, version, may_delete, problem: None }
+        let names = [&place.organization.name, &place.access.tenant.name, &pipeline.name].map(part);
+        let badge = format!("/badges/{}.svg", names.join("/"));
+        let has_public_badge = badges::is_public(pipeline);
+        Self { frame, head, id, url, version, badge, has_public_badge, may_delete, problem: None }
     }
 
     fn refuse(self, problem: &Problem) -> Result<Response, Problem> {
@@ -288,10 +296,37 @@ pub(crate) async fn rename(
 ) -> Result<Response, Problem> {
     let access = place.grant(Role::Member)?;
     let pipeline = named(&state, &place, &named_.pipeline).await?;
-    match pipelines::update(&state, &access, &pipeline, written.version, Some(&written.name), None).await {
+    let update = Update { name: Some(written.name), ..Update::default() };
+    match pipelines::update(&state, &access, &pipeline, written.version, update).await {
         Ok(renamed) => {
             let to = format!("{}/pipelines/{}/settings", place.root(), part(&renamed.name));
             Ok(Redirect::to(&to).into_response())
+        }
+        Err(problem) => SettingsPage::new(&state, &place, &pipeline).refuse(&problem),
+    }
+}
+
+/// A form with a box that is ticked or is not there.
+#[derive(Debug, Deserialize)]
+pub(crate) struct BadgeForm {
+    version: u64,
+    #[serde(default)]
+    public: Option<String>,
+}
+
+pub(crate) async fn badge(
+    State(state): State<ServerState>,
+    place: Place,
+    Path(named_): Path<Named>,
+    Form(asked): Form<BadgeForm>,
+) -> Result<Response, Problem> {
+    let access = place.grant(Role::Member)?;
+    let pipeline = named(&state, &place, &named_.pipeline).await?;
+    let update = Update { public_badge: Some(asked.public.is_some()), ..Update::default() };
+    match pipelines::update(&state, &access, &pipeline, asked.version, update).await {
+        Ok(_) => {
+            let (_, head) = head(&place, &pipeline, "settings");
+            Ok(Redirect::to(&format!("{}/settings", head.link)).into_response())
         }
         Err(problem) => SettingsPage::new(&state, &place, &pipeline).refuse(&problem),
     }

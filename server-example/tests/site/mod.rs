@@ -9,6 +9,7 @@
 pub(crate) mod git;
 pub(crate) mod post;
 pub(crate) mod program;
+pub(crate) mod sink;
 pub(crate) mod things;
 
 use std::net::SocketAddr;
@@ -74,6 +75,8 @@ impl Site {
         settings.data = folder.to_owned();
         settings.requests_per_second = 100_000.try_into().unwrap();
         settings.docker = false;
+        // Channels lead to this machine.
+        settings.private_targets = true;
         settings.local_repositories = true;
         Self::open_with(settings).await
     }

@@ -17,7 +17,9 @@ impl Program {
             .args(["--listen", "127.0.0.1:0", "--data"])
             .arg(data)
             .env("BUILDIT_LOG", "warn")
-            .env("BUILDIT_DOCKER", "false");
+            .env("BUILDIT_DOCKER", "false")
+            .env("BUILDIT_PRIVATE_TARGETS", "true")
+            .env("BUILDIT_REQUESTS_PER_SECOND", "100000");
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let address =

@@ -17,6 +17,8 @@ pub(crate) struct Things {
     pub(crate) key: String,
     pub(crate) user: String,
     pub(crate) worker: String,
+    pub(crate) channel: String,
+    pub(crate) dispatch: String,
     pub(crate) repository: String,
     pub(crate) delivery: String,
     /// Where it is, and another one that is not connected yet.
@@ -32,6 +34,11 @@ impl Things {
         let made = site.post(owner, &format!("/api/v1/tenants/{tenant}/keys"), json!({ "name": "old" })).await.json();
         let environment = format!("/api/v1/tenants/{tenant}/environments/production");
         site.ask(owner, Method::PUT, &environment, Some(json!({}))).await.ok();
+        // Nobody listens there.
+        let channels = format!("/api/v1/tenants/{tenant}/channels");
+        let new = json!({ "name": "ops", "kind": "webhook", "target": "http://127.0.0.1:9/", "events": [] });
+        let channel = site.post(owner, &channels, new).await.ok().json()["id"].as_str().unwrap().to_owned();
+        let tried = site.post(owner, &format!("{channels}/{channel}/test"), json!({})).await.ok().json();
         let kdl = "pipeline \"shop\"\nstage \"s\" { run \"true\" }";
         let origins = [(); 2].map(|()| Origin::new(&[(".buildit.kdl", kdl)]));
         let connected = json!({ "url": origins[0].url(), "name": "shop", "tenant": tenant });
@@ -57,6 +64,8 @@ impl Things {
             key: text(&made["id"]),
             user: text(&me["user"]),
             worker: site.worker(owner).await,
+            channel,
+            dispatch: text(&tried["dispatch"]),
             delivery: Self::delivery(site, owner, &text(&repository["id"])).await,
             repository: text(&repository["id"]),
             origins,
@@ -89,6 +98,8 @@ impl Things {
             .replace("{user}", &self.user)
             .replace("{key}", &self.key)
             .replace("{worker}", &self.worker)
+            .replace("{channel}", &self.channel)
+            .replace("{dispatch}", &self.dispatch)
             .replace("{delivery}", &self.delivery)
             .replace("{environment}", "production")
             .replace("{stage}", "build")
@@ -111,6 +122,7 @@ impl Things {
         const HELLO: &str = "pipeline \"p\"\non \"schedule\" cron=\"0 3 1 1 *\"\nstage \"s\" { run \"true\" }";
         Some(match (method.as_str(), template) {
             ("POST", "/api/v1/pipelines") => json!({ "name": "another", "config": HELLO, "tenant": self.tenant }),
+            ("PATCH", path) if path.ends_with("/channels/{channel}") => json!({ "name": "renamed" }),
             ("PATCH", "/api/v1/organizations/{organization}") => json!({ "billing_email": "bills@example.com" }),
             ("PATCH", "/api/v1/tenants/{tenant}") => json!({ "name": "renamed" }),
             ("POST", "/api/v1/repositories") => {
@@ -122,12 +134,16 @@ impl Things {
             ("POST", path) if path.ends_with("/approve") || path.ends_with("/reject") => {
                 json!({ "stage": "ask", "fields": {} })
             }
+            ("POST", path) if path.ends_with("/channels") => {
+                json!({ "name": "new", "kind": "slack", "target": "http://127.0.0.1:9/", "events": [] })
+            }
             ("POST", path) if path.ends_with("/keys") => json!({ "name": "new" }),
             ("POST", path) if path.ends_with("/tenants") => json!({ "name": "third" }),
             ("PUT", path) if path.ends_with("/secrets/{name}") => json!({ "value": "s3cr3t" }),
             ("PUT", path) if path.ends_with("/environments/{environment}") => {
                 json!({ "variables": { "REGION": "eu" } })
             }
+            ("PUT", path) if path.ends_with("/notifications/{channel}") => json!({ "events": ["failed"] }),
             ("PUT", path) if path.ends_with("/retention") => json!({ "run_days": 30 }),
             ("PUT", path) if path.ends_with("/priority") => json!({ "priority": 1 }),
             ("PUT", path) if path.ends_with("/members/{user}") => json!({ "role": "owner" }),

@@ -11,6 +11,7 @@
 //! | `queue` | what changed the queue, and what is asked of runs | before a write returns |
 //! | `requests` | which request made which run | before a write returns |
 //! | `schedules` | when pipelines run by the clock | before a write returns |
+//! | `notifications` | channels, and what is to be sent to them | before a write returns |
 //! | `caches` | the keys of caches | no: they may be lost |
 //! | `secrets` | sealed secrets | before a write returns |
 //! | `accounts` | users, organizations, tenants, and what lets in by its hash | before a write returns |

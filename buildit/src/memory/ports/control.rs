@@ -40,6 +40,14 @@ impl QueueControl for MemoryStore {
         Ok(journaled.queue.entry(run).and_then(|entry| self.shown(&journaled.queue, entry)))
     }
 
+    async fn queue_depths(&self) -> Result<Vec<(QueueStatus, u64)>, StoreError> {
+        let journaled = self.queue_locked();
+        let queue = &journaled.queue;
+        let count = |status| queue.entries().filter(|entry| queue.status(entry) == status).count() as u64;
+        let all = QueueStatus::ALL.into_iter().map(|status| (status, count(status)));
+        Ok(all.filter(|(_, count)| *count > 0).collect())
+    }
+
     async fn queue_line(&self, tenant: TenantId) -> Result<QueueLine, StoreError> {
         let journaled = self.queue_locked();
         let (line, intake) = journaled.queue.line(tenant);

@@ -10,6 +10,7 @@ mod environment;
 mod garbage;
 mod identity;
 mod log;
+mod notification;
 mod pipeline;
 mod policy;
 mod queue;

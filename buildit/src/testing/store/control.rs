@@ -14,6 +14,7 @@ pub(super) fn clauses() -> Vec<Clause<dyn Controlled>> {
     clauses![
         what_waits_is_listed_in_the_order_in_which_it_is_taken,
         each_run_in_the_queue_is_listed_as_it_stands,
+        runs_in_the_queue_are_counted_as_they_stand,
         the_queue_of_a_tenant_is_its_own,
         a_new_priority_changes_what_is_taken_next,
         nothing_new_is_taken_of_a_tenant_that_is_paused,
@@ -108,6 +109,20 @@ async fn each_run_in_the_queue_is_listed_as_it_stands(store: Arc<dyn Controlled>
     ensure_eq!(listed(&store, &by("one")).await?, [first.run], "what the worker has");
     ensure_eq!(listed(&store, &by("two")).await?, [], "what another worker has");
     ensure_eq!(store.queued_run(RunId::new()).await?, None, "a run that is not there");
+    Ok(())
+}
+
+async fn runs_in_the_queue_are_counted_as_they_stand(store: Arc<dyn Controlled>) -> Result<(), Broken> {
+    ensure_eq!(store.queue_depths().await?, [], "what there is in an empty queue");
+    for of in [tenant(), tenant(), TenantId::new()] {
+        queued(&store, of, 0).await?;
+    }
+    let claimed = claim("one", 1);
+    ensure_eq!(store.claim(claimed, at(0)).await?.len(), 1, "how many were taken");
+    let mut depths = store.queue_depths().await?;
+    depths.sort_by_key(|(status, _)| status.as_str());
+    let expected = [(QueueStatus::Taken, 1), (QueueStatus::Waiting, 2)];
+    ensure_eq!(depths, expected, "how many there are");
     Ok(())
 }
 

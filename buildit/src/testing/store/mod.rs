@@ -18,7 +18,7 @@
 //!
 //! A store that outlives its process also passes [`assert_durable`], which opens it anew between writing and reading.
 //! [`assert_durable_accounts`] does so with accounts. What a store can do beyond that has clauses of its own
-//! ([`control_clauses`], [`delivery_clauses`], [`environment_clauses`], [`eviction_clauses`], [`pipeline_clauses`],
+//! ([`control_clauses`], [`delivery_clauses`], [`environment_clauses`], [`eviction_clauses`], [`notification_clauses`], [`pipeline_clauses`],
 //! [`policy_clauses`], [`reference_clauses`], [`removal_clauses`], [`repository_clauses`], [`request_clauses`], [`schedule_clauses`],
 //! [`secret_clauses`], [`tenant_clauses`]), for
 //! [`assert_clauses`].
@@ -36,6 +36,7 @@ mod garbage;
 mod groups;
 mod keep;
 mod log;
+mod notification;
 mod pipeline;
 mod policy;
 mod queue;
@@ -59,14 +60,20 @@ pub use keep::KeepStore;
 use crate::artifact::{BlobStore, CacheStore, EvictCaches, RemoveBlobs};
 use crate::cached::ResultStore;
 use crate::store::{
-    AccountStore, AuditStore, DeliveryStore, EnvironmentStore, IdentityStore, PipelineStore, PolicyStore, QueueControl,
-    ReferenceStore, RepositoryStore, RequestStore, ScheduleStore, SecretStore, Store,
+    AccountStore, AuditStore, ChannelStore, DeliveryStore, EnvironmentStore, IdentityStore, NotificationStore,
+    PipelineStore, PolicyStore, QueueControl, ReferenceStore, RepositoryStore, RequestStore, ScheduleStore,
+    SecretStore, Store,
 };
 
 /// A store that refers to blobs, and says to which.
 pub trait Referring: Store + CacheStore + ReferenceStore {}
 
 impl<T: Store + CacheStore + ReferenceStore + ?Sized> Referring for T {}
+
+/// A store with channels, and with what is to be sent to them.
+pub trait Notifying: ChannelStore + NotificationStore {}
+
+impl<T: ChannelStore + NotificationStore + ?Sized> Notifying for T {}
 
 /// A store whose queue is seen and steered.
 pub trait Controlled: Store + QueueControl {}
@@ -106,6 +113,12 @@ pub fn control_clauses() -> Vec<Clause<dyn Controlled>> {
 #[must_use]
 pub fn schedule_clauses() -> Vec<Clause<dyn ScheduleStore>> {
     schedule::clauses()
+}
+
+/// The clauses about channels, and about what is to be sent to them.
+#[must_use]
+pub fn notification_clauses() -> Vec<Clause<dyn Notifying>> {
+    notification::clauses()
 }
 
 /// The clauses about requests that may come twice.

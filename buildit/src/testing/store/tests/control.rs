@@ -63,6 +63,14 @@ impl QueueControl for Broken {
         Ok(found)
     }
 
+    async fn queue_depths(&self) -> Result<Vec<(QueueStatus, u64)>, StoreError> {
+        let mut depths = self.inner.queue_depths().await?;
+        if self.has(Fault::CountsWhatWaits) {
+            depths.retain(|(status, _)| *status == QueueStatus::Waiting);
+        }
+        Ok(depths)
+    }
+
     async fn queue_line(&self, tenant: TenantId) -> Result<QueueLine, StoreError> {
         let line = self.inner.queue_line(tenant).await?;
         Ok(QueueLine { running: if self.has(Fault::SaysIdle) { 0 } else { line.running }, ..line })

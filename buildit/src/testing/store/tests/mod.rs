@@ -9,6 +9,7 @@ mod environment;
 mod faults;
 mod keep;
 mod log;
+mod notification;
 mod pipeline;
 mod policy;
 mod queue;
@@ -26,11 +27,14 @@ use self::faults::REJECTED;
 use super::{
     Referring, Violation, assert_blobs, assert_durable, assert_keep, assert_results, assert_store, check_blobs,
     check_clauses, check_durable, check_keep, check_results, check_store, control_clauses, eviction_clauses,
-    pipeline_clauses, reference_clauses, removal_clauses, report, request_clauses, schedule_clauses, secret_clauses,
+    notification_clauses, pipeline_clauses, reference_clauses, removal_clauses, report, request_clauses,
+    schedule_clauses, secret_clauses,
 };
 use crate::artifact::{EvictCaches, RemoveBlobs};
 use crate::memory::MemoryStore;
-use crate::store::{PipelineStore, QueueControl, RequestStore, ScheduleStore, SecretStore};
+use crate::store::{
+    ChannelStore, NotificationStore, PipelineStore, QueueControl, RequestStore, ScheduleStore, SecretStore,
+};
 
 /// What stores do wrong with what goes beyond the ports of an engine.
 async fn check_more<S>(make: impl AsyncFn() -> S) -> Vec<Violation>
@@ -42,13 +46,16 @@ where
         + PipelineStore
         + QueueControl
         + RequestStore
-        + ScheduleStore,
+        + ScheduleStore
+        + ChannelStore
+        + NotificationStore,
 {
     let mut violations = check_clauses(reference_clauses(), async || Arc::new(make().await) as _).await;
     violations.extend(check_clauses(removal_clauses(), async || Arc::new(make().await) as _).await);
     violations.extend(check_clauses(eviction_clauses(), async || Arc::new(make().await) as _).await);
     violations.extend(check_clauses(pipeline_clauses(), async || Arc::new(make().await) as _).await);
     violations.extend(check_clauses(control_clauses(), async || Arc::new(make().await) as _).await);
+    violations.extend(check_clauses(notification_clauses(), async || Arc::new(make().await) as _).await);
     violations.extend(check_clauses(request_clauses(), async || Arc::new(make().await) as _).await);
     violations.extend(check_clauses(schedule_clauses(), async || Arc::new(make().await) as _).await);
     violations.extend(check_clauses(secret_clauses(), async || Arc::new(make().await) as _).await);
@@ -117,6 +124,7 @@ fn every_clause_rejects_a_fault() {
     clauses.extend(eviction_clauses().iter().map(|clause| clause.name()));
     clauses.extend(pipeline_clauses().iter().map(|clause| clause.name()));
     clauses.extend(control_clauses().iter().map(|clause| clause.name()));
+    clauses.extend(notification_clauses().iter().map(|clause| clause.name()));
     clauses.extend(request_clauses().iter().map(|clause| clause.name()));
     clauses.extend(schedule_clauses().iter().map(|clause| clause.name()));
     clauses.extend(secret_clauses().iter().map(|clause| clause.name()));
