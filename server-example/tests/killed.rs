@@ -3,6 +3,7 @@
 //! It is the example `server`, which `cargo test` builds unless it is told to build one test alone.
 
 #![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 mod site;
 
