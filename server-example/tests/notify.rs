@@ -125,11 +125,11 @@ async fn a_pipeline_says_itself_what_it_tells() {
     let pipeline = site.pipeline(&owner, SHOP).await;
     let made = channel(&site, &owner, &channels, "webhook", &sink.url, &["failed"]).await;
     let id = made["id"].as_str().unwrap();
-    let page = format!("/acme/main/pipelines/shop/notifications");
-    assert!(site.get(&owner, &page).await.ok().text.contains("as the channel says: failed"));
+    let page = "/acme/main/pipelines/shop/notifications";
+    assert!(site.get(&owner, page).await.ok().text.contains("as the channel says: failed"));
     let own = [("channel", id), ("succeeded", "on"), ("branches", "main, release/*")];
-    assert_eq!(site.form(&owner, &page, &own).await.status, StatusCode::SEE_OTHER);
-    assert!(site.get(&owner, &page).await.ok().text.contains("of this pipeline: succeeded of main, release/*"));
+    assert_eq!(site.form(&owner, page, &own).await.status, StatusCode::SEE_OTHER);
+    assert!(site.get(&owner, page).await.ok().text.contains("of this pipeline: succeeded of main, release/*"));
     run(&site, &owner, &pipeline, "main", "1").await;
     run(&site, &owner, &pipeline, "other", "0").await;
     run(&site, &owner, &pipeline, "release/2", "0").await;
@@ -145,7 +145,7 @@ async fn a_pipeline_says_itself_what_it_tells() {
     let set = site.ask(&owner, Method::PUT, &rule, Some(json!({ "events": ["failed"] }))).await;
     assert_eq!(set.status, StatusCode::NOT_FOUND);
 
-    assert_eq!(site.form(&owner, &page, &[("channel", id), ("reset", "on")]).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(site.form(&owner, page, &[("channel", id), ("reset", "on")]).await.status, StatusCode::SEE_OTHER);
     run(&site, &owner, &pipeline, "other", "1").await;
     assert_eq!(titles(&sink.wait(2).await)[1..], ["shop #4 failed on other"]);
     let told = site.get(&owner, &format!("/api/v1/pipelines/{pipeline}/notifications")).await.ok().json();
