@@ -6,10 +6,7 @@ use buildit::artifact::BlobStore;
 use buildit::id::Digest;
 
 use super::Reports;
-use crate::workspace::{Kind, Limits, WorkspaceError, load_archive, read_archive};
-
-/// How large one file of reports may be; a larger one is passed over. The parser takes several times as much memory.
-const MAX_FILE: u64 = 32 << 20;
+use crate::workspace::{Kind, Limits, MAX_REPORT, WorkspaceError, load_archive, read_archive};
 
 /// How much of an archive is parsed, and how many tests of it are kept: more than the largest suites have, and what a
 /// reader can hold. What comes behind is passed over.
@@ -27,8 +24,8 @@ pub async fn read_reports(blobs: &Arc<dyn BlobStore>, archive: &Digest) -> Resul
         read_archive(archive, Limits::strict(), |entry, content| {
             let Kind::File(size) = entry.kind else { return Ok(()) };
             let file = entry.path.to_string_lossy().into_owned();
-            let refused = if size > MAX_FILE {
-                Some(format!("it has more than {MAX_FILE} bytes"))
+            let refused = if size > MAX_REPORT {
+                Some(format!("it has more than {MAX_REPORT} bytes"))
             } else if parsed + size > MAX_PARSED {
                 Some(format!("the reports before it have {parsed} bytes, and no more than {MAX_PARSED} are read"))
             } else if reports.tests.len() >= MAX_TESTS {

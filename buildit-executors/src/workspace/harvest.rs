@@ -1,5 +1,6 @@
 //! Gathering what a job left, by the same rules on every executor.
 
+use std::io::{self, Read};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -8,10 +9,14 @@ use buildit::executor::JobContext;
 use buildit::id::Digest;
 use buildit::job::{Artifact, Cause, JobOutcome, JobProducts, JobSpec, SavedCache, Status};
 use buildit::pipeline::{ArtifactSpec, ArtifactWhen};
+use tokio::runtime::Handle;
 
 use super::caches::CachePath;
 use super::outputs::{MAX_OUTPUT_FILE, MAX_SUMMARY, parse_outputs, read_summary};
-use super::{Selection, WorkspaceError};
+use super::{Entry, Kind, Limits, Packer, Selection, Times, WorkspaceError, load_archive, read_archive, store_archive};
+
+/// How large a file of reports may be that is read; the parser takes several times as much memory.
+pub const MAX_REPORT: u64 = 32 << 20;
 
 /// The files of a job that has ended: a folder of this host, or a container's file system.
 #[async_trait]
@@ -102,6 +107,56 @@ pub async fn harvest(
     Ok(outcome.with_products(products))
 }
 
+/// Reports as people are to read them: what tests print stands in them, so they are masked as a log is. Reports without a
+/// secret stay as they are.
+async fn masked(ctx: &JobContext, archived: Archived) -> Result<Archived, WorkspaceError> {
+    let (blobs, digest) = (Arc::clone(ctx.blobs()), archived.digest);
+    let looked = ctx.clone();
+    let holds = load_archive(&blobs, &digest, move |archive| {
+        let mut holds = false;
+        read_archive(archive, Limits::strict(), |entry, content| {
+            holds |= is_read(&entry) && looked.holds_secret(&text(content)?);
+            Ok(())
+        })?;
+        Ok(holds)
+    });
+    if !holds.await? {
+        return Ok(archived);
+    }
+    let (handle, from, ctx) = (Handle::current(), Arc::clone(&blobs), ctx.clone());
+    let rewrite = move |to| {
+        let mut packer = Packer::new(to, Times::Dropped);
+        let masked = load_archive(&from, &digest, move |archive| {
+            read_archive(archive, Limits::strict(), |mut entry, content| {
+                if !is_read(&entry) {
+                    return packer.add(&entry, content);
+                }
+                let masked = ctx.mask(&text(content)?);
+                if let Kind::File(size) = &mut entry.kind {
+                    *size = masked.len() as u64;
+                }
+                packer.add(&entry, &mut masked.as_bytes())
+            })?;
+            packer.finish()
+        });
+        Ok(((), handle.block_on(masked)?))
+    };
+    let (digest, bytes, ()) = store_archive(&blobs, rewrite).await?;
+    Ok(Archived { digest, bytes, ..archived })
+}
+
+/// Whether it is held in memory: a larger file is no report that anybody reads.
+fn is_read(entry: &Entry) -> bool {
+    matches!(entry.kind, Kind::File(size) if size <= MAX_REPORT)
+}
+
+/// The text of a file; a report in no encoding of Unicode is none that is read.
+fn text(content: &mut dyn Read) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    content.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+}
+
 /// Whether an artifact is kept after this result.
 #[must_use]
 pub fn is_kept(on: ArtifactWhen, status: Status) -> bool {
@@ -169,6 +224,10 @@ impl Harvest<'_> {
         let archived = match Selection::new(globs.iter().map(String::as_str)) {
             Ok(selection) => files.archive(selection, self.ctx.blobs()).await,
             Err(error) => Err(error),
+        };
+        let archived = match archived {
+            Ok(Some(archived)) => masked(self.ctx, archived).await.map(Some),
+            archived => archived,
         };
         match archived {
             Ok(archived) => {

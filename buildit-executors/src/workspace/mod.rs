@@ -33,7 +33,7 @@ pub use caches::{Base, CachePath, pack_cache, place_of, unpack_cache};
 pub use error::{ArchiveError, WorkspaceError};
 pub use folder::Folders;
 pub use guard::{Links, link_stays_inside, safe_path};
-pub use harvest::{Archived, JobFile, JobFiles, harvest, is_kept};
+pub use harvest::{Archived, JobFile, JobFiles, MAX_REPORT, harvest, is_kept};
 #[cfg(feature = "docker")]
 pub(crate) use layout::seen;
 pub use layout::{check_conflicts, lay_out};

@@ -46,7 +46,7 @@ async fn inputs_are_laid_out_and_products_gathered() {
     };
     let job = job_with(
         &[
-            "cat src/a dist/b deps/c; mkdir out; echo x >out/x; ln -s x out/y; echo d >deps/d; echo '<a/>' >r.xml",
+            "cat src/a dist/b deps/c; mkdir out; echo x >out/x; ln -s x out/y; echo d >deps/d; echo '<a>hunter2</a>' >r.xml",
             "echo version=1.10 >>$BUILDIT_OUTPUT; echo '# hunter2' >>$BUILDIT_SUMMARY",
         ],
         |stage| {
@@ -62,7 +62,14 @@ async fn inputs_are_laid_out_and_products_gathered() {
     assert_eq!(products.outputs["version"], "1.10");
     assert_eq!(products.summary.as_deref(), Some("# ***\n"));
     assert_eq!(products.artifacts[0].paths, ["out/x", "out/y"]);
-    assert_eq!(products.reports.unwrap().paths, ["r.xml"]);
+    let reports = products.reports.unwrap();
+    assert_eq!(reports.paths, ["r.xml"]);
+    let (archive, mut report) = (world.blobs.get(&reports.digest), String::new());
+    let mut archive = tar::Archive::new(&archive[..]);
+    let mut files =
+        archive.entries().unwrap().map(Result::unwrap).filter(|entry| entry.header().entry_type().is_file());
+    std::io::Read::read_to_string(&mut files.next().unwrap(), &mut report).unwrap();
+    assert_eq!(report, "<a>***</a>\n", "what tests print is masked");
     let cache = world.blobs.get(&products.caches[0].digest);
     let paths: Vec<String> = tar::Archive::new(&cache[..])
         .entries()

@@ -61,6 +61,12 @@ impl Forms {
         self.exact(value);
         // As a terminal prints it, and as HTTP and Windows want it.
         self.exact(value.replace('\n', "\r\n"));
+        // As XML and HTML want it.
+        let marked = value.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        for apostrophe in ["'", "&apos;", "&#39;"] {
+            self.exact(marked.replace('"', "&quot;").replace('\'', apostrophe));
+        }
+        self.exact(marked);
         for keep in [URL_UNRESERVED, URL_COMPONENT, URL_PATH, FORM] {
             for upper in [true, false] {
                 let encoded = percent(value, keep, upper);
