@@ -1,13 +1,17 @@
-//! The ports of repositories and of their deliveries on either database: what it does is written once, in `records`.
+//! The ports of repositories, of their deliveries and of what their forges are to say, on either database: what they do is
+//! written once, in `records`.
 
 use async_trait::async_trait;
-use buildit::id::{DeliveryId, RepositoryId, TenantId};
-use buildit::store::{Delivery, DeliveryStore, Fetch, Repository, RepositoryStore, StoreError};
+use buildit::id::{DeliveryId, RepositoryId, StatusId, TenantId};
+use buildit::store::{
+    CommitStatus, Delivery, DeliveryStore, Fetch, Report, Repository, RepositoryStore, Settled, StatusStore,
+    StoreError, Webhook,
+};
 use jiff::Timestamp;
 
 #[cfg(feature = "postgres")]
 use crate::postgres::PostgresStore;
-use crate::records::{delivery, repository};
+use crate::records::{delivery, repository, status};
 #[cfg(feature = "sqlite")]
 use crate::sqlite::SqliteStore;
 
@@ -39,6 +43,10 @@ macro_rules! repository_port {
 
             async fn note_fetch(&self, id: RepositoryId, fetch: Fetch) -> Result<(), StoreError> {
                 repository::note_fetch(self, id, fetch).await
+            }
+
+            async fn note_webhook(&self, id: RepositoryId, webhook: Option<Webhook>) -> Result<(), StoreError> {
+                repository::note_webhook(self, id, webhook).await
             }
 
             async fn delete_repository(&self, id: RepositoryId) -> Result<bool, StoreError> {
@@ -103,3 +111,55 @@ macro_rules! delivery_port {
 delivery_port!(SqliteStore);
 #[cfg(feature = "postgres")]
 delivery_port!(PostgresStore);
+
+/// Implements that of what forges are to say for a store with records.
+macro_rules! status_port {
+    ($store:ty) => {
+        #[async_trait]
+        impl StatusStore for $store {
+            async fn report_status(&self, status: CommitStatus) -> Result<bool, StoreError> {
+                status::report_status(self, status).await
+            }
+
+            async fn take_statuses(
+                &self,
+                now: Timestamp,
+                until: Timestamp,
+                limit: usize,
+            ) -> Result<Vec<Report>, StoreError> {
+                status::take_statuses(self, now, until, limit).await
+            }
+
+            async fn settle_status(&self, id: StatusId, tries: u32, how: Settled) -> Result<bool, StoreError> {
+                status::settle_status(self, id, tries, how).await
+            }
+
+            async fn retry_status(
+                &self,
+                repository: RepositoryId,
+                id: StatusId,
+                now: Timestamp,
+            ) -> Result<bool, StoreError> {
+                status::retry_status(self, repository, id, now).await
+            }
+
+            async fn statuses(
+                &self,
+                repository: RepositoryId,
+                before: Option<StatusId>,
+                limit: usize,
+            ) -> Result<Vec<Report>, StoreError> {
+                status::statuses(self, repository, before, limit).await
+            }
+
+            async fn sweep_statuses(&self, before: Timestamp) -> Result<u64, StoreError> {
+                status::sweep_statuses(self, before).await
+            }
+        }
+    };
+}
+
+#[cfg(feature = "sqlite")]
+status_port!(SqliteStore);
+#[cfg(feature = "postgres")]
+status_port!(PostgresStore);

@@ -101,6 +101,10 @@ uuid_id! {
     /// A webhook that a forge has delivered.
     DeliveryId
 }
+uuid_id! {
+    /// What a forge is to say of a commit.
+    StatusId
+}
 
 impl TenantId {
     /// Nobody: what is of no tenant, for who has none. It is the nil id.

@@ -53,6 +53,11 @@ impl Page {
         Self { cursor, limit: None }
     }
 
+    /// The first page, with so many.
+    pub(crate) fn first(limit: usize) -> Self {
+        Self { cursor: None, limit: Some(limit) }
+    }
+
     pub(crate) fn limit(&self) -> usize {
         self.limit.unwrap_or(USUAL).clamp(1, MOST)
     }

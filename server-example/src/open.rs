@@ -35,6 +35,7 @@ use crate::router::{LEAVE, router};
 use crate::secrets::{OfRuns, SecretKeyError, key_of_environment, keyring};
 use crate::settings::Settings;
 use crate::state::{ServerState, ServerStore, StateError};
+use crate::statuses::{self, Reporter};
 use crate::watched::Watched;
 
 /// What is in the data folder: blobs, and the key of the secrets.
@@ -47,7 +48,7 @@ const PAGE: usize = 100;
 /// How long people see that a worker was lost.
 const LOST: SignedDuration = SignedDuration::from_hours(24);
 
-/// How long it is known what people were told.
+/// How long it is known what people and forges were told.
 const TOLD: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// How often what has ended is swept away.
@@ -222,12 +223,13 @@ impl Server {
     }
 }
 
-/// The store as the engine of a server has it: what it does there is measured, and people are told what they want to hear
-/// of.
+/// The store as the engine of a server has it: what it does there is measured, and people and forges are told what they want
+/// to hear of.
 #[must_use]
 pub fn store_of_engine(store: Arc<dyn ServerStore>, settings: &Settings, meters: &Meters) -> Arc<dyn Store> {
     let outbox = Outbox::new(Arc::clone(&store), settings.url());
-    Arc::new(Watched::new(store, meters.clone(), outbox))
+    let reporter = Reporter::new(Arc::clone(&store), settings.url());
+    Arc::new(Watched::new(store, meters.clone(), outbox, reporter))
 }
 
 /// The database that the settings name, open and with the schema of this version.
@@ -288,6 +290,7 @@ async fn work(state: ServerState) {
     let noting = tokio::spawn(workers::note(state.clone()));
     let stop = CancellationToken::new();
     let telling = tokio::spawn(notify::work(state.clone(), stop.clone()));
+    let reporting = tokio::spawn(statuses::work(state.clone(), stop.clone()));
     let tidying = tokio::spawn(upkeep::work(state.clone()));
     drive(state.clone()).await;
     stop.cancel();
@@ -298,6 +301,7 @@ async fn work(state: ServerState) {
     tidying.abort();
     // What is being sent is sent: another server would send it again.
     drop(telling.await);
+    drop(reporting.await);
     workers::leave(&state).await;
 }
 
@@ -345,11 +349,12 @@ async fn sweep(state: ServerState) {
     }
 }
 
-/// Forgets requests that will not come again, what people were told long ago, and workers that were lost then.
+/// Forgets requests that will not come again, what people and forges were told long ago, and workers that were lost then.
 async fn sweep_queue(state: &ServerState) -> Result<(), StoreError> {
     let now = Timestamp::now();
     state.store().sweep_requests(now).await?;
     state.store().sweep_notifications(now - TOLD).await?;
+    state.store().sweep_statuses(now - TOLD).await?;
     state.store().sweep_deliveries(now - deliveries::KEPT).await?;
     state.store().sweep_workers(now - LOST).await.map(drop)
 }

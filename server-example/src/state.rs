@@ -13,7 +13,7 @@ use buildit::id::{OrganizationId, TenantId};
 use buildit::store::{
     AuditStore, ChannelStore, CredentialStore, DeliveryStore, EnvironmentStore, IdentityStore, LogKeep,
     NotificationStore, PipelineStore, PolicyStore, QueueControl, ReferenceStore, RepositoryStore, RequestStore,
-    ScheduleStore, SecretStore, Store, StoreError,
+    ScheduleStore, SecretStore, StatusStore, Store, StoreError,
 };
 use buildit_storage::secrets::{Keyring, SealedSecrets};
 use jiff::Timestamp;
@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::access::{Limits, Passwords, SetupToken, is_loopback_name};
+use crate::forge;
 use crate::live::Fanout;
 use crate::mail::{Mail, MailError};
 use crate::meters::Meters;
@@ -30,6 +31,7 @@ use crate::notify::{Courier, Guard, Outbox};
 use crate::reports::ReportCache;
 use crate::secrets::Secrets;
 use crate::settings::Settings;
+use crate::statuses::Reporter;
 
 /// Everything that a server keeps in one place.
 pub trait ServerStore:
@@ -51,6 +53,7 @@ pub trait ServerStore:
     + EvictCaches
     + RepositoryStore
     + DeliveryStore
+    + StatusStore
 {
 }
 
@@ -73,6 +76,7 @@ impl<T> ServerStore for T where
         + EvictCaches
         + RepositoryStore
         + DeliveryStore
+        + StatusStore
 {
 }
 
@@ -112,6 +116,8 @@ struct Inner {
     meters: Meters,
     courier: Courier,
     outbox: Outbox,
+    forges: forge::Client,
+    reporter: Reporter,
     limits: Limits,
     fanout: Fanout,
     passwords: Passwords,
@@ -148,6 +154,12 @@ impl ServerState {
             meters,
             courier: Courier::new(Guard { allows_private: settings.private_targets }).map_err(StateError::Courier)?,
             outbox: Outbox::new(Arc::clone(&store), settings.url()),
+            // Whoever may read repositories of this machine may ask for them too.
+            forges: forge::Client::new(Guard {
+                allows_private: settings.private_targets || settings.local_repositories,
+            })
+            .map_err(StateError::Courier)?,
+            reporter: Reporter::new(Arc::clone(&store), settings.url()),
             limits: Limits::new(settings.requests_per_second),
             fanout: Fanout::default(),
             base: settings.base(),
@@ -229,6 +241,16 @@ impl ServerState {
     /// What channels are to be told.
     pub(crate) fn outbox(&self) -> &Outbox {
         &self.0.outbox
+    }
+
+    /// How forges are asked.
+    pub(crate) fn forges(&self) -> &forge::Client {
+        &self.0.forges
+    }
+
+    /// What forges are to say of commits.
+    pub(crate) fn reporter(&self) -> &Reporter {
+        &self.0.reporter
     }
 
     /// What is counted and measured.

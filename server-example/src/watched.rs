@@ -1,5 +1,5 @@
-//! The store as the engine of a server has it: what it does there is measured, and what people want to hear of is put into
-//! the outbox.
+//! The store as the engine of a server has it: what it does there is measured, and what people and forges want to hear of is
+//! put into the outbox.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::meters::Meters;
 use crate::notify::Outbox;
+use crate::statuses::Reporter;
 
 /// A store that sees what the engine does with it.
 #[derive(Clone, Debug)]
@@ -24,13 +25,14 @@ pub(crate) struct Watched {
     inner: Arc<dyn Store>,
     meters: Meters,
     outbox: Outbox,
+    reporter: Reporter,
     /// The attempts that are under way here.
     running: Arc<Mutex<HashSet<JobId>>>,
 }
 
 impl Watched {
-    pub(crate) fn new(inner: Arc<dyn Store>, meters: Meters, outbox: Outbox) -> Self {
-        let watched = Self { inner, meters, outbox, running: Arc::default() };
+    pub(crate) fn new(inner: Arc<dyn Store>, meters: Meters, outbox: Outbox, reporter: Reporter) -> Self {
+        let watched = Self { inner, meters, outbox, reporter, running: Arc::default() };
         watched.change(|_| {});
         watched
     }
@@ -66,6 +68,7 @@ impl Watched {
     /// Another server has this run now.
     fn lose(&self, run: RunId) {
         self.change(|running| running.retain(|job| job.run != run));
+        self.reporter.leave(run);
     }
 
     /// Counts a run that has ended.
@@ -126,6 +129,7 @@ impl RunStore for Watched {
             Ok(()) => {
                 self.note(run, &events);
                 self.outbox.note_waiting(run, &events);
+                self.reporter.note(run, &events);
             }
             Err(StoreError::Fenced) => self.lose(run),
             Err(_) => {}
@@ -140,6 +144,7 @@ impl RunStore for Watched {
     async fn close_run(&self, run: RunId, token: FencingToken) -> Result<(), StoreError> {
         // Before: who is killed in between leaves a run that somebody closes.
         self.outbox.ended(run).await?;
+        self.reporter.ended(run).await?;
         self.timed("close_run", self.inner.close_run(run, token)).await?;
         if let Err(error) = self.count(run).await {
             tracing::debug!(%run, error = &error as &dyn std::error::Error, "a run is not counted");
@@ -163,6 +168,7 @@ impl RunStore for Watched {
         let taken = self.timed("take_up", self.inner.take_up(runs, lease, now)).await?;
         for one in &taken {
             self.note(one.record.run.id, &one.events);
+            self.reporter.know(&one.record);
         }
         Ok(taken)
     }
@@ -234,7 +240,9 @@ impl QueueStore for Watched {
     }
 
     async fn create_queued(&self, run: NewRun, job: Enqueue) -> Result<RunRecord, StoreError> {
-        self.timed("create_queued", self.inner.create_queued(run, job)).await
+        let created = self.timed("create_queued", self.inner.create_queued(run, job)).await?;
+        self.reporter.note_queued(&created);
+        Ok(created)
     }
 
     async fn enqueue_all(&self, jobs: Vec<Enqueue>) -> Result<(), StoreError> {

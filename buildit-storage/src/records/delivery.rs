@@ -6,7 +6,7 @@ use buildit::store::{Delivery, StoreError, check_delivery};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{Change, Records, Row, Statements, all, first, sql};
+use super::{Change, Records, Row, Statements, all, first, fit, sql};
 use crate::sql::{count, number};
 
 /// How many are forgotten at once.
@@ -36,11 +36,6 @@ pub(crate) async fn keep_delivery(store: &impl Records, delivery: Delivery, body
     let keep = keep.bind(delivery.event).bind(delivery.received_at).bind(delivery.state);
     let keep = keep.bind(i64::from(delivery.attempts)).bind(delivery.due_at).bind(fit(delivery.outcome)).bind(body);
     Ok(store.run(keep).await? > 0)
-}
-
-/// No column holds a NUL.
-fn fit(outcome: String) -> String {
-    if outcome.contains('\0') { outcome.replace('\0', "\u{fffd}") } else { outcome }
 }
 
 pub(crate) async fn delivery(store: &impl Records, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {

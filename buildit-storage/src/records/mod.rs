@@ -30,6 +30,7 @@ pub(crate) mod repository;
 pub(crate) mod request;
 mod row;
 pub(crate) mod schedule;
+pub(crate) mod status;
 mod tenant;
 #[cfg(all(test, feature = "sqlite"))]
 mod tests;
@@ -99,6 +100,11 @@ fn first<T>(rows: Vec<Row>, read: fn(&mut Row) -> Result<T, StoreError>) -> Resu
 /// All of these rows, read by this function.
 fn all<T>(rows: Vec<Row>, read: fn(&mut Row) -> Result<T, StoreError>) -> Result<Vec<T>, StoreError> {
     rows.into_iter().map(|mut row| read(&mut row)).collect()
+}
+
+/// A text without what no column holds.
+fn fit(text: String) -> String {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }
 
 /// Refuses a change that found nothing to change.

@@ -2,9 +2,7 @@
 
 use async_trait::async_trait;
 use buildit::id::{ChannelId, NotificationId, PipelineId, TenantId};
-use buildit::store::{
-    Channel, Dispatch, DispatchStatus, NoticeRule, Notification, Occasion, Settled, StoreError, check_channel,
-};
+use buildit::store::{Channel, Dispatch, NoticeRule, Notification, Occasion, Settled, StoreError, check_channel};
 use jiff::Timestamp;
 
 use super::{Change, Query, Records, Row, Statements, all, first, sql};
@@ -34,7 +32,7 @@ fn read_dispatch(row: &mut Row) -> Result<Dispatch, StoreError> {
     };
     Ok(Dispatch {
         notification,
-        status: status(&row.take::<String>()?)?,
+        status: row.take()?,
         tries: u32::try_from(row.take::<i64>()?).unwrap_or(u32::MAX),
         next_at: row.take()?,
         error: row.take()?,
@@ -44,10 +42,6 @@ fn read_dispatch(row: &mut Row) -> Result<Dispatch, StoreError> {
 
 fn occasion(word: &str) -> Result<Occasion, StoreError> {
     word.parse().map_err(|_| StoreError::Corrupt(format!("`{word}` is no occasion")))
-}
-
-fn status(word: &str) -> Result<DispatchStatus, StoreError> {
-    DispatchStatus::of_word(word).ok_or_else(|| StoreError::Corrupt(format!("`{word}` is no status of a dispatch")))
 }
 
 pub(crate) async fn create_channel(store: &impl Records, channel: Channel) -> Result<(), StoreError> {

@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 use buildit::id::{RepositoryId, TenantId};
-use buildit::store::{Fetch, Repository, StoreError, check_repository, is_fit};
+use buildit::store::{Fetch, Repository, StoreError, Webhook, check_repository, is_fit};
 use jiff::Timestamp;
 
-use super::{Change, Records, Row, Statements, all, first, sql};
+use super::{Change, Records, Row, Statements, all, first, fit, sql};
 use crate::sql::{count, from_json, number, to_json};
 
 fn read_repository(row: &mut Row) -> Result<Repository, StoreError> {
@@ -19,6 +19,7 @@ fn read_repository(row: &mut Row) -> Result<Repository, StoreError> {
             let (at, error) = (row.take::<Option<Timestamp>>()?, row.take()?);
             at.map(|at| Fetch { at, error })
         },
+        webhook: row.take::<Option<String>>()?.as_deref().map(from_json).transpose()?,
         version: count(row.take()?)?,
         created_at: row.take()?,
         updated_at: row.take()?,
@@ -76,9 +77,10 @@ pub(crate) async fn put_repository(store: &impl Records, repository: Repository)
 }
 
 pub(crate) async fn repository(store: &impl Records, id: RepositoryId) -> Result<Option<Repository>, StoreError> {
-    let query =
-        sql("SELECT id, tenant_id, name, url, settings, fetched_at, fetch_error, version, created_at, updated_at
-         FROM repositories WHERE id = $1");
+    let query = sql(
+        "SELECT id, tenant_id, name, url, settings, fetched_at, fetch_error, webhook, version, created_at, updated_at
+         FROM repositories WHERE id = $1",
+    );
     first(store.read(query.bind(id)).await?, read_repository)
 }
 
@@ -91,9 +93,10 @@ pub(crate) async fn repository_at(
     if !is_fit(url) {
         return Ok(None);
     }
-    let query =
-        sql("SELECT id, tenant_id, name, url, settings, fetched_at, fetch_error, version, created_at, updated_at
-         FROM repositories WHERE tenant_id = $1 AND url = $2");
+    let query = sql(
+        "SELECT id, tenant_id, name, url, settings, fetched_at, fetch_error, webhook, version, created_at, updated_at
+         FROM repositories WHERE tenant_id = $1 AND url = $2",
+    );
     first(store.read(query.bind(tenant).bind(url.to_owned())).await?, read_repository)
 }
 
@@ -104,16 +107,27 @@ pub(crate) async fn repositories(
     limit: usize,
 ) -> Result<Vec<Repository>, StoreError> {
     let after = after.unwrap_or_default().replace('\0', "");
-    let query =
-        sql("SELECT id, tenant_id, name, url, settings, fetched_at, fetch_error, version, created_at, updated_at
-         FROM repositories WHERE tenant_id = $1 AND name > $2 ORDER BY name LIMIT $3");
+    let query = sql(
+        "SELECT id, tenant_id, name, url, settings, fetched_at, fetch_error, webhook, version, created_at, updated_at
+         FROM repositories WHERE tenant_id = $1 AND name > $2 ORDER BY name LIMIT $3",
+    );
     all(store.read(query.bind(tenant).bind(after).bind(number(limit as u64))).await?, read_repository)
 }
 
 pub(crate) async fn note_fetch(store: &impl Records, id: RepositoryId, fetch: Fetch) -> Result<(), StoreError> {
-    let error = fetch.error.map(|error| error.replace('\0', "\u{fffd}"));
     let note = sql("UPDATE repositories SET fetched_at = $2, fetch_error = $3 WHERE id = $1");
-    store.run(note.bind(id).bind(fetch.at).bind(error)).await.map(drop)
+    store.run(note.bind(id).bind(fetch.at).bind(fetch.error.map(fit))).await.map(drop)
+}
+
+pub(crate) async fn note_webhook(
+    store: &impl Records,
+    id: RepositoryId,
+    webhook: Option<Webhook>,
+) -> Result<(), StoreError> {
+    // In JSON a NUL is an escape.
+    let webhook = webhook.as_ref().map(to_json).transpose()?;
+    let note = sql("UPDATE repositories SET webhook = $2 WHERE id = $1");
+    store.run(note.bind(id).bind(webhook)).await.map(drop)
 }
 
 pub(crate) async fn delete_repository(store: &impl Records, id: RepositoryId) -> Result<bool, StoreError> {

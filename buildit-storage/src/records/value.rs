@@ -3,9 +3,9 @@
 use buildit::account::{Role, TokenHash};
 use buildit::id::{
     ApiKeyId, ChannelId, DeliveryId, Digest, InvitationId, NotificationId, OrganizationId, PipelineId, RepositoryId,
-    RunId, TenantId, UserId, WorkerId,
+    RunId, StatusId, TenantId, UserId, WorkerId,
 };
-use buildit::store::{DeliveryState, Forge, Intake, QueueStatus};
+use buildit::store::{CommitState, DeliveryState, DispatchStatus, Forge, Intake, QueueStatus};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -204,6 +204,18 @@ impl Column for QueueStatus {
     }
 }
 
+impl Column for DispatchStatus {
+    const KIND: Kind = Kind::Text;
+
+    fn into_value(self) -> Value {
+        Value::Text(self.as_str().to_owned())
+    }
+
+    fn from_value(value: Value) -> Option<Self> {
+        Self::of_word(&String::from_value(value)?)
+    }
+}
+
 macro_rules! word_columns {
     ($($word:ty),+) => {$(
         impl Column for $word {
@@ -219,7 +231,7 @@ macro_rules! word_columns {
         }
     )+};
 }
-word_columns!(Role, Forge, DeliveryState);
+word_columns!(Role, Forge, DeliveryState, CommitState);
 
 macro_rules! uuid_columns {
     ($($id:ty),+) => {$(
@@ -245,6 +257,7 @@ uuid_columns!(
     PipelineId,
     RepositoryId,
     RunId,
+    StatusId,
     ChannelId,
     DeliveryId,
     NotificationId

@@ -80,6 +80,7 @@ async fn it_keeps_repositories() {
     let folder = tempfile::tempdir().unwrap();
     store::assert_clauses(store::repository_clauses(), async || Arc::new(fresh(&folder).await) as _).await;
     store::assert_clauses(store::delivery_clauses(), async || Arc::new(fresh(&folder).await) as _).await;
+    store::assert_clauses(store::status_clauses(), async || Arc::new(fresh(&folder).await) as _).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -35,6 +35,7 @@ mod run;
 mod runs;
 mod schedules;
 mod secrets;
+mod statuses;
 mod store;
 
 pub use store::MemoryStore;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::journal::{ChangeFile, Folder};
 use crate::id::{RepositoryId, TenantId};
-use crate::store::{Fetch, Repository, StoreError};
+use crate::store::{Fetch, Repository, StoreError, Webhook};
 
 /// How long the file of repositories may grow beyond what they are, in bytes, before it is written anew.
 const SLACK: u64 = 1024 * 1024;
@@ -93,9 +93,10 @@ impl JournaledRepositories {
                 tenant: there.tenant,
                 created_at: there.created_at,
                 last_fetch: there.last_fetch.clone(),
+                webhook: there.webhook.clone(),
                 ..new
             },
-            None => Repository { last_fetch: None, ..new },
+            None => Repository { last_fetch: None, webhook: None, ..new },
         };
         let is_other = |taken: Option<&RepositoryId>| taken.is_some_and(|id| *id != new.id);
         if is_other(self.known.names.get(&(new.tenant, new.name.clone())))
@@ -109,6 +110,11 @@ impl JournaledRepositories {
     pub(super) fn note_fetch(&mut self, id: RepositoryId, fetch: Fetch) -> Result<(), StoreError> {
         let Some(there) = self.get(id).cloned() else { return Ok(()) };
         self.change(vec![RepositoryChange::Put(Box::new(Repository { last_fetch: Some(fetch), ..there }))])
+    }
+
+    pub(super) fn note_webhook(&mut self, id: RepositoryId, webhook: Option<Webhook>) -> Result<(), StoreError> {
+        let Some(there) = self.get(id).cloned() else { return Ok(()) };
+        self.change(vec![RepositoryChange::Put(Box::new(Repository { webhook, ..there }))])
     }
 
     pub(super) fn delete(&mut self, id: RepositoryId) -> Result<bool, StoreError> {

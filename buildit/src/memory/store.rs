@@ -19,6 +19,7 @@ use super::results::{JournaledResults, Results};
 use super::runs::Runs;
 use super::schedules::JournaledSchedules;
 use super::secrets::{SecretChange, Secrets};
+use super::statuses::JournaledStatuses;
 use crate::artifact::{CacheHit, CacheQuota, Evicted};
 use crate::id::RunId;
 use crate::store::StoreError;
@@ -57,6 +58,7 @@ struct Inner {
     policies: Mutex<JournaledPolicies>,
     repositories: Mutex<JournaledRepositories>,
     deliveries: Mutex<JournaledDeliveries>,
+    statuses: Mutex<JournaledStatuses>,
     folder: Option<Arc<Folder>>,
 }
 
@@ -203,6 +205,7 @@ impl MemoryStore {
             policies: Mutex::new(JournaledPolicies::open(&folder)?),
             repositories: Mutex::new(JournaledRepositories::open(&folder)?),
             deliveries: Mutex::new(JournaledDeliveries::open(&folder)?),
+            statuses: Mutex::new(JournaledStatuses::open(&folder)?),
             folder: Some(folder),
         })))
     }
@@ -267,6 +270,10 @@ impl MemoryStore {
 
     pub(super) fn deliveries_locked(&self) -> MutexGuard<'_, JournaledDeliveries> {
         lock(&self.0.deliveries)
+    }
+
+    pub(super) fn statuses_locked(&self) -> MutexGuard<'_, JournaledStatuses> {
+        lock(&self.0.statuses)
     }
 
     pub(super) fn kept_blobs(&self) -> &Blobs {

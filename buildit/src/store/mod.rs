@@ -26,6 +26,7 @@ mod schedule;
 mod search;
 mod secret;
 mod share;
+mod status;
 mod summary;
 mod upkeep;
 
@@ -51,7 +52,10 @@ pub use pipeline::{
 pub use policy::{PolicyStore, RetentionPolicy};
 pub use progress::RunProgress;
 pub use queue::{Claim, Enqueue, Lease, QueueStore, QueuedJob};
-pub use repository::{Fetch, Forge, Login, Repository, RepositorySettings, RepositoryStore, check_repository};
+pub use repository::{
+    Fetch, Forge, Login, Repository, RepositorySettings, RepositoryStore, StatusMode, Webhook, WebhookState,
+    check_repository,
+};
 pub use request::{Request, RequestStore};
 pub use retention::{Retention, RunSift, apply_retention, expired_runs};
 pub use run::{EventPage, NewRun, RunRecord, RunStore, Standing, TakenRun, WorkFolder, replaced_by};
@@ -59,6 +63,7 @@ pub use schedule::{Schedule, ScheduleStore};
 pub use search::{BadQuery, LogHit, LogHits, LogQuery, LogSearch, LogTerms, SearchPlace};
 pub use secret::{SealedSecret, SecretPlace, SecretScope, SecretStore, SecretSummary};
 pub use share::{Line, Share, Turns, come_in, take_turns};
+pub use status::{CommitState, CommitStatus, Report, StatusStore, check_status};
 pub use summary::{RunFilter, RunSummary};
 pub use upkeep::{KeptLogs, LogRetention, LogRetentions, LogSift, LogSifts, LogUpkeep};
 

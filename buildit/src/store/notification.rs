@@ -186,3 +186,13 @@ pub enum Settled {
         error: String,
     },
 }
+
+impl Settled {
+    /// When that was; for what is to be tried again, when that is.
+    #[must_use]
+    pub fn at(&self) -> Timestamp {
+        match self {
+            Self::Sent { at } | Self::Later { at, .. } | Self::GivenUp { at, .. } => *at,
+        }
+    }
+}

@@ -27,6 +27,9 @@ pub struct Repository {
     pub settings: RepositorySettings,
     /// How it was fetched last.
     pub last_fetch: Option<Fetch>,
+    /// Its webhook, if its forge was ever asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<Webhook>,
     /// How often it was written: 1 for a new one.
     pub version: u64,
     /// When it was connected.
@@ -52,9 +55,86 @@ pub struct RepositorySettings {
     pub default_branch: Option<String>,
     /// How it is checked out for pipelines that do not say so themselves.
     pub checkout: CheckoutSpec,
-    /// The id that the forge has given to our webhook.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub webhook: Option<String>,
+    /// Of what its forge is told how it stands.
+    pub statuses: StatusMode,
+}
+
+/// Of what a forge is told how it stands with a commit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum StatusMode {
+    /// Of each pipeline.
+    #[default]
+    Pipelines,
+    /// Of each of its stages too.
+    Stages,
+    /// Of nothing.
+    Off,
+}
+
+impl StatusMode {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Pipelines, Self::Stages, Self::Off];
+
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pipelines => "pipelines",
+            Self::Stages => "stages",
+            Self::Off => "off",
+        }
+    }
+}
+
+impl FromStr for StatusMode {
+    type Err = StoreError;
+
+    fn from_str(word: &str) -> Result<Self, StoreError> {
+        let found = Self::ALL.into_iter().find(|mode| mode.as_str() == word);
+        found.ok_or_else(|| StoreError::Unfit(format!("`{word}` is neither pipelines, stages nor off")))
+    }
+}
+
+/// The webhook of a repository, as its forge had it when it was asked last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Webhook {
+    /// How it stands.
+    pub state: WebhookState,
+    /// Why, where that needs to be said; without anything secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// When that was.
+    pub at: Timestamp,
+}
+
+/// How it stands with a webhook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum WebhookState {
+    /// It is there, as it must be.
+    Made,
+    /// It is there, but not as it must be.
+    Wrong,
+    /// It is not there.
+    Missing,
+    /// The forge did not say.
+    Unknown,
+}
+
+impl WebhookState {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Made => "made",
+            Self::Wrong => "wrong",
+            Self::Missing => "missing",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// What is shown to get into a repository. The value is a sealed secret.
@@ -122,7 +202,7 @@ pub struct Fetch {
 #[async_trait]
 pub trait RepositoryStore: Debug + Send + Sync + 'static {
     /// Puts a repository in the place of the one of its id that has the version before it: there must be none for version
-    /// 1. Its tenant, the time at which it was connected, and how it was fetched last, stay.
+    /// 1. Its tenant, the time at which it was connected, how it was fetched last, and what is known of its webhook, stay.
     ///
     /// # Errors
     ///
@@ -162,6 +242,13 @@ pub trait RepositoryStore: Debug + Send + Sync + 'static {
     ///
     /// [`StoreError`] when the store fails.
     async fn note_fetch(&self, id: RepositoryId, fetch: Fetch) -> Result<(), StoreError>;
+
+    /// Notes how it stands with a repository's webhook, which is no new version of it; nothing for one that is not there.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store fails.
+    async fn note_webhook(&self, id: RepositoryId, webhook: Option<Webhook>) -> Result<(), StoreError>;
 
     /// Forgets a repository; whether there was one. Its pipelines and its secrets are for the caller to look after first.
     ///
@@ -206,6 +293,10 @@ impl<T: RepositoryStore + ?Sized> RepositoryStore for Arc<T> {
 
     async fn note_fetch(&self, id: RepositoryId, fetch: Fetch) -> Result<(), StoreError> {
         (**self).note_fetch(id, fetch).await
+    }
+
+    async fn note_webhook(&self, id: RepositoryId, webhook: Option<Webhook>) -> Result<(), StoreError> {
+        (**self).note_webhook(id, webhook).await
     }
 
     async fn delete_repository(&self, id: RepositoryId) -> Result<bool, StoreError> {

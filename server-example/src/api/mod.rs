@@ -20,8 +20,10 @@ mod retention;
 mod runs;
 mod schedules;
 mod secrets;
+mod statuses;
 mod tags;
 mod tests;
+mod webhooks;
 mod workers;
 
 use axum::extract::State;
@@ -87,7 +89,10 @@ fn described() -> OpenApiRouter<ServerState> {
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::show))
         .routes(routes!(deliveries::redeliver))
-        .routes(routes!(deliveries::renew))
+        .routes(routes!(deliveries::renew, webhooks::make, webhooks::remove))
+        .routes(routes!(webhooks::check))
+        .routes(routes!(statuses::list))
+        .routes(routes!(statuses::retry))
         .routes(routes!(hooks::deliver))
         .routes(routes!(hooks::receive))
         .routes(routes!(badges::show))

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use buildit::account::Role;
 use buildit::id::{RepositoryId, TenantId};
 use buildit::pipeline::CheckoutSpec;
-use buildit::store::{Forge, Login, Repository as Stored, StoreError};
+use buildit::store::{Forge, Login, Repository as Stored, StatusMode, StoreError, Webhook as StoredWebhook};
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -40,7 +40,10 @@ pub(crate) struct Repository {
     /// The branch of runs that name none; what the repository says without.
     default_branch: Option<String>,
     checkout: Checkout,
+    /// Of what its forge is told how it stands: `pipelines`, `stages` or `off`.
+    statuses: &'static str,
     last_fetch: Option<Fetch>,
+    webhook: Option<WebhookStanding>,
     created_at: Timestamp,
     updated_at: Timestamp,
 }
@@ -77,6 +80,22 @@ pub(crate) struct Fetch {
     error: Option<String>,
 }
 
+/// The webhook at the forge, as it was when the forge was asked last.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct WebhookStanding {
+    /// `made`, `wrong`, `missing`, or `unknown` when the forge did not say.
+    state: &'static str,
+    /// Why, where that needs to be said.
+    reason: Option<String>,
+    checked_at: Timestamp,
+}
+
+impl From<StoredWebhook> for WebhookStanding {
+    fn from(stored: StoredWebhook) -> Self {
+        Self { state: stored.state.as_str(), reason: stored.why, checked_at: stored.at }
+    }
+}
+
 impl From<Stored> for Repository {
     fn from(stored: Stored) -> Self {
         let settings = stored.settings;
@@ -94,6 +113,8 @@ impl From<Stored> for Repository {
             },
             default_branch: settings.default_branch,
             checkout: settings.checkout.into(),
+            statuses: settings.statuses.as_str(),
+            webhook: stored.webhook.map(WebhookStanding::from),
             last_fetch: stored.last_fetch.map(|fetch| Fetch { at: fetch.at, error: fetch.error }),
             created_at: stored.created_at,
             updated_at: stored.updated_at,
@@ -129,6 +150,10 @@ pub(crate) struct NewRepository {
     default_branch: Option<String>,
     #[serde(default)]
     checkout: Checkout,
+    /// Of what its forge is told how it stands: `pipelines`, `stages` or `off`; of its pipelines without.
+    statuses: Option<String>,
+    /// Whether its forge is to get the webhook, with the token; it is not without. `webhook` in the answer says how that went.
+    webhook: Option<bool>,
     /// Whether the repository is asked before it is kept; it is without.
     check: Option<bool>,
     /// Whose it is; needed by who has several tenants.
@@ -156,11 +181,17 @@ pub(crate) struct RepositoryChange {
     #[schema(value_type = Option<String>)]
     default_branch: Option<Option<String>>,
     checkout: Option<Checkout>,
+    /// `pipelines`, `stages` or `off`.
+    statuses: Option<String>,
 }
 
 /// What is there, also when it is null.
 fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<String>>, D::Error> {
     Option::deserialize(from).map(Some)
+}
+
+fn mode(word: &str) -> Result<StatusMode, Problem> {
+    word.parse().map_err(|error: StoreError| error.into())
 }
 
 fn forge(word: &str) -> Result<Forge, Problem> {
@@ -251,6 +282,8 @@ pub(crate) async fn create(
         given: Given::of(new.token, new.key)?,
         default_branch: new.default_branch,
         checkout: new.checkout.into(),
+        statuses: new.statuses.as_deref().map(mode).transpose()?.unwrap_or_default(),
+        with_webhook: new.webhook.unwrap_or_default(),
     };
     let made = repositories::connect(&state, &access, new, check).await?;
     let place = HeaderValue::try_from(format!("{}/api/v1/repositories/{}", state.base(), made.id));
@@ -295,12 +328,13 @@ pub(crate) async fn update(
         given,
         default_branch: change.default_branch,
         checkout: change.checkout.map(CheckoutSpec::from),
+        statuses: change.statuses.as_deref().map(mode).transpose()?,
     };
     let changed = repositories::update(&state, &access, &found, version.unwrap_or(found.version), to).await?;
     Ok(Tagged(changed.version, changed.into()))
 }
 
-/// Lets a repository go, once no pipeline is of it.
+/// Lets a repository go, once no pipeline is of it, and removes its webhook, as far as its forge allows.
 #[utoipa::path(delete, path = "/api/v1/repositories/{id}", tag = "repositories", params(("id" = Uuid, Path)),
     responses((status = NO_CONTENT), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn delete(

@@ -12,7 +12,7 @@ use buildit::condition::triggers;
 use buildit::diagnostic::{Diagnostic, Severity};
 use buildit::id::RunId;
 use buildit::pipeline::{PipelineSpec, PullRequest, RunContext};
-use buildit::store::{Forge, PipelineSource, Repository, StoredPipeline};
+use buildit::store::{CommitState, Forge, PipelineSource, Repository, StoredPipeline};
 use buildit_executors::remote::{Comparison, Credential, Mirror, Remote, Revision, Trust};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,7 @@ use crate::forge::{ForgeEvent, PullRequest as ForgeRequest};
 use crate::mirrors::PATIENCE;
 use crate::problem::Problem;
 use crate::state::ServerState;
+use crate::statuses::Refused;
 
 /// What a commit's message says when nothing is to run for it.
 const SKIP: [&str; 2] = ["[skip ci]", "[ci skip]"];
@@ -250,14 +251,20 @@ impl Deciding<'_> {
         let skipped = |why: &str| Ok(decision(Outcome::Skipped { why: why.to_owned() }));
         let message = self.commit.git.message.to_ascii_lowercase();
         if let Some(word) = SKIP.iter().find(|word| message.contains(**word)) {
-            return skipped(&format!("the commit's message says {word}"));
+            let why = format!("the commit's message says {word}");
+            self.tell(pipeline, CommitState::Succeeded, &why).await?;
+            return skipped(&why);
         }
         if self.commit.text(path).await?.is_none() {
             return skipped("the commit has no such file");
         }
         let spec = match self.commit.compile(path).await? {
             Ok((spec, _)) => spec,
-            Err(findings) => return Ok(decision(invalid(&findings))),
+            Err(findings) => {
+                let outcome = invalid(&findings);
+                self.tell_invalid(pipeline, &outcome).await?;
+                return Ok(decision(outcome));
+            }
         };
         let made;
         let pipeline = match pipeline {
@@ -273,9 +280,15 @@ impl Deciding<'_> {
         };
         self.set_schedules(pipeline, &spec).await?;
         let outcome = match self.speaks_against(&spec) {
-            Some(why) => Outcome::Skipped { why },
+            Some(why) => {
+                if self.decides(&spec) {
+                    self.tell(Some(pipeline), CommitState::Succeeded, &why).await?;
+                }
+                Outcome::Skipped { why }
+            }
             None => self.start(pipeline, path, spec).await?,
         };
+        self.tell_invalid(Some(pipeline), &outcome).await?;
         Ok(Decision { pipeline: pipeline.name.clone(), path: path.to_owned(), outcome })
     }
 
@@ -291,6 +304,31 @@ impl Deciding<'_> {
             }
         }
         Some(if reasons.is_empty() { format!("it has no `on \"{}\"`", self.context.event) } else { reasons.join("; ") })
+    }
+
+    /// Whether what the filters of a pipeline refuse here is refused for good: a pipeline that is for pull requests too says
+    /// nothing of a push, or its commit would pass until the pull request is told of.
+    fn decides(&self, spec: &PipelineSpec) -> bool {
+        let has = |event: &str| spec.triggers.iter().any(|trigger| trigger.event == event);
+        has(&self.context.event) && (self.context.event == "pull_request" || !has("pull_request"))
+    }
+
+    /// Tells the forge why a pipeline starts nothing.
+    async fn tell(&self, pipeline: Option<&StoredPipeline>, state: CommitState, why: &str) -> Result<(), Problem> {
+        let Some(pipeline) = pipeline else { return Ok(()) };
+        let refused = Refused { pipeline, context: self.context, state, why, at: self.key.1 };
+        Ok(self.state.reporter().refused(self.repository, refused).await?)
+    }
+
+    /// Tells the forge what is wrong with a pipeline, if that is why it starts nothing.
+    async fn tell_invalid(&self, pipeline: Option<&StoredPipeline>, outcome: &Outcome) -> Result<(), Problem> {
+        match outcome {
+            Outcome::Invalid { why } => {
+                let first = why.first().map_or("it cannot run", String::as_str);
+                self.tell(pipeline, CommitState::Errored, first).await
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Schedules are those of the default branch.
@@ -337,6 +375,8 @@ impl Deciding<'_> {
         let run = requests::settled(&format!("{}\n{key}\n{}\n{path}", self.repository.id, pipeline.id), at);
         let started = |record: &buildit::store::RunRecord| Outcome::Started { run, number: record.number };
         if let Some(before) = requests::kept(self.state, run).await? {
+            // Whoever made it may have been killed before the forge was to be told.
+            self.state.reporter().queued(&before).await?;
             return Ok(started(&before));
         }
         let trust = if self.change.is_fork() { Trust::Anybody } else { Trust::Writer };

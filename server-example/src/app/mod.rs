@@ -25,5 +25,7 @@ pub(crate) mod requests;
 pub(crate) mod runs;
 pub(crate) mod schedules;
 pub(crate) mod secrets;
+pub(crate) mod statuses;
 pub(crate) mod upkeep;
+pub(crate) mod webhooks;
 pub(crate) mod workers;

@@ -7,14 +7,16 @@ use buildit::diagnostic::{Diagnostic, Severity};
 use buildit::id::RepositoryId;
 use buildit::pipeline::CheckoutSpec;
 use buildit::store::{
-    Fetch, Forge, Login, PipelineFilter, Repository, RepositorySettings, SecretScope, StoredPipeline,
+    Fetch, Forge, Login, PipelineFilter, Repository, RepositorySettings, SecretScope, StatusMode, StoredPipeline,
+    WebhookState,
 };
 use buildit_executors::remote::{Branch, Credential, Head, Mirror, Remote, RemoteAddress, RemoteError, Revision};
 use jiff::Timestamp;
 use secrecy::SecretString;
+use url::Url;
 
 use super::commits::{self, Commit};
-use super::{audit, pipelines, secrets};
+use super::{audit, pipelines, secrets, webhooks};
 use crate::access::{Access, Actor};
 use crate::list::{List, Page};
 use crate::mirrors::{PATIENCE, SHORT_PATIENCE};
@@ -29,7 +31,7 @@ const BRANCHES: usize = 100;
 pub(crate) const MOST_PIPELINES: usize = 100;
 
 /// What a repository's secrets are called.
-const TOKEN: &str = "TOKEN";
+pub(crate) const TOKEN: &str = "TOKEN";
 const KEY: &str = "KEY";
 const WEBHOOK: &str = "WEBHOOK";
 
@@ -82,6 +84,9 @@ pub(crate) struct New {
     pub(crate) given: Given,
     pub(crate) default_branch: Option<String>,
     pub(crate) checkout: CheckoutSpec,
+    pub(crate) statuses: StatusMode,
+    /// Whether its forge is to get the webhook. That it could not be made is noted, and no reason not to connect it.
+    pub(crate) with_webhook: bool,
 }
 
 /// What is to be changed; the rest stays.
@@ -94,6 +99,7 @@ pub(crate) struct Change {
     pub(crate) given: Option<Given>,
     pub(crate) default_branch: Option<Option<String>>,
     pub(crate) checkout: Option<CheckoutSpec>,
+    pub(crate) statuses: Option<StatusMode>,
 }
 
 /// Whether the repository itself is asked before it is kept.
@@ -163,13 +169,11 @@ fn check_branch(branch: Option<&String>) -> Result<(), Problem> {
     }
 }
 
-fn check_api(url: Option<&String>) -> Result<(), Problem> {
-    match url {
-        Some(url) if !url.starts_with("https://") && !url.starts_with("http://") => {
-            Err(Problem::invalid("the address of the forge's API begins with https://"))
-        }
-        _ => Ok(()),
-    }
+fn check_api(state: &ServerState, url: Option<&String>) -> Result<(), Problem> {
+    let Some(url) = url else { return Ok(()) };
+    let refused = |why: &dyn std::fmt::Display| Problem::invalid(format!("the address of the forge's API: {why}"));
+    let url = Url::parse(url).map_err(|error| refused(&error))?;
+    state.forges().guard().check(&url).map_err(|error| refused(&error))
 }
 
 /// Asks the repository itself, as nobody can be told that it is there otherwise.
@@ -191,11 +195,11 @@ pub(crate) async fn connect(
     new: New,
     check: Check,
 ) -> Result<Repository, Problem> {
-    let New { name, url, forge, api_url, given, default_branch, checkout } = new;
+    let New { name, url, forge, api_url, given, default_branch, checkout, statuses, with_webhook } = new;
     let address = state.mirrors().address(&url).map_err(told)?;
     check_login(&address, given.login())?;
     check_branch(default_branch.as_ref())?;
-    check_api(api_url.as_ref())?;
+    check_api(state, api_url.as_ref())?;
     let (id, now) = (RepositoryId::new(), Timestamp::now());
     let settings = RepositorySettings {
         forge: forge.or_else(|| forge_of(&address)),
@@ -203,7 +207,7 @@ pub(crate) async fn connect(
         login: given.login(),
         default_branch,
         checkout,
-        webhook: None,
+        statuses,
     };
     let repository = Repository {
         id,
@@ -212,6 +216,7 @@ pub(crate) async fn connect(
         url: address.as_str().to_owned(),
         settings,
         last_fetch: None,
+        webhook: None,
         version: 1,
         created_at: now,
         updated_at: now,
@@ -232,7 +237,10 @@ pub(crate) async fn connect(
     }
     audit::of_tenant(state, access, "repository.connect", &repository.name, &[("url", repository.url.clone().into())])
         .await;
-    Ok(repository)
+    if with_webhook && let Err(problem) = webhooks::make(state, access, &repository).await {
+        webhooks::note_failure(id, "made", &problem);
+    }
+    state.store().repository(id).await?.ok_or_else(Problem::not_found)
 }
 
 /// Seals what lets us in.
@@ -302,7 +310,7 @@ pub(crate) async fn update(
     if version != known.version {
         return Err(Problem::changed());
     }
-    let Change { name, url, forge, api_url, given, default_branch, checkout } = change;
+    let Change { name, url, forge, api_url, given, default_branch, checkout, statuses } = change;
     let mut to = known.clone();
     if let Some(name) = name {
         to.name = pipelines::named("a repository", &name)?;
@@ -318,10 +326,15 @@ pub(crate) async fn update(
     settings.api_url = api_url.unwrap_or_else(|| settings.api_url.take());
     settings.default_branch = default_branch.unwrap_or_else(|| settings.default_branch.take());
     settings.checkout = checkout.unwrap_or_else(|| settings.checkout.clone());
+    settings.statuses = statuses.unwrap_or(settings.statuses);
     settings.login = given.as_ref().map_or(settings.login, Given::login);
     check_login(&address, settings.login)?;
     check_branch(settings.default_branch.as_ref())?;
-    check_api(settings.api_url.as_ref())?;
+    check_api(state, settings.api_url.as_ref())?;
+    let is_elsewhere = is_elsewhere(&to, known);
+    if is_elsewhere && given.is_none() && to.settings.login == Login::Token {
+        return Err(Problem::invalid("a new address of the forge's API needs the token anew"));
+    }
     if given.is_some() || address.as_str() != known.url {
         let credential = match &given {
             Some(given) => given.credential(),
@@ -332,6 +345,11 @@ pub(crate) async fn update(
     to.version += 1;
     to.updated_at = Timestamp::now();
     state.store().put_repository(to.clone()).await?;
+    if is_elsewhere || to.url != known.url {
+        // What the one before had says nothing of this one.
+        state.store().note_webhook(known.id, None).await?;
+        to.webhook = None;
+    }
     // Of two who change it at once, only the one that the store took comes here.
     if let Some(given) = &given {
         keep(state, known.id, given).await?;
@@ -340,19 +358,35 @@ pub(crate) async fn update(
     Ok(to)
 }
 
-/// Lets a repository go, once no pipeline is of it.
-pub(crate) async fn delete(state: &ServerState, access: &Access, repository: &Repository) -> Result<(), Problem> {
+/// Whether another API is asked than before.
+fn is_elsewhere(to: &Repository, known: &Repository) -> bool {
+    (to.settings.forge, &to.settings.api_url) != (known.settings.forge, &known.settings.api_url)
+}
+
+/// Lets a repository go, once no pipeline is of it, and its webhook as far as its forge allows: why not, if that stays.
+pub(crate) async fn delete(
+    state: &ServerState,
+    access: &Access,
+    repository: &Repository,
+) -> Result<Option<String>, Problem> {
     if let Some(pipeline) = pipelines_of(state, repository).await?.first() {
         let why = format!("the pipeline `{}` is of this repository: delete it first", pipeline.name);
         return Err(Problem::conflict(why));
     }
+    let has_webhook = repository.webhook.as_ref().is_some_and(|webhook| webhook.state != WebhookState::Missing);
+    let left = match has_webhook {
+        true => webhooks::remove(state, access, repository).await.err(),
+        false => None,
+    };
+    let left = left.map(|problem| problem.detail().unwrap_or(problem.title()).to_owned());
     if !state.store().delete_repository(repository.id).await? {
         return Err(Problem::not_found());
     }
     forget_secrets(state, repository.id).await?;
     state.mirrors().forget(repository.id);
-    audit::of_tenant(state, access, "repository.delete", &repository.name, &[]).await;
-    Ok(())
+    let details = left.clone().map(|why| ("webhook left", why.into()));
+    audit::of_tenant(state, access, "repository.delete", &repository.name, details.as_slice()).await;
+    Ok(left)
 }
 
 /// The pipelines whose definitions are in a repository, by name.
@@ -394,6 +428,7 @@ pub(crate) async fn renew_webhook(
     let made = random()?;
     secrets::seal(state, &of_repository(repository.id, WEBHOOK), &made).await?;
     audit::of_tenant(state, access, "repository.webhook", &repository.name, &[]).await;
+    webhooks::renew(state, access, repository).await;
     Ok(made)
 }
 

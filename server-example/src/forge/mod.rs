@@ -1,12 +1,15 @@
-//! What forges tell and are told: webhooks that come in.
+//! What forges tell, by webhooks that come in, and what they are told, by their APIs.
 //!
 //! ```text
 //! headers, raw body ─► signature (constant time) ─► github, gitlab, gitea, bitbucket ─► ForgeEvent
+//! Saying, Hook      ─► client: a dialect for each forge ─► Call ─► the forge ─► Answer, or why not
 //! ```
 //!
-//! All of it is pure: no clock, no store, no network. A body that makes no sense gives [`Unreadable`], never a panic.
+//! All but the [`Client`] itself is pure: no clock, no store, no network. A body that makes no sense gives [`Unreadable`],
+//! never a panic.
 
 mod bitbucket;
+mod client;
 mod event;
 mod gitea;
 mod github;
@@ -17,6 +20,7 @@ mod signature;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use client::{Client, ForgeError, Hook, Place, Saying, Standing, needs};
 pub(crate) use event::{ForgeEvent, PullRequest, Unreadable, ref_name};
 use headers::Forge;
 pub(crate) use headers::{delivery_id, event_name, forge_of};

@@ -4,9 +4,16 @@
 //! The guard looks at what a name means when it is connected to, not before: a name may mean another address each time.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
+use reqwest::Client;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::redirect::Policy;
 use url::{Host, Url};
+
+/// How long whoever is asked may take: to be there, and for all of it.
+const CONNECT: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Addresses that tell machines of a cloud who they are, beside those that are local to a link.
 const METADATA: [IpAddr; 2] =
@@ -31,6 +38,20 @@ pub(crate) enum Refused {
 }
 
 impl Guard {
+    /// What asks only whom the guard lets through, as far as names go; addresses without one are to be
+    /// [checked](Self::check) before.
+    ///
+    /// # Errors
+    ///
+    /// [`reqwest::Error`] when this system cannot ask anybody.
+    pub(crate) fn client(self) -> Result<Client, reqwest::Error> {
+        // Whoever set one before has one that does as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        // An address that leads to another one would lead around the guard, and so would a proxy of the environment.
+        let http = Client::builder().redirect(Policy::none()).no_proxy().dns_resolver(self);
+        http.connect_timeout(CONNECT).timeout(PATIENCE).user_agent("buildit").build()
+    }
+
     /// Refuses an address that is never asked, whatever its name means.
     pub(crate) fn check(self, url: &Url) -> Result<(), Refused> {
         let has_user = !url.username().is_empty() || url.password().is_some();

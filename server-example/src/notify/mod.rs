@@ -13,13 +13,15 @@
 //! run, and whoever closes that does it again; of one subject of a run a channel is told once, so nothing is doubled. What
 //! is being sent when a server is killed is sent again: who gets it knows it by its id.
 
+mod about;
 mod guard;
 mod notice;
 mod outbox;
 mod send;
 mod work;
 
-pub(crate) use guard::Guard;
+pub(crate) use about::{page_of, pipeline_of};
+pub(crate) use guard::{Guard, Refused};
 pub(crate) use notice::Notice;
 pub(crate) use outbox::{MOST, Outbox};
 pub(crate) use send::{Courier, key_of, url_of};

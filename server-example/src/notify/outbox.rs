@@ -13,8 +13,8 @@ use buildit::store::{
 use jiff::Timestamp;
 
 use super::Notice;
+use super::about::{page_of, pipeline_of};
 use crate::state::ServerStore;
-use crate::web::part;
 
 /// How many channels a tenant may have.
 pub(crate) const MOST: usize = 100;
@@ -161,7 +161,7 @@ impl Outbox {
         if channels.is_empty() {
             return Ok(None);
         }
-        let pipeline = self.pipeline(&record).await?;
+        let pipeline = pipeline_of(&*self.store, &record).await?;
         let own: HashMap<ChannelId, NoticeRule> = match &pipeline {
             Some(pipeline) => self.store.rules(pipeline.id).await?.into_iter().collect(),
             None => HashMap::new(),
@@ -171,19 +171,6 @@ impl Outbox {
             (channel, rule)
         };
         Ok(Some(Heard { record, pipeline, channels: channels.into_iter().map(with_rule).collect() }))
-    }
-
-    /// The pipeline that a run is of, if it is kept.
-    async fn pipeline(&self, record: &RunRecord) -> Result<Option<StoredPipeline>, StoreError> {
-        let found = match record.run.context.pipeline_id.parse() {
-            Ok(id) => self.store.pipeline(id).await,
-            Err(_) => self.store.pipeline_named(record.run.tenant, &record.run.plan.name).await,
-        };
-        match found {
-            Ok(pipeline) => Ok(Some(pipeline).filter(|pipeline| pipeline.tenant == record.run.tenant)),
-            Err(StoreError::NotFound(_)) => Ok(None),
-            Err(error) => Err(error),
-        }
     }
 
     /// Whether the last run before this one, of the same pipeline and branch, that succeeded or failed has failed.
@@ -210,23 +197,13 @@ impl Outbox {
         Ok(Notice {
             number: heard.record.number,
             run: Some(run.id.as_uuid()),
-            url: self.url(run.tenant, &name, heard.record.number).await?,
+            url: page_of(&*self.store, &self.url, run.tenant, &name, Some(heard.record.number)).await?,
             branch: git.branch.clone(),
             commit: git.sha.clone(),
             message: git.message.lines().next().unwrap_or_default().chars().take(200).collect(),
             author: git.author.clone(),
             ..Notice::try_out(&name, String::new(), time)
         })
-    }
-
-    /// Where people see a run; the server itself, where no page has it.
-    async fn url(&self, tenant: TenantId, pipeline: &str, number: u64) -> Result<String, StoreError> {
-        let Some(tenant) = self.store.tenant(tenant).await? else { return Ok(self.url.clone()) };
-        let Some(organization) = self.store.organization(tenant.organization).await? else {
-            return Ok(self.url.clone());
-        };
-        let [organization, tenant, pipeline] = [organization.name.as_str(), &tenant.name, pipeline].map(part);
-        Ok(format!("{}/{organization}/{tenant}/pipelines/{pipeline}/runs/{number}", self.url))
     }
 
     /// Puts it into the outbox of each channel that wants to hear of it.

@@ -1,7 +1,5 @@
 //! A notification on its way.
 
-use std::time::Duration;
-
 use buildit::id::ChannelId;
 use buildit::store::{Channel, ChannelKind, Notification, SecretPlace, SecretScope};
 use buildit_storage::secrets::SealError;
@@ -13,29 +11,15 @@ use sha2::Sha256;
 use url::Url;
 
 use super::{Guard, Notice};
+use crate::errands::NotSent;
 use crate::problem::told;
 use crate::state::ServerState;
-
-/// How long whoever is told may take: to be there, and for all of it.
-const CONNECT: Duration = Duration::from_secs(5);
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Sends what is told.
 #[derive(Clone, Debug)]
 pub(crate) struct Courier {
     http: Client,
     guard: Guard,
-}
-
-/// Something was not sent.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum NotSent {
-    /// It may be another time.
-    #[error("{0}")]
-    Later(String),
-    /// It would not be later either.
-    #[error("{0}")]
-    Never(String),
 }
 
 impl From<SealError> for NotSent {
@@ -61,12 +45,7 @@ impl Courier {
     ///
     /// [`reqwest::Error`] when this system cannot ask anybody.
     pub(crate) fn new(guard: Guard) -> Result<Self, reqwest::Error> {
-        // Whoever set one before has one that does as well.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        // An address that leads to another one would lead around the guard, and so would a proxy of the environment.
-        let http = Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().dns_resolver(guard);
-        let http = http.connect_timeout(CONNECT).timeout(PATIENCE).user_agent("buildit");
-        Ok(Self { http: http.build()?, guard })
+        Ok(Self { http: guard.client()?, guard })
     }
 
     /// Who is asked.

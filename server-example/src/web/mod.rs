@@ -6,6 +6,7 @@ mod deliveries;
 mod enter;
 mod environments;
 mod find;
+mod forge;
 mod home;
 mod log;
 mod notifications;
@@ -75,6 +76,9 @@ pub(crate) fn router(state: &ServerState) -> Router<ServerState> {
         .route("/{organization}/{tenant}/repositories/{repository}/scan", post(repositories::scan))
         .route("/{organization}/{tenant}/repositories/{repository}/pipelines", post(repositories::create_pipeline))
         .route("/{organization}/{tenant}/repositories/{repository}/webhook", post(repositories::renew_webhook))
+        .route("/{organization}/{tenant}/repositories/{repository}/webhook/{action}", post(forge::act))
+        .route("/{organization}/{tenant}/repositories/{repository}/statuses", get(forge::statuses))
+        .route("/{organization}/{tenant}/repositories/{repository}/statuses/{status}/retry", post(forge::retry))
         .route("/{organization}/{tenant}/repositories/{repository}/deliveries", get(deliveries::list))
         .route("/{organization}/{tenant}/repositories/{repository}/deliveries/{delivery}", get(deliveries::show))
         .route(

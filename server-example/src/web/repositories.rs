@@ -9,25 +9,27 @@ use axum::response::{IntoResponse, Redirect, Response};
 use buildit::account::Role;
 use buildit::id::RepositoryId;
 use buildit::pipeline::CheckoutSpec;
-use buildit::store::{Forge, Login, Repository, StoredPipeline};
+use buildit::store::{Forge, Login, Report, Repository, StatusMode, StoredPipeline, WebhookState};
 use buildit_executors::remote::Branch;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+use super::forge::{Line, line};
 use super::page::{Crumb, Frame, Place, When, draw, part};
 use super::wizard::{SAMPLES, Sample};
-use crate::app::pipelines;
 use crate::app::repositories::{self, Change, Check, Found, Given, New, Scan};
+use crate::app::{pipelines, statuses, webhooks};
+use crate::forge::needs;
 use crate::list::{List, Page};
 use crate::problem::{Finding, Problem};
 use crate::state::ServerState;
 
-fn home(place: &Place) -> String {
+pub(super) fn home(place: &Place) -> String {
     format!("{}/repositories", place.root())
 }
 
-fn said(problem: &Problem) -> String {
+pub(super) fn said(problem: &Problem) -> String {
     problem.detail().unwrap_or(problem.title()).to_owned()
 }
 
@@ -39,12 +41,17 @@ fn login(repository: &Repository) -> &'static str {
     }
 }
 
+/// How much of what its forge was told stands on a repository's page.
+const LAST: usize = 5;
+
 #[derive(Template)]
 #[template(path = "repositories.html")]
 struct ListPage {
     frame: Frame,
     repositories: List<Repository>,
     may_change: bool,
+    /// What is to be known of one that was let go.
+    left: Option<String>,
 }
 
 impl ListPage {
@@ -67,9 +74,13 @@ pub(crate) async fn list(
     place: Place,
     Query(page): Query<Page>,
 ) -> Result<Response, Problem> {
+    draw(&listed(&state, &place, &page, None).await?)
+}
+
+async fn listed(state: &ServerState, place: &Place, page: &Page, left: Option<String>) -> Result<ListPage, Problem> {
     let frame = place.frame("repositories", "Repositories", vec![Crumb::here("Repositories")]);
-    let repositories = repositories::list(&state, &place.access, &page).await?;
-    draw(&ListPage { frame, repositories, may_change: place.may(Role::Admin) })
+    let repositories = repositories::list(state, &place.access, page).await?;
+    Ok(ListPage { frame, repositories, may_change: place.may(Role::Admin), left })
 }
 
 /// A repository, as the form has it. A token or a key is never sent back.
@@ -86,6 +97,8 @@ pub(crate) struct Filled {
     depth: String,
     submodules: Option<String>,
     lfs: Option<String>,
+    statuses: String,
+    webhook: Option<String>,
     version: u64,
 }
 
@@ -105,6 +118,14 @@ impl Filled {
 
     fn forge(&self) -> Result<Option<Forge>, Problem> {
         text(&self.forge).map(|word| word.parse::<Forge>().map_err(Problem::from)).transpose()
+    }
+
+    fn statuses(&self) -> Result<Option<StatusMode>, Problem> {
+        text(&self.statuses).map(|word| word.parse::<StatusMode>().map_err(Problem::from)).transpose()
+    }
+
+    fn is_at(&self, forge: &Forge) -> bool {
+        self.forge == forge.as_str()
     }
 
     fn checkout(&self) -> Result<CheckoutSpec, Problem> {
@@ -145,8 +166,11 @@ pub(crate) async fn connect(
         let new = New {
             name: text(&filled.name),
             url: filled.url.clone(),
+            forge: filled.forge()?,
+            api_url: text(&filled.api_url),
             given: filled.given()?,
             default_branch: text(&filled.default_branch),
+            with_webhook: filled.webhook.is_some(),
             ..New::default()
         };
         repositories::connect(&state, &access, new, Check::Asked).await
@@ -184,6 +208,9 @@ struct OnePage {
     /// Where the forge sends its webhooks, and what it signs them with, when that was just made.
     hook: String,
     secret: Option<String>,
+    /// Whether its forge can be asked for it, and what was said there last.
+    is_reachable: bool,
+    lines: Vec<Line>,
     samples: &'static [Sample],
     problem: Option<String>,
 }
@@ -209,6 +236,8 @@ impl OnePage {
             scan: None,
             hook: repositories::webhook_url(state, &repository),
             secret: None,
+            is_reachable: webhooks::is_reachable(&repository),
+            lines: statuses::list(state, &repository, &Page::first(LAST)).await?.items.iter().map(line).collect(),
             samples: &SAMPLES,
             problem: None,
             repository,
@@ -257,6 +286,39 @@ impl OnePage {
         self.repository.url.starts_with("https://") || self.repository.url.starts_with("http://")
     }
 
+    /// What the forge has of the webhook, in words.
+    fn standing(&self) -> &'static str {
+        match self.repository.webhook.as_ref().map(|webhook| webhook.state) {
+            Some(WebhookState::Made) => "made",
+            Some(WebhookState::Wrong) => "wrong",
+            Some(WebhookState::Missing) => "missing",
+            Some(_) => "the forge did not say",
+            None => "not looked for yet",
+        }
+    }
+
+    /// What makes the webhook what it is to be, if anything is to be made.
+    fn making(&self) -> Option<&'static str> {
+        match self.repository.webhook.as_ref().map(|webhook| webhook.state) {
+            Some(WebhookState::Made) => None,
+            Some(WebhookState::Wrong) => Some("Mend it"),
+            _ => Some("Make it"),
+        }
+    }
+
+    fn may_be_there(&self) -> bool {
+        self.repository.webhook.as_ref().is_some_and(|webhook| webhook.state != WebhookState::Missing)
+    }
+
+    /// What a token must be allowed.
+    fn needs(&self) -> Option<&'static str> {
+        self.repository.settings.forge.map(needs)
+    }
+
+    fn tells(&self, mode: &StatusMode) -> bool {
+        self.repository.settings.statuses == *mode
+    }
+
     fn is_at(&self, forge: &Forge) -> bool {
         self.repository.settings.forge == Some(*forge)
     }
@@ -284,7 +346,12 @@ pub(crate) async fn show(
 }
 
 /// The same page with what is wrong.
-async fn refuse(state: &ServerState, place: &Place, id: RepositoryId, problem: &Problem) -> Result<Response, Problem> {
+pub(super) async fn refuse(
+    state: &ServerState,
+    place: &Place,
+    id: RepositoryId,
+    problem: &Problem,
+) -> Result<Response, Problem> {
     let page = OnePage { problem: Some(said(problem)), ..OnePage::new(state, place, id).await? };
     Ok((problem.status(), draw(&page)?).into_response())
 }
@@ -355,6 +422,7 @@ pub(crate) async fn save(
             given,
             default_branch: Some(text(&filled.default_branch)),
             checkout: Some(filled.checkout()?),
+            statuses: filled.statuses()?,
         };
         repositories::update(&state, &access, &known, filled.version, change).await
     };
@@ -395,7 +463,8 @@ pub(crate) async fn delete(
         false => Err(Problem::invalid("type the name of the repository to let it go")),
     };
     match done {
-        Ok(()) => Ok(Redirect::to(&home(&place)).into_response()),
+        Ok(None) => Ok(Redirect::to(&home(&place)).into_response()),
+        Ok(left) => draw(&listed(&state, &place, &Page::default(), left).await?),
         Err(problem) => refuse(&state, &place, named.repository, &problem).await,
     }
 }

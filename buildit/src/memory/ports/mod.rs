@@ -21,4 +21,5 @@ mod run;
 mod schedule;
 mod search;
 mod secret;
+mod status;
 mod upkeep;

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::super::store::MemoryStore;
 use crate::id::{RepositoryId, TenantId};
-use crate::store::{Fetch, Repository, RepositoryStore, StoreError, check_repository};
+use crate::store::{Fetch, Repository, RepositoryStore, StoreError, Webhook, check_repository};
 
 #[async_trait]
 impl RepositoryStore for MemoryStore {
@@ -32,6 +32,10 @@ impl RepositoryStore for MemoryStore {
 
     async fn note_fetch(&self, id: RepositoryId, fetch: Fetch) -> Result<(), StoreError> {
         self.repositories_locked().note_fetch(id, fetch)
+    }
+
+    async fn note_webhook(&self, id: RepositoryId, webhook: Option<Webhook>) -> Result<(), StoreError> {
+        self.repositories_locked().note_webhook(id, webhook)
     }
 
     async fn delete_repository(&self, id: RepositoryId) -> Result<bool, StoreError> {

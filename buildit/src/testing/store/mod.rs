@@ -20,7 +20,7 @@
 //! [`assert_durable_accounts`] does so with accounts. What a store can do beyond that has clauses of its own
 //! ([`control_clauses`], [`delivery_clauses`], [`environment_clauses`], [`eviction_clauses`], [`notification_clauses`], [`pipeline_clauses`],
 //! [`policy_clauses`], [`reference_clauses`], [`removal_clauses`], [`repository_clauses`], [`request_clauses`], [`schedule_clauses`],
-//! [`secret_clauses`], [`tenant_clauses`]), for
+//! [`secret_clauses`], [`status_clauses`], [`tenant_clauses`]), for
 //! [`assert_clauses`].
 //! Whoever wants the violations themselves calls [`check_store`] and its like.
 
@@ -48,6 +48,7 @@ mod samples;
 mod schedule;
 mod secret;
 mod shares;
+mod status;
 mod tenants;
 #[cfg(test)]
 mod tests;
@@ -62,7 +63,7 @@ use crate::cached::ResultStore;
 use crate::store::{
     AccountStore, AuditStore, ChannelStore, DeliveryStore, EnvironmentStore, IdentityStore, NotificationStore,
     PipelineStore, PolicyStore, QueueControl, ReferenceStore, RepositoryStore, RequestStore, ScheduleStore,
-    SecretStore, Store,
+    SecretStore, StatusStore, Store,
 };
 
 /// A store that refers to blobs, and says to which.
@@ -179,6 +180,12 @@ pub fn policy_clauses() -> Vec<Clause<dyn PolicyStore>> {
 #[must_use]
 pub fn delivery_clauses() -> Vec<Clause<dyn DeliveryStore>> {
     delivery::clauses()
+}
+
+/// The clauses about what forges are to say of commits.
+#[must_use]
+pub fn status_clauses() -> Vec<Clause<dyn StatusStore>> {
+    status::clauses()
 }
 
 /// The clauses about repositories.

@@ -9,7 +9,10 @@ use super::clause::{Broken, clauses, ensure, ensure_eq, ensure_refused};
 use super::samples::at;
 use crate::id::{RepositoryId, TenantId};
 use crate::pipeline::CheckoutSpec;
-use crate::store::{Fetch, Forge, LONGEST_TEXT, Login, Repository, RepositorySettings, RepositoryStore, StoreError};
+use crate::store::{
+    Fetch, Forge, LONGEST_TEXT, Login, Repository, RepositorySettings, RepositoryStore, StatusMode, StoreError,
+    Webhook, WebhookState,
+};
 
 pub(super) fn clauses() -> Vec<Clause<dyn RepositoryStore>> {
     clauses![
@@ -20,6 +23,7 @@ pub(super) fn clauses() -> Vec<Clause<dyn RepositoryStore>> {
         a_repository_is_found_by_its_address,
         repositories_of_a_tenant_are_listed_in_order_and_in_pages,
         how_a_repository_was_fetched_is_no_version_of_it,
+        how_it_stands_with_a_webhook_is_no_version_of_its_repository,
         a_deleted_repository_is_gone,
         texts_of_repositories_that_no_store_keeps_are_refused,
     ]
@@ -33,6 +37,7 @@ fn sample(tenant: TenantId, name: &str) -> Repository {
         url: format!("https://example.org/{name}.git"),
         settings: RepositorySettings::default(),
         last_fetch: None,
+        webhook: None,
         version: 1,
         created_at: at(1),
         updated_at: at(1),
@@ -52,7 +57,7 @@ async fn a_repository_is_kept_as_it_was_written(store: Arc<dyn RepositoryStore>)
         login: Login::Token,
         default_branch: Some("it's/\u{fc}".into()),
         checkout: CheckoutSpec { depth: std::num::NonZeroU32::new(7), submodules: true, lfs: true },
-        webhook: Some("42".into()),
+        statuses: StatusMode::Stages,
     };
     let full = Repository { settings, ..sample(tenant, "acme/shop \"\u{fc}\"") };
     ensure_eq!(store.repository(full.id).await?, None, "what is in an empty store");
@@ -171,6 +176,26 @@ async fn how_a_repository_was_fetched_is_no_version_of_it(store: Arc<dyn Reposit
     store.note_fetch(first.id, fetched.clone()).await?;
     let noted = Repository { last_fetch: Some(fetched), ..next(&first) };
     ensure_eq!(store.repository(first.id).await?, Some(noted), "what is noted then");
+    Ok(())
+}
+
+async fn how_it_stands_with_a_webhook_is_no_version_of_its_repository(
+    store: Arc<dyn RepositoryStore>,
+) -> Result<(), Broken> {
+    let first = sample(TenantId::new(), "shop");
+    let wrong = Webhook { state: WebhookState::Wrong, why: Some("it's \"off\" \u{fc}".into()), at: at(5) };
+    store.note_webhook(first.id, Some(wrong.clone())).await?;
+    ensure_eq!(store.repository(first.id).await?, None, "what is noted of nothing");
+    store.put_repository(Repository { webhook: Some(wrong.clone()), ..first.clone() }).await?;
+    ensure_eq!(store.repository(first.id).await?, Some(first.clone()), "what was only written with it");
+    store.note_webhook(first.id, Some(wrong.clone())).await?;
+    let noted = Repository { webhook: Some(wrong.clone()), ..first.clone() };
+    ensure_eq!(store.repository_at(first.tenant, &first.url).await?, Some(noted), "what is noted");
+    store.put_repository(next(&first)).await?;
+    let kept = Repository { webhook: Some(wrong), ..next(&first) };
+    ensure_eq!(store.repository(first.id).await?, Some(kept), "what its next version leaves of that");
+    store.note_webhook(first.id, None).await?;
+    ensure_eq!(store.repository(first.id).await?, Some(next(&first)), "what is left when nothing is known");
     Ok(())
 }
 

@@ -18,6 +18,7 @@ mod result;
 mod run;
 mod schedule;
 mod secret;
+mod status;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};

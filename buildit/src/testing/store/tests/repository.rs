@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use crate::id::{RepositoryId, TenantId};
 use crate::memory::MemoryStore;
-use crate::store::{Fetch, Repository, RepositoryStore, StoreError};
+use crate::store::{Fetch, Repository, RepositoryStore, StoreError, Webhook};
 use crate::testing::store::{assert_clauses, check_clauses, repository_clauses};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,7 @@ enum Fault {
     OneTenant,
     EndlessPages,
     CountsFetches,
+    ForgetsWebhooks,
     KeepsDeleted,
     TakesAnyText,
 }
@@ -32,6 +33,7 @@ const REJECTED: &[(Fault, &[&str])] = &[
     (Fault::OneTenant, &["a_repository_is_found_by_its_address"]),
     (Fault::EndlessPages, &["repositories_of_a_tenant_are_listed_in_order_and_in_pages"]),
     (Fault::CountsFetches, &["how_a_repository_was_fetched_is_no_version_of_it"]),
+    (Fault::ForgetsWebhooks, &["how_it_stands_with_a_webhook_is_no_version_of_its_repository"]),
     (Fault::KeepsDeleted, &["a_deleted_repository_is_gone"]),
     (Fault::TakesAnyText, &["texts_of_repositories_that_no_store_keeps_are_refused"]),
 ];
@@ -45,6 +47,9 @@ struct Broken {
 #[async_trait]
 impl RepositoryStore for Broken {
     async fn put_repository(&self, mut repository: Repository) -> Result<(), StoreError> {
+        if self.fault == Fault::ForgetsWebhooks {
+            self.inner.note_webhook(repository.id, None).await?;
+        }
         match self.fault {
             Fault::ForgetsSettings => repository.settings = Default::default(),
             Fault::LastWins => {
@@ -98,6 +103,10 @@ impl RepositoryStore for Broken {
         self.inner.note_fetch(id, fetch).await
     }
 
+    async fn note_webhook(&self, id: RepositoryId, webhook: Option<Webhook>) -> Result<(), StoreError> {
+        self.inner.note_webhook(id, webhook).await
+    }
+
     async fn delete_repository(&self, id: RepositoryId) -> Result<bool, StoreError> {
         match self.fault {
             Fault::KeepsDeleted => Ok(self.inner.repository(id).await?.is_some()),
@@ -121,6 +130,7 @@ async fn the_journaled_store_keeps_repositories_when_it_is_opened_again() {
         url: format!("/{name}"),
         settings: Default::default(),
         last_fetch: None,
+        webhook: None,
         version: 1,
         created_at: jiff::Timestamp::UNIX_EPOCH,
         updated_at: jiff::Timestamp::UNIX_EPOCH,

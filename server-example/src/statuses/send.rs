@@ -1,0 +1,56 @@
+//! What is due is said.
+
+use buildit::store::{Report, Settled, StoreError};
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::webhooks::reach;
+use crate::errands::{AT_ONCE, NotSent, TAKEN, in_time, outcome, settled, work_off};
+use crate::forge::Saying;
+use crate::state::ServerState;
+
+/// Says what is due, until it is told to stop; what is under way then is said.
+pub(crate) async fn work(state: ServerState, stop: CancellationToken) {
+    work_off("statuses of commits", &stop, |now| send_due(&state, now)).await;
+}
+
+/// Says what is due by now; how much that was.
+async fn send_due(state: &ServerState, now: Timestamp) -> Result<usize, StoreError> {
+    let due = state.store().take_statuses(now, now + TAKEN, AT_ONCE).await?;
+    let count = due.len();
+    for sent in join_all(due.into_iter().map(|report| send(state, report))).await {
+        sent?;
+    }
+    Ok(count)
+}
+
+async fn send(state: &ServerState, report: Report) -> Result<(), StoreError> {
+    let Report { status, tries, .. } = &report;
+    let how = settled(in_time(say(state, &report)).await, *tries);
+    let repository = status.repository;
+    match &how {
+        Settled::Sent { .. } => {}
+        Settled::Later { error, .. } => tracing::debug!(%repository, error, "a commit's status is said again"),
+        Settled::GivenUp { error, .. } => tracing::warn!(%repository, error, "a commit's status is given up"),
+    }
+    state.meters().count("buildit_statuses_total", &[("outcome", outcome(&how))], 1);
+    state.store().settle_status(status.id, *tries, how).await.map(drop)
+}
+
+async fn say(state: &ServerState, report: &Report) -> Result<(), NotSent> {
+    let status = &report.status;
+    let later = |error: StoreError| NotSent::Later(error.to_string());
+    let repository = state.store().repository(status.repository).await.map_err(later)?;
+    let repository = repository.ok_or_else(|| NotSent::Never("the repository is not connected any more".into()))?;
+    let (place, token) = reach(state, &repository).await?;
+    let saying = Saying {
+        commit: &status.commit,
+        reference: &status.reference,
+        context: &status.context,
+        state: status.state,
+        description: &status.description,
+        url: &status.url,
+    };
+    Ok(state.forges().say(&place, &token, &saying).await?)
+}
