@@ -56,6 +56,7 @@ mod tests {
             url: url.into(),
             settings: RepositorySettings { forge, ..RepositorySettings::default() },
             last_fetch: None,
+            webhook: None,
             version: 1,
             created_at: Timestamp::UNIX_EPOCH,
             updated_at: Timestamp::UNIX_EPOCH,

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use buildit::account::Role;
 use buildit::id::RepositoryId;
 use buildit::pipeline::CheckoutSpec;
-use buildit::store::{Forge, Login, Report, Repository, StatusMode, StoredPipeline, WebhookState};
+use buildit::store::{Forge, Login, Repository, StatusMode, StoredPipeline, WebhookState};
 use buildit_executors::remote::Branch;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};

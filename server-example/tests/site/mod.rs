@@ -7,6 +7,7 @@
 )]
 
 pub(crate) mod git;
+pub(crate) mod hub;
 pub(crate) mod post;
 pub(crate) mod program;
 pub(crate) mod sink;

@@ -27,6 +27,28 @@ impl Program {
         Self(child, address.expect("it says where it listens"))
     }
 
+    /// The same with everything that it says, added to this file.
+    pub(crate) fn logged(data: &Path, log: &Path) -> Self {
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
+        let begun = file.metadata().unwrap().len() as usize;
+        let mut command = Command::new(program());
+        command.args(["--listen", "127.0.0.1:0", "--data"]).arg(data).envs([
+            ("BUILDIT_LOG", "trace"),
+            ("BUILDIT_DOCKER", "false"),
+            ("BUILDIT_LOCAL_REPOSITORIES", "true"),
+        ]);
+        let child = command.stderr(file).spawn().unwrap();
+        loop {
+            let said = std::fs::read(log).unwrap();
+            let said = String::from_utf8_lossy(&said[begun..]).into_owned();
+            let whole = said.rsplit_once('\n').map_or("", |(whole, _)| whole);
+            if let Some(address) = whole.lines().find_map(|line| line.strip_prefix("listening on http://")) {
+                return Self(child, address.to_owned());
+            }
+            std::thread::yield_now();
+        }
+    }
+
     pub(crate) fn ask(&self, method: &str, path: &str, body: Option<Value>) -> String {
         let mut stream = TcpStream::connect(&self.1).unwrap();
         let body = body.map(|body| body.to_string()).unwrap_or_default();

@@ -4,6 +4,7 @@ use axum::http::Method;
 use serde_json::{Value, json};
 
 use super::git::Origin;
+use super::hub::Hub;
 use super::{Site, Who};
 
 /// What stands in the paths, and what is sent.
@@ -23,6 +24,10 @@ pub(crate) struct Things {
     pub(crate) delivery: String,
     /// Where it is, and another one that is not connected yet.
     origins: [Origin; 2],
+    /// A repository at a forge, and a status that this did not take.
+    forged: String,
+    status: String,
+    _hub: Hub,
 }
 
 impl Things {
@@ -53,6 +58,7 @@ impl Things {
         let endless = site.pipeline(owner, "pipeline \"slow\"\nstage \"slow\" { run \"sleep 600\" }").await;
         let slow = site.run(owner, &endless).await;
         site.until(owner, &slow, |event| event["type"] == "attempt_started").await;
+        let (hub, forged, status) = Self::forged(site, owner, &tenant).await;
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         Self {
             organization: text(&organizations["items"][0]["id"]),
@@ -69,6 +75,32 @@ impl Things {
             delivery: Self::delivery(site, owner, &text(&repository["id"])).await,
             repository: text(&repository["id"]),
             origins,
+            forged,
+            status,
+            _hub: hub,
+        }
+    }
+
+    /// A forge, the id of its repository, and that of a status that it did not take.
+    async fn forged(site: &Site, owner: &Who, tenant: &str) -> (Hub, String, String) {
+        let hub = Hub::open(&[(".buildit.kdl", "pipeline \"forged\"\nstage \"s\" { run \"true\" }")]).await;
+        hub.close();
+        let mut connection = hub.connection();
+        connection["tenant"] = tenant.into();
+        let made = site.post(owner, "/api/v1/repositories", connection).await.ok().json();
+        let forged = made["id"].as_str().unwrap().to_owned();
+        let pipeline = json!({ "name": "forged", "repository": forged, "tenant": tenant });
+        let pipeline = site.post(owner, "/api/v1/pipelines", pipeline).await.ok().json();
+        let runs = format!("/api/v1/pipelines/{}/runs", pipeline["id"].as_str().unwrap());
+        site.post(owner, &runs, json!({ "branch": "main" })).await.ok();
+        let path = format!("/api/v1/repositories/{forged}/statuses");
+        loop {
+            let listed = site.get(owner, &path).await.ok().json();
+            let last = &listed["items"][0];
+            if last["state"] == "succeeded" && last["progress"] == "given_up" {
+                return (hub, forged, last["id"].as_str().unwrap().to_owned());
+            }
+            tokio::task::yield_now().await;
         }
     }
 
@@ -86,6 +118,8 @@ impl Things {
     pub(crate) fn path(&self, template: &str) -> String {
         let id = match template {
             path if path.starts_with("/api/v1/pipelines/") => &self.pipeline,
+            path if path.starts_with("/api/v1/repositories/{id}/webhook") => &self.forged,
+            path if path.starts_with("/api/v1/repositories/{id}/statuses") => &self.forged,
             path if path.starts_with("/api/v1/repositories/") => &self.repository,
             path if path.ends_with("/approve") || path.ends_with("/reject") => &self.waiting,
             path if path.ends_with("/cancel") => &self.slow,
@@ -101,6 +135,7 @@ impl Things {
             .replace("{channel}", &self.channel)
             .replace("{dispatch}", &self.dispatch)
             .replace("{delivery}", &self.delivery)
+            .replace("{status}", &self.status)
             .replace("{environment}", "production")
             .replace("{stage}", "build")
             .replace("{attempt}", "1")

@@ -224,7 +224,7 @@ fn pause(headers: &HeaderMap, now: Timestamp) -> Option<SignedDuration> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
+    use axum::http::HeaderValue;
 
     use super::*;
 
