@@ -13,10 +13,6 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How many are sent at once.
 pub(crate) const AT_ONCE: usize = 16;
 
-/// How long one may take, and how long nobody else takes it: longer than that.
-const LONGEST: Duration = Duration::from_secs(30);
-pub(crate) const TAKEN: SignedDuration = SignedDuration::from_secs(60);
-
 /// After how long it is tried again the first time, and at most; each wait is four times the one before.
 const FIRST: SignedDuration = SignedDuration::from_secs(2);
 const CAP: SignedDuration = SignedDuration::from_hours(1);
@@ -64,9 +60,12 @@ pub(crate) async fn work_off<Sending>(
     }
 }
 
-/// Sends one, if that does not take too long.
-pub(crate) async fn in_time(sending: impl Future<Output = Result<(), NotSent>>) -> Result<(), NotSent> {
-    let sent = tokio::time::timeout(LONGEST, sending).await;
+/// Sends one, if that takes no longer than this.
+pub(crate) async fn in_time(
+    longest: Duration,
+    sending: impl Future<Output = Result<(), NotSent>>,
+) -> Result<(), NotSent> {
+    let sent = tokio::time::timeout(longest, sending).await;
     sent.unwrap_or_else(|_| Err(NotSent::Later("it took too long".into())))
 }
 

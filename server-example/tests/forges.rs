@@ -190,7 +190,7 @@ async fn what_starts_no_run_says_why() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_stage_has_a_context_where_that_is_asked_for_and_waits_for_people() {
-    let kdl = "pipeline \"shop\"\non \"push\"\nstage \"test\" { run \"true\" }\nstage \"ask\" { needs \"test\"; approval \"Ship it?\"; run \"true\" }\nstage \"lint\" { run \"exit 3\"; when branch=\"none\" }\nstage \"bad\" { needs \"ask\"; run \"exit 3\" }\nstage \"after\" { needs \"bad\"; run \"true\" }";
+    let kdl = "pipeline \"shop\"\non \"push\"\nstage \"test\" { run \"true\" }\nstage \"ask\" { needs \"test\"; approval { message \"Ship it?\" }; run \"true\" }\nstage \"lint\" { run \"exit 3\"; when branch=\"none\" }\nstage \"bad\" { needs \"ask\"; run \"exit 3\" }\nstage \"after\" { needs \"bad\"; run \"true\" }";
     let files = move |_: &Path| vec![(".buildit.kdl", kdl.to_owned())];
     let world = World::new(8, json!({ "webhook": true, "statuses": "stages" }), files).await;
     let commit = world.push("second", &[("src/a", "2")]).await;
@@ -288,7 +288,7 @@ async fn a_webhook_is_made_looked_for_mended_and_removed() {
 
     world.hub.answer(&[401]);
     let refused = world.site.form(&world.owner, &format!("{page}/webhook/check"), &[]).await;
-    assert_eq!(refused.status, StatusCode::BAD_GATEWAY);
+    assert_eq!(refused.status, StatusCode::FAILED_DEPENDENCY);
     assert!(refused.text.contains("does not take the repository&#39;s token"), "{}", refused.text);
     assert_eq!(world.shown().await["webhook"]["state"], "unknown");
 
@@ -297,8 +297,8 @@ async fn a_webhook_is_made_looked_for_mended_and_removed() {
     world.site.ask(&world.owner, Method::PUT, &hook, None).await.ok();
     world.site.ask(&world.owner, Method::DELETE, &world.path(), None).await.ok();
     assert_eq!(world.hub.hooks().len(), 1, "who lets the repository go lets its webhook go");
-    let organizations = world.site.get(&world.owner, "/api/v1/organizations").await.json();
-    let audit = format!("/api/v1/organizations/{}/audit", organizations["items"][0]["id"].as_str().unwrap());
+    let tenant = world.site.tenant(&world.owner, "acme", "main").await;
+    let audit = format!("/api/v1/tenants/{tenant}/audit");
     let noted = world.site.get(&world.owner, &audit).await.ok().text;
     for action in ["webhook.make", "webhook.check", "webhook.remove", "repository.delete"] {
         assert!(noted.contains(action), "{action}: {noted}");

@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use buildit::store::{Dispatch, Settled, StoreError};
 use futures_util::future::join_all;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
-use crate::errands::{AT_ONCE, TAKEN, in_time, outcome, settled, work_off};
+use crate::errands::{AT_ONCE, in_time, outcome, settled, work_off};
 use crate::state::ServerState;
+
+/// How long one may take, and how long nobody else takes it: longer than that.
+const LONGEST: Duration = Duration::from_secs(30);
+const TAKEN: SignedDuration = SignedDuration::from_secs(60);
 
 /// How often it is looked for stages that wait and that nobody was told of.
 const OVERLOOKED: Duration = Duration::from_secs(60);
@@ -43,7 +47,7 @@ async fn send(state: &ServerState, dispatch: Dispatch) -> Result<(), StoreError>
     let Dispatch { notification, tries, .. } = dispatch;
     // One that was deleted meanwhile took its notifications along.
     let Some(channel) = state.store().channel(notification.channel).await? else { return Ok(()) };
-    let how = settled(in_time(state.courier().tell(state, &channel, &notification)).await, tries);
+    let how = settled(in_time(LONGEST, state.courier().tell(state, &channel, &notification)).await, tries);
     match &how {
         Settled::Sent { .. } => {}
         Settled::Later { error, .. } => tracing::debug!(channel = %channel.id, error, "a notification is tried again"),

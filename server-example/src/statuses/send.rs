@@ -1,14 +1,21 @@
 //! What is due is said.
 
+use std::time::Duration;
+
 use buildit::store::{Report, Settled, StoreError};
 use futures_util::future::join_all;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::webhooks::reach;
-use crate::errands::{AT_ONCE, NotSent, TAKEN, in_time, outcome, settled, work_off};
+use crate::errands::{AT_ONCE, NotSent, in_time, outcome, settled, work_off};
 use crate::forge::Saying;
 use crate::state::ServerState;
+
+/// How long one may take, which is one request, and how long nobody else takes it: longer than that, and no longer than
+/// people wait who look at a commit whose server was killed.
+const LONGEST: Duration = Duration::from_secs(12);
+const TAKEN: SignedDuration = SignedDuration::from_secs(20);
 
 /// Says what is due, until it is told to stop; what is under way then is said.
 pub(crate) async fn work(state: ServerState, stop: CancellationToken) {
@@ -27,7 +34,7 @@ async fn send_due(state: &ServerState, now: Timestamp) -> Result<usize, StoreErr
 
 async fn send(state: &ServerState, report: Report) -> Result<(), StoreError> {
     let Report { status, tries, .. } = &report;
-    let how = settled(in_time(say(state, &report)).await, *tries);
+    let how = settled(in_time(LONGEST, say(state, &report)).await, *tries);
     let repository = status.repository;
     match &how {
         Settled::Sent { .. } => {}

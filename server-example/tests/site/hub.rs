@@ -149,7 +149,7 @@ async fn answer(
     };
     let (what, id) = path.split_once('/').unwrap_or((path, ""));
     let body = || serde_json::from_slice::<Value>(&body).unwrap();
-    let at = kept.hooks.iter().position(|hook| hook["id"].to_string() == id);
+    let at = kept.hooks.iter().position(|hook| hook["id"].as_u64() == id.parse().ok());
     let said = match (method.as_str(), what, at) {
         ("POST", "statuses", _) if kept.is_closed => (StatusCode::FORBIDDEN, json!({ "message": "closed" })),
         ("POST", "statuses", _) => {

@@ -37,16 +37,17 @@ impl Program {
             ("BUILDIT_DOCKER", "false"),
             ("BUILDIT_LOCAL_REPOSITORIES", "true"),
         ]);
-        let child = command.stderr(file).spawn().unwrap();
-        loop {
+        let mut program = Self(command.stderr(file).spawn().unwrap(), String::new());
+        while program.1.is_empty() {
             let said = std::fs::read(log).unwrap();
             let said = String::from_utf8_lossy(&said[begun..]).into_owned();
             let whole = said.rsplit_once('\n').map_or("", |(whole, _)| whole);
             if let Some(address) = whole.lines().find_map(|line| line.strip_prefix("listening on http://")) {
-                return Self(child, address.to_owned());
+                program.1 = address.to_owned();
             }
             std::thread::yield_now();
         }
+        program
     }
 
     pub(crate) fn ask(&self, method: &str, path: &str, body: Option<Value>) -> String {
