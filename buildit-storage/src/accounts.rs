@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use buildit::account::{
-    ApiKey, AuditEntry, AuditRecord, Invitation, Membership, Organization, Role, Session, Tenant, TokenHash,
-    TokenPurpose, User,
+    ApiKey, AuditEntry, AuditRecord, Invitation, LinkedAccount, Membership, Organization, Role, Session, Tenant,
+    TokenHash, TokenPurpose, User,
 };
 use buildit::id::{ApiKeyId, InvitationId, OrganizationId, TenantId, UserId};
 use buildit::store::{
@@ -47,6 +47,26 @@ macro_rules! account_ports {
 
             async fn change_user(&self, known: &User, to: User) -> Result<bool, StoreError> {
                 identity::change_user(self, known, to).await
+            }
+
+            async fn create_linked_user(&self, user: User, link: LinkedAccount) -> Result<(), StoreError> {
+                identity::create_linked_user(self, user, link).await
+            }
+
+            async fn link(&self, link: LinkedAccount) -> Result<(), StoreError> {
+                identity::link(self, link).await
+            }
+
+            async fn linked_user(&self, issuer: &str, subject: &str) -> Result<Option<User>, StoreError> {
+                identity::linked_user(self, issuer, subject).await
+            }
+
+            async fn links_of(&self, user: UserId) -> Result<Vec<LinkedAccount>, StoreError> {
+                identity::links_of(self, user).await
+            }
+
+            async fn unlink(&self, user: UserId, issuer: &str, subject: &str) -> Result<bool, StoreError> {
+                identity::unlink(self, user, issuer, subject).await
             }
 
             async fn create_organization(&self, organization: Organization, owner: UserId) -> Result<(), StoreError> {
@@ -222,6 +242,19 @@ macro_rules! account_ports {
 
             async fn delete_tokens_of(&self, user: UserId, purpose: TokenPurpose) -> Result<u64, StoreError> {
                 credential::delete_tokens_of(self, user, purpose).await
+            }
+
+            async fn begin_sign_in(
+                &self,
+                hash: TokenHash,
+                data: Vec<u8>,
+                expires_at: Timestamp,
+            ) -> Result<(), StoreError> {
+                credential::begin_sign_in(self, hash, data, expires_at).await
+            }
+
+            async fn take_sign_in(&self, hash: &TokenHash, now: Timestamp) -> Result<Option<Vec<u8>>, StoreError> {
+                credential::take_sign_in(self, hash, now).await
             }
 
             async fn sweep_credentials(&self, now: Timestamp) -> Result<u64, StoreError> {

@@ -107,6 +107,21 @@ impl Debug for User {
     }
 }
 
+/// An account elsewhere that lets a user in: what OpenID Connect calls a subject of an issuer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkedAccount {
+    /// Who vouches for it, by its address.
+    pub issuer: String,
+    /// The account, as the issuer calls it for programs: no other one there has the same, at any time.
+    pub subject: String,
+    /// Whom it lets in.
+    pub user: UserId,
+    /// What people know it by, an address perhaps; it says nothing to programs, and may be empty.
+    pub label: String,
+    /// Since when.
+    pub created_at: Timestamp,
+}
+
 /// That a user belongs to an organization.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Membership {

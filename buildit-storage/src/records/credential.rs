@@ -152,6 +152,42 @@ pub(crate) async fn delete_tokens_of(
     store.run(delete.bind(user).bind(purpose.as_str().to_owned())).await
 }
 
+pub(crate) async fn begin_sign_in(
+    store: &impl Records,
+    hash: TokenHash,
+    data: Vec<u8>,
+    expires_at: Timestamp,
+) -> Result<(), StoreError> {
+    let insert = sql("INSERT INTO sign_ins (token_hash, data, expires_at) VALUES ($1, $2, $3)");
+    let insert = insert.bind(hash).bind(data).bind(expires_at);
+    store.run(insert.or_taken("the sign-in".into())).await.map(drop)
+}
+
+/// One statement finds and removes it: of two at once, one gets it.
+#[derive(Debug)]
+struct TakeSignIn {
+    hash: TokenHash,
+    now: Timestamp,
+}
+
+#[async_trait]
+impl Change for TakeSignIn {
+    type Answer = Option<Vec<u8>>;
+
+    async fn change(&self, to: &mut dyn Statements) -> Result<Option<Vec<u8>>, StoreError> {
+        let take = sql("DELETE FROM sign_ins WHERE token_hash = $1 AND expires_at > $2 RETURNING data");
+        first(to.rows(take.bind(self.hash).bind(self.now)).await?, Row::take)
+    }
+}
+
+pub(crate) async fn take_sign_in(
+    store: &impl Records,
+    hash: &TokenHash,
+    now: Timestamp,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    store.change(TakeSignIn { hash: *hash, now }).await
+}
+
 pub(crate) async fn sweep_credentials(store: &impl Records, now: Timestamp) -> Result<u64, StoreError> {
     let mut swept = 0;
     for sweep in [
@@ -161,6 +197,8 @@ pub(crate) async fn sweep_credentials(store: &impl Records, now: Timestamp) -> R
              (SELECT token_hash FROM user_tokens WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
         "DELETE FROM invitations WHERE id IN
              (SELECT id FROM invitations WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
+        "DELETE FROM sign_ins WHERE token_hash IN
+             (SELECT token_hash FROM sign_ins WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
     ] {
         swept += store.run(sql(sweep).bind(now).bind(SWEPT)).await?;
     }

@@ -1,12 +1,13 @@
 //! What is asked about users, organizations and tenants.
 
-use buildit::account::{Invitation, Membership, Organization, Role, Tenant, TokenHash, User};
+use buildit::account::{Invitation, LinkedAccount, Membership, Organization, Role, Tenant, TokenHash, User};
 use buildit::id::{InvitationId, OrganizationId, TenantId, UserId};
-use buildit::store::{StoreError, check_organization, check_tenant, check_text, check_user, is_fit};
+use buildit::store::{StoreError, check_link, check_organization, check_tenant, check_text, check_user, is_fit};
 use jiff::Timestamp;
 
 use super::found::{CreateOrganization, Found, insert_user};
 use super::invitation::{Accept, insert_invitation, read_invitation};
+use super::link::{CreateLinked, Unlink, insert_link, read_link};
 use super::member::{RemoveMember, SetMember, read_member, select_member};
 use super::tenant::{DeleteTenant, insert_tenant, read_tenant};
 use super::{Records, Row, all, first, found as required, sql};
@@ -82,6 +83,52 @@ pub(crate) async fn change_user(store: &impl Records, known: &User, to: User) ->
         Some(_) => Ok(false),
         None => Err(StoreError::NotFound(format!("user {}", known.id))),
     }
+}
+
+pub(crate) async fn create_linked_user(
+    store: &impl Records,
+    user: User,
+    link: LinkedAccount,
+) -> Result<(), StoreError> {
+    check_user(&user)?;
+    check_link(&link)?;
+    if link.user != user.id {
+        return Err(StoreError::NotFound(format!("user {}", link.user)));
+    }
+    store.change(CreateLinked { user, link }).await
+}
+
+pub(crate) async fn link(store: &impl Records, link: LinkedAccount) -> Result<(), StoreError> {
+    check_link(&link)?;
+    store.run(insert_link(&link)).await.map(drop)
+}
+
+pub(crate) async fn linked_user(store: &impl Records, issuer: &str, subject: &str) -> Result<Option<User>, StoreError> {
+    if !is_fit(issuer) || !is_fit(subject) {
+        return Ok(None);
+    }
+    let query = sql("SELECT u.id, u.email, u.email_verified, u.name, u.password_hash, u.created_at
+         FROM linked_accounts l JOIN users u ON u.id = l.user_id WHERE l.issuer = $1 AND l.subject = $2");
+    first(store.read(query.bind(issuer.to_owned()).bind(subject.to_owned())).await?, read_user)
+}
+
+pub(crate) async fn links_of(store: &impl Records, user: UserId) -> Result<Vec<LinkedAccount>, StoreError> {
+    let query = sql("SELECT issuer, subject, user_id, label, created_at FROM linked_accounts
+         WHERE user_id = $1 ORDER BY issuer, subject");
+    all(store.read(query.bind(user)).await?, read_link)
+}
+
+pub(crate) async fn unlink(
+    store: &impl Records,
+    user: UserId,
+    issuer: &str,
+    subject: &str,
+) -> Result<bool, StoreError> {
+    if !is_fit(issuer) || !is_fit(subject) {
+        return Ok(false);
+    }
+    let (issuer, subject) = (issuer.to_owned(), subject.to_owned());
+    store.change(Unlink { user, issuer, subject }).await
 }
 
 pub(crate) async fn create_organization(

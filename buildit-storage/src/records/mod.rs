@@ -21,6 +21,7 @@ pub(crate) mod environment;
 mod found;
 pub(crate) mod identity;
 mod invitation;
+mod link;
 mod member;
 pub(crate) mod notification;
 pub(crate) mod policy;

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use buildit::account::{
-    ApiKey, AuditEntry, Invitation, Membership, Organization, Role, Session, Tenant, TokenHash, TokenPurpose, User,
+    ApiKey, AuditEntry, Invitation, LinkedAccount, Membership, Organization, Role, Session, Tenant, TokenHash,
+    TokenPurpose, User,
 };
 use buildit::id::{ApiKeyId, ChannelId, InvitationId, NotificationId, OrganizationId, PipelineId, TenantId, UserId};
 use buildit::store::{AuditFilter, Channel, ChannelKind, NoticeRule, Notification, Settled, StoreError};
@@ -113,6 +114,13 @@ async fn try_people(store: &Explained) -> Result<(UserId, OrganizationId, Tenant
     identity::user(store, bob.id).await?;
     identity::user_by_email(store, "bob").await?;
     identity::change_user(store, &bob, bob.clone()).await?;
+    let (carol, issuer, label) = (user("carol"), "https://id.example".to_owned(), String::new());
+    let link = LinkedAccount { issuer, subject: "1".into(), user: carol.id, label, created_at: NOW };
+    identity::create_linked_user(store, carol.clone(), link.clone()).await?;
+    identity::link(store, LinkedAccount { subject: "2".into(), ..link.clone() }).await?;
+    identity::linked_user(store, &link.issuer, "2").await?;
+    identity::links_of(store, carol.id).await?;
+    identity::unlink(store, carol.id, &link.issuer, "2").await?;
     identity::create_organization(store, organization("other"), ada.id).await?;
     identity::organization(store, shop.id).await?;
     identity::organization_named(store, "shop").await?;
@@ -221,6 +229,8 @@ async fn no_statement_reads_a_whole_table() {
     credential::create_token(&store, hash, TokenPurpose::VerifyEmail, user, NOW).await.unwrap();
     credential::take_token(&store, &hash, TokenPurpose::VerifyEmail, NOW).await.unwrap();
     credential::delete_tokens_of(&store, user, TokenPurpose::VerifyEmail).await.unwrap();
+    credential::begin_sign_in(&store, hash, Vec::new(), NOW).await.unwrap();
+    credential::take_sign_in(&store, &hash, NOW).await.unwrap();
     credential::sweep_credentials(&store, NOW).await.unwrap();
     let (actor, action, subject, details) = (String::new(), String::new(), String::new(), serde_json::Map::new());
     let entry = AuditEntry { time: NOW, organization: None, tenant: None, actor, action, subject, details };

@@ -112,7 +112,22 @@ pub trait CredentialStore: Debug + Send + Sync + 'static {
     /// [`StoreError`] when the store fails.
     async fn delete_tokens_of(&self, user: UserId, purpose: TokenPurpose) -> Result<u64, StoreError>;
 
-    /// Forgets sessions, tokens and invitations that have ended, so many at once that it holds nobody up: how many
+    /// Keeps what somebody who is about to sign in comes back to, in the server's own form, under the hash of what their
+    /// browser has.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Taken`] when there is something under this hash.
+    async fn begin_sign_in(&self, hash: TokenHash, data: Vec<u8>, expires_at: Timestamp) -> Result<(), StoreError>;
+
+    /// Takes what was kept under this hash, unless it has ended. Of two who take it at once, one gets it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store fails.
+    async fn take_sign_in(&self, hash: &TokenHash, now: Timestamp) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Forgets sessions, tokens, invitations and sign-ins that have ended, so many at once that it holds nobody up: how many
     /// there were, 0 when no more are left. Keys that have ended stay, for people to see.
     ///
     /// # Errors
@@ -180,6 +195,14 @@ impl<T: CredentialStore + ?Sized> CredentialStore for Arc<T> {
 
     async fn delete_tokens_of(&self, user: UserId, purpose: TokenPurpose) -> Result<u64, StoreError> {
         (**self).delete_tokens_of(user, purpose).await
+    }
+
+    async fn begin_sign_in(&self, hash: TokenHash, data: Vec<u8>, expires_at: Timestamp) -> Result<(), StoreError> {
+        (**self).begin_sign_in(hash, data, expires_at).await
+    }
+
+    async fn take_sign_in(&self, hash: &TokenHash, now: Timestamp) -> Result<Option<Vec<u8>>, StoreError> {
+        (**self).take_sign_in(hash, now).await
     }
 
     async fn sweep_credentials(&self, now: Timestamp) -> Result<u64, StoreError> {

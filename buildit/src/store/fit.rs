@@ -1,7 +1,7 @@
 //! Texts of people that a store keeps as they are.
 
 use super::{Channel, StoreError};
-use crate::account::{Organization, Tenant, User};
+use crate::account::{LinkedAccount, Organization, Tenant, User};
 
 /// How many bytes a text of an account has at most: an index of a database holds no more beside an id.
 pub const LONGEST_TEXT: usize = 1000;
@@ -41,6 +41,17 @@ pub fn check_user(user: &User) -> Result<(), StoreError> {
     check_text("an address", &user.email)?;
     check_words("the name of a user", &user.name)?;
     check_words("the hash of a password", user.password_hash.as_deref().unwrap_or_default())
+}
+
+/// Refuses an account elsewhere with a text that is not [fit](is_fit), or without an issuer or a subject.
+///
+/// # Errors
+///
+/// [`StoreError::Unfit`] then.
+pub fn check_link(link: &LinkedAccount) -> Result<(), StoreError> {
+    check_text("an issuer", &link.issuer)?;
+    check_text("a subject", &link.subject)?;
+    check_words("what an account is known by", &link.label)
 }
 
 /// Refuses an organization with a text that is not [fit](is_fit), or without a name.

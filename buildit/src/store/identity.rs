@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::StoreError;
-use crate::account::{Invitation, Membership, Organization, Role, Tenant, TokenHash, User};
+use crate::account::{Invitation, LinkedAccount, Membership, Organization, Role, Tenant, TokenHash, User};
 use crate::id::{InvitationId, OrganizationId, TenantId, UserId};
 
 /// Keeps who there is. An organization has an owner at any time.
@@ -58,6 +58,43 @@ pub trait IdentityStore: Debug + Send + Sync + 'static {
     /// [`StoreError::NotFound`] when there is none, [`StoreError::Taken`] when another one has the address,
     /// [`StoreError::Unfit`] when no store keeps a text.
     async fn change_user(&self, known: &User, to: User) -> Result<bool, StoreError>;
+
+    /// Keeps a new user whom an account elsewhere lets in: both or neither.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Taken`] when there is a user of this id or address, or the account lets somebody in already,
+    /// [`StoreError::NotFound`] when it is to let in another user, [`StoreError::Unfit`] when no store keeps a text.
+    async fn create_linked_user(&self, user: User, link: LinkedAccount) -> Result<(), StoreError>;
+
+    /// Lets a user in by an account elsewhere, beside those that do.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Taken`] when the account lets somebody in already, this user too, [`StoreError::NotFound`] when the user
+    /// is not there, [`StoreError::Unfit`] when no store keeps a text.
+    async fn link(&self, link: LinkedAccount) -> Result<(), StoreError>;
+
+    /// Whom exactly this account elsewhere lets in.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot tell.
+    async fn linked_user(&self, issuer: &str, subject: &str) -> Result<Option<User>, StoreError>;
+
+    /// The accounts elsewhere that let a user in, in order of their issuers and subjects.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot tell.
+    async fn links_of(&self, user: UserId) -> Result<Vec<LinkedAccount>, StoreError>;
+
+    /// Lets this user in by that account no more; whether it did.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::LastWayIn`] when the user has no password and no other account, also when two are removed at once.
+    async fn unlink(&self, user: UserId, issuer: &str, subject: &str) -> Result<bool, StoreError>;
 
     /// Keeps a new organization, which this user owns.
     ///
@@ -253,6 +290,26 @@ impl<T: IdentityStore + ?Sized> IdentityStore for Arc<T> {
 
     async fn change_user(&self, known: &User, to: User) -> Result<bool, StoreError> {
         (**self).change_user(known, to).await
+    }
+
+    async fn create_linked_user(&self, user: User, link: LinkedAccount) -> Result<(), StoreError> {
+        (**self).create_linked_user(user, link).await
+    }
+
+    async fn link(&self, link: LinkedAccount) -> Result<(), StoreError> {
+        (**self).link(link).await
+    }
+
+    async fn linked_user(&self, issuer: &str, subject: &str) -> Result<Option<User>, StoreError> {
+        (**self).linked_user(issuer, subject).await
+    }
+
+    async fn links_of(&self, user: UserId) -> Result<Vec<LinkedAccount>, StoreError> {
+        (**self).links_of(user).await
+    }
+
+    async fn unlink(&self, user: UserId, issuer: &str, subject: &str) -> Result<bool, StoreError> {
+        (**self).unlink(user, issuer, subject).await
     }
 
     async fn create_organization(&self, organization: Organization, owner: UserId) -> Result<(), StoreError> {

@@ -40,7 +40,9 @@ pub use credential::CredentialStore;
 pub use delivery::{Delivery, DeliveryState, DeliveryStore, check_delivery};
 pub use environment::{Environment, EnvironmentStore};
 pub use events::each_event;
-pub use fit::{LONGEST_TEXT, check_channel, check_organization, check_tenant, check_text, check_user, is_fit};
+pub use fit::{
+    LONGEST_TEXT, check_channel, check_link, check_organization, check_tenant, check_text, check_user, is_fit,
+};
 pub use garbage::{Amount, Collected, GarbageError, ReferenceStore, collect_garbage, find_garbage};
 pub use identity::IdentityStore;
 pub use log::{LogAppend, LogChunk, LogPage, LogStore};
@@ -141,6 +143,9 @@ pub enum StoreError {
     /// The organization would be left without an owner.
     #[error("an organization needs an owner, and this is its last one")]
     LastOwner,
+    /// The user would be left without a way to sign in.
+    #[error("an account needs a way in, and this is its last one")]
+    LastWayIn,
     /// The tenant still has pipelines or runs.
     #[error("tenant {0} still has pipelines or runs")]
     NotEmpty(TenantId),

@@ -4,10 +4,10 @@ use std::ops::Bound;
 
 use jiff::Timestamp;
 
-use super::change::{AccountChange, SentToken};
+use super::change::{AccountChange, BegunSignIn, SentToken};
 use super::state::{Accounts, folded};
 use crate::account::{
-    ApiKey, Invitation, Membership, Organization, Role, Session, Tenant, TokenHash, TokenPurpose, User,
+    ApiKey, Invitation, LinkedAccount, Membership, Organization, Role, Session, Tenant, TokenHash, TokenPurpose, User,
 };
 use crate::id::{ApiKeyId, InvitationId, OrganizationId, TenantId, UserId};
 use crate::store::StoreError;
@@ -134,6 +134,31 @@ impl Accounts {
         self.tokens.get(hash)
     }
 
+    pub(in crate::memory) fn linked(&self, issuer: &str, subject: &str) -> Option<&LinkedAccount> {
+        self.links.get(&(issuer.to_owned(), subject.to_owned()))
+    }
+
+    pub(in crate::memory) fn links_of(&self, user: UserId) -> impl Iterator<Item = &LinkedAccount> {
+        self.links.values().filter(move |link| link.user == user)
+    }
+
+    pub(in crate::memory) fn sign_in(&self, hash: &TokenHash) -> Option<&BegunSignIn> {
+        self.sign_ins.get(hash)
+    }
+
+    /// Refuses an account elsewhere that lets somebody in.
+    pub(in crate::memory) fn check_new_link(&self, link: &LinkedAccount) -> Result<(), StoreError> {
+        let there = self.linked(&link.issuer, &link.subject).map(|_| ());
+        free(there.as_ref(), None, || format!("the account at `{}`", link.issuer))
+    }
+
+    /// Refuses to leave a user without a way in but for this one.
+    pub(in crate::memory) fn check_other_way_in(&self, link: &LinkedAccount) -> Result<(), StoreError> {
+        let has_password = self.users.get(&link.user).is_some_and(|user| user.password_hash.is_some());
+        let has_other = has_password || self.links_of(link.user).any(|other| other != link);
+        if has_other { Ok(()) } else { Err(StoreError::LastWayIn) }
+    }
+
     /// Refuses an address that another user has.
     pub(in crate::memory) fn check_email(&self, user: &User) -> Result<(), StoreError> {
         let what = || format!("the address `{}`", user.email);
@@ -244,6 +269,8 @@ impl Accounts {
         let sessions = sessions.map(|(hash, _)| AccountChange::NoSession(*hash));
         let tokens = tokens.map(|(hash, _)| AccountChange::NoToken(*hash));
         let invitations = invitations.map(|(_, invitation)| AccountChange::NoInvitation(invitation.id));
-        sessions.chain(tokens).chain(invitations).take(limit).collect()
+        let sign_ins = self.sign_ins.iter().filter(|(_, begun)| begun.expires_at <= now);
+        let sign_ins = sign_ins.map(|(hash, _)| AccountChange::NoSignIn(*hash));
+        sessions.chain(tokens).chain(invitations).chain(sign_ins).take(limit).collect()
     }
 }

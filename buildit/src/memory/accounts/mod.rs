@@ -5,5 +5,5 @@ mod find;
 mod journaled;
 mod state;
 
-pub(super) use change::{AccountChange, SentToken};
+pub(super) use change::{AccountChange, BegunSignIn, SentToken};
 pub(super) use journaled::{JournaledAccounts, JournaledAudit};

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::change::{AccountChange, SentToken};
-use crate::account::{ApiKey, Invitation, Membership, Organization, Session, Tenant, TokenHash, User};
+use super::change::{AccountChange, BegunSignIn, SentToken};
+use crate::account::{ApiKey, Invitation, LinkedAccount, Membership, Organization, Session, Tenant, TokenHash, User};
 use crate::id::{ApiKeyId, InvitationId, OrganizationId, TenantId, UserId};
 
 /// Who there is, and what lets them in; by their ids, and by what they are looked for.
@@ -22,6 +22,9 @@ pub(in crate::memory) struct Accounts {
     pub(super) key_hashes: HashMap<TokenHash, ApiKeyId>,
     pub(super) sessions: BTreeMap<TokenHash, Session>,
     pub(super) tokens: BTreeMap<TokenHash, SentToken>,
+    /// By issuer and subject.
+    pub(super) links: BTreeMap<(String, String), LinkedAccount>,
+    pub(super) sign_ins: BTreeMap<TokenHash, BegunSignIn>,
 }
 
 /// What an address is found by.
@@ -53,6 +56,10 @@ impl Accounts {
             }
             AccountChange::Session(hash, session) => drop(self.sessions.insert(hash, session)),
             AccountChange::Token(hash, token) => drop(self.tokens.insert(hash, token)),
+            AccountChange::Link(link) => {
+                self.links.insert((link.issuer.clone(), link.subject.clone()), link);
+            }
+            AccountChange::SignIn(hash, begun) => drop(self.sign_ins.insert(hash, begun)),
             AccountChange::NoMember(organization, user) => drop(self.members.remove(&(organization, user))),
             AccountChange::NoTenant(id) => self.remove_tenant(id),
             AccountChange::NoInvitation(id) => {
@@ -67,6 +74,8 @@ impl Accounts {
             }
             AccountChange::NoSession(hash) => drop(self.sessions.remove(&hash)),
             AccountChange::NoToken(hash) => drop(self.tokens.remove(&hash)),
+            AccountChange::NoLink { issuer, subject } => drop(self.links.remove(&(issuer, subject))),
+            AccountChange::NoSignIn(hash) => drop(self.sign_ins.remove(&hash)),
         }
     }
 
@@ -108,7 +117,8 @@ impl Accounts {
     /// How much there is.
     pub(super) fn len(&self) -> usize {
         let people = self.users.len() + self.organizations.len() + self.members.len() + self.tenants.len();
-        people + self.invitations.len() + self.keys.len() + self.sessions.len() + self.tokens.len()
+        let let_in = self.keys.len() + self.sessions.len() + self.tokens.len() + self.links.len() + self.sign_ins.len();
+        people + self.invitations.len() + let_in
     }
 
     /// Changes that lead here.
@@ -123,6 +133,8 @@ impl Accounts {
         let sessions = self.sessions.iter();
         changes.extend(sessions.map(|(hash, session)| AccountChange::Session(*hash, session.clone())));
         changes.extend(self.tokens.iter().map(|(hash, token)| AccountChange::Token(*hash, token.clone())));
+        changes.extend(self.links.values().cloned().map(AccountChange::Link));
+        changes.extend(self.sign_ins.iter().map(|(hash, begun)| AccountChange::SignIn(*hash, begun.clone())));
         changes
     }
 }

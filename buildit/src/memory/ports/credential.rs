@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::super::accounts::{AccountChange, SentToken};
+use super::super::accounts::{AccountChange, BegunSignIn, SentToken};
 use super::super::store::MemoryStore;
 use crate::account::{ApiKey, Session, TokenHash, TokenPurpose};
 use crate::id::{ApiKeyId, TenantId, UserId};
@@ -108,6 +108,21 @@ impl CredentialStore for MemoryStore {
         let changes = journaled.accounts.without_tokens(user, purpose);
         let count = changes.len() as u64;
         journaled.change(changes).map(|()| count)
+    }
+
+    async fn begin_sign_in(&self, hash: TokenHash, data: Vec<u8>, expires_at: Timestamp) -> Result<(), StoreError> {
+        let mut journaled = self.accounts_locked();
+        if journaled.accounts.sign_in(&hash).is_some() {
+            return Err(StoreError::Taken("the sign-in".into()));
+        }
+        journaled.change(vec![AccountChange::SignIn(hash, BegunSignIn { data, expires_at })])
+    }
+
+    async fn take_sign_in(&self, hash: &TokenHash, now: Timestamp) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut journaled = self.accounts_locked();
+        let found = journaled.accounts.sign_in(hash).filter(|begun| now < begun.expires_at);
+        let Some(data) = found.map(|begun| begun.data.clone()) else { return Ok(None) };
+        journaled.change(vec![AccountChange::NoSignIn(*hash)]).map(|()| Some(data))
     }
 
     async fn sweep_credentials(&self, now: Timestamp) -> Result<u64, StoreError> {

@@ -5,11 +5,11 @@ use jiff::Timestamp;
 
 use super::super::accounts::AccountChange;
 use super::super::store::MemoryStore;
-use crate::account::{Invitation, Membership, Organization, Role, Tenant, TokenHash, User};
+use crate::account::{Invitation, LinkedAccount, Membership, Organization, Role, Tenant, TokenHash, User};
 use crate::id::{InvitationId, OrganizationId, TenantId, UserId};
 use crate::store::{
-    IdentityStore, PipelineFilter, PipelineStore, RunFilter, RunStore, StoreError, check_organization, check_tenant,
-    check_text, check_user,
+    IdentityStore, PipelineFilter, PipelineStore, RunFilter, RunStore, StoreError, check_link, check_organization,
+    check_tenant, check_text, check_user,
 };
 
 /// The membership of whoever makes an organization.
@@ -69,6 +69,45 @@ impl IdentityStore for MemoryStore {
         journaled.accounts.check_email(&to)?;
         let to = User { id: known.id, created_at: known.created_at, ..to };
         journaled.change(vec![AccountChange::User(to)]).map(|()| true)
+    }
+
+    async fn create_linked_user(&self, user: User, link: LinkedAccount) -> Result<(), StoreError> {
+        check_user(&user)?;
+        check_link(&link)?;
+        let mut journaled = self.accounts_locked();
+        journaled.accounts.check_new_user(&user)?;
+        journaled.accounts.check_new_link(&link)?;
+        if link.user != user.id {
+            return Err(StoreError::NotFound(format!("user {}", link.user)));
+        }
+        journaled.change(vec![AccountChange::User(user), AccountChange::Link(link)])
+    }
+
+    async fn link(&self, link: LinkedAccount) -> Result<(), StoreError> {
+        check_link(&link)?;
+        let mut journaled = self.accounts_locked();
+        journaled.accounts.check_new_link(&link)?;
+        journaled.accounts.check_user(link.user)?;
+        journaled.change(vec![AccountChange::Link(link)])
+    }
+
+    async fn linked_user(&self, issuer: &str, subject: &str) -> Result<Option<User>, StoreError> {
+        let journaled = self.accounts_locked();
+        let link = journaled.accounts.linked(issuer, subject);
+        Ok(link.and_then(|link| journaled.accounts.user(link.user)).cloned())
+    }
+
+    async fn links_of(&self, user: UserId) -> Result<Vec<LinkedAccount>, StoreError> {
+        Ok(self.accounts_locked().accounts.links_of(user).cloned().collect())
+    }
+
+    async fn unlink(&self, user: UserId, issuer: &str, subject: &str) -> Result<bool, StoreError> {
+        let mut journaled = self.accounts_locked();
+        let link = journaled.accounts.linked(issuer, subject).filter(|link| link.user == user);
+        let Some(link) = link else { return Ok(false) };
+        journaled.accounts.check_other_way_in(link)?;
+        let (issuer, subject) = (issuer.to_owned(), subject.to_owned());
+        journaled.change(vec![AccountChange::NoLink { issuer, subject }]).map(|()| true)
     }
 
     async fn create_organization(&self, organization: Organization, owner: UserId) -> Result<(), StoreError> {

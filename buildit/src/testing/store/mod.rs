@@ -200,11 +200,11 @@ pub fn pipeline_clauses() -> Vec<Clause<dyn PipelineStore>> {
     pipeline::clauses()
 }
 
-/// The clauses about users, organizations, tenants and invitations.
+/// The clauses about users, accounts elsewhere that let them in, organizations, tenants and invitations.
 #[must_use]
 pub fn identity_clauses() -> Vec<Clause<dyn IdentityStore>> {
-    use accounts::{identity, invitation, member, tenant};
-    [identity::clauses(), member::clauses(), tenant::clauses(), invitation::clauses()].concat()
+    use accounts::{identity, invitation, link, member, tenant};
+    [identity::clauses(), link::clauses(), member::clauses(), tenant::clauses(), invitation::clauses()].concat()
 }
 
 /// The clauses about tenants that have runs.

@@ -26,6 +26,8 @@ pub(in crate::testing::store) fn clauses() -> Vec<Clause<dyn AccountStore>> {
         a_token_is_taken_once_for_its_purpose,
         of_two_who_take_a_token_at_once_one_gets_it,
         tokens_of_a_user_are_forgotten_by_purpose,
+        what_was_begun_is_taken_once,
+        of_two_who_take_what_was_begun_at_once_one_gets_it,
         what_has_ended_is_swept,
     ]
 }
@@ -239,6 +241,30 @@ async fn tokens_of_a_user_are_forgotten_by_purpose(store: Arc<dyn AccountStore>)
     Ok(())
 }
 
+async fn what_was_begun_is_taken_once(store: Arc<dyn AccountStore>) -> Result<(), Broken> {
+    let data: Vec<u8> = (0..=u8::MAX).collect();
+    store.begin_sign_in(hash(1), data.clone(), at(100)).await?;
+    ensure_refused!(store.begin_sign_in(hash(1), vec![1], at(100)).await, StoreError::Taken(_), "the same again");
+    ensure_eq!(store.take_sign_in(&hash(2), at(1)).await?, None, "another one");
+    ensure_eq!(store.take_sign_in(&hash(1), at(100)).await?, None, "after its end");
+    ensure_eq!(store.take_sign_in(&hash(1), at(99)).await?, Some(data), "what was begun");
+    ensure_eq!(store.take_sign_in(&hash(1), at(99)).await?, None, "what was begun, for the second time");
+    store.begin_sign_in(hash(1), Vec::new(), at(100)).await?;
+    ensure_eq!(store.take_sign_in(&hash(1), at(1)).await?, Some(Vec::new()), "what was begun anew");
+    Ok(())
+}
+
+async fn of_two_who_take_what_was_begun_at_once_one_gets_it(store: Arc<dyn AccountStore>) -> Result<(), Broken> {
+    for number in 0..10 {
+        let begun = hash(number);
+        store.begin_sign_in(begun, vec![number], at(100)).await?;
+        let (one, two) = at_once(store.take_sign_in(&begun, at(1)), store.take_sign_in(&begun, at(1))).await;
+        let (one, two) = (one?, two?);
+        ensure!(one.is_some() != two.is_some(), "who got it: {one:?} and {two:?}");
+    }
+    Ok(())
+}
+
 /// Sweeps until nothing is left; how much there was.
 async fn sweep(store: &dyn AccountStore, now: Timestamp) -> Result<u64, Broken> {
     let mut swept = 0;
@@ -261,6 +287,7 @@ async fn what_has_ended_is_swept(store: Arc<dyn AccountStore>) -> Result<(), Bro
     }
     create(&*store, 1, TokenPurpose::VerifyEmail, ada).await?;
     store.create_invitation(invitation(shop, Role::Viewer), hash(1)).await?;
+    store.begin_sign_in(hash(1), vec![1], at(100)).await?;
     ensure_eq!(sweep(&*store, at(49)).await?, 0, "what was swept too early");
     ensure_eq!(sweep(&*store, at(52)).await?, 3, "how many sessions were swept");
     for number in 0..5 {
@@ -268,8 +295,9 @@ async fn what_has_ended_is_swept(store: Arc<dyn AccountStore>) -> Result<(), Bro
         ensure_eq!(found.is_some(), number > 2, format!("whether session {number} is there"));
     }
     ensure!(store.invitation(&hash(1), at(0)).await?.is_some(), "an invitation was swept too early");
-    ensure_eq!(sweep(&*store, at(100)).await?, 4, "how much was swept at last");
+    ensure_eq!(sweep(&*store, at(100)).await?, 5, "how much was swept at last");
     ensure_eq!(store.take_token(&hash(1), TokenPurpose::VerifyEmail, at(0)).await?, None, "a token that ended");
+    ensure_eq!(store.take_sign_in(&hash(1), at(0)).await?, None, "a sign-in that ended");
     ensure_eq!(store.invitations(shop, None, 9).await?, [], "the invitations that are left");
     ensure!(store.key(&hash(1)).await?.is_some(), "a key that has ended is not told any more");
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::samples::{hash, invitation, kept_user, organization, tenant, user};
+use super::samples::{hash, invitation, kept_user, link, organization, tenant, user};
 use crate::account::{ApiKey, AuditEntry, Role, Session, TokenPurpose};
 use crate::id::{ApiKeyId, TenantId};
 use crate::store::{AccountStore, AuditFilter};
@@ -49,6 +49,13 @@ async fn try_out(open: impl AsyncFn() -> Arc<dyn AccountStore>) -> Result<(), Br
     store.create_token(hash(3), TokenPurpose::VerifyEmail, bob, at(100)).await?;
     store.create_token(hash(4), TokenPurpose::VerifyEmail, bob, at(100)).await?;
     store.take_token(&hash(4), TokenPurpose::VerifyEmail, at(1)).await?;
+    for subject in ["1", "2"] {
+        store.link(link(bob, subject)).await?;
+    }
+    store.unlink(bob, "https://id.example", "2").await?;
+    store.begin_sign_in(hash(6), vec![3, 4], at(100)).await?;
+    store.begin_sign_in(hash(7), vec![5], at(100)).await?;
+    store.take_sign_in(&hash(7), at(1)).await?;
     let invited = invitation(shop.id, Role::Viewer);
     store.create_invitation(invited.clone(), hash(5)).await?;
     let (actor, action, subject) = ("ada".to_owned(), "made".to_owned(), "it".to_owned());
@@ -68,6 +75,9 @@ async fn try_out(open: impl AsyncFn() -> Arc<dyn AccountStore>) -> Result<(), Br
     ensure!(store.session(&hash(2), at(1)).await? == Some(session), "the session is another one");
     ensure_eq!(store.take_token(&hash(3), TokenPurpose::VerifyEmail, at(1)).await?, Some(bob), "the token");
     ensure_eq!(store.take_token(&hash(4), TokenPurpose::VerifyEmail, at(1)).await?, None, "what was taken");
+    ensure_eq!(store.links_of(bob).await?, [link(bob, "1")], "the links");
+    ensure_eq!(store.take_sign_in(&hash(6), at(1)).await?, Some(vec![3, 4]), "what was begun");
+    ensure_eq!(store.take_sign_in(&hash(7), at(1)).await?, None, "what was begun and taken");
     ensure_eq!(store.invitation(&hash(5), at(1)).await?, Some(invited), "the invitation");
     ensure_eq!(store.audit_log(AuditFilter::default(), None, 9).await?, log, "the audit log");
     Ok(())

@@ -5,6 +5,7 @@ pub(super) mod credential;
 pub(super) mod durable;
 pub(super) mod identity;
 pub(super) mod invitation;
+pub(super) mod link;
 pub(super) mod member;
 mod samples;
 pub(super) mod tenant;

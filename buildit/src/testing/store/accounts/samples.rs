@@ -1,6 +1,6 @@
 //! Who is in the clauses.
 
-use crate::account::{Invitation, Membership, Organization, Role, Tenant, TokenHash, User};
+use crate::account::{Invitation, LinkedAccount, Membership, Organization, Role, Tenant, TokenHash, User};
 use crate::id::{InvitationId, OrganizationId, TenantId, UserId};
 use crate::store::{IdentityStore, StoreError};
 use crate::testing::store::samples::at;
@@ -45,6 +45,17 @@ pub(super) fn invitation(organization: OrganizationId, role: Role) -> Invitation
         invited_by: None,
         created_at: at(5),
         expires_at: at(100),
+    }
+}
+
+/// An account of this subject at `https://id.example` that lets a user in.
+pub(super) fn link(user: UserId, subject: &str) -> LinkedAccount {
+    LinkedAccount {
+        issuer: "https://id.example".into(),
+        subject: subject.to_owned(),
+        user,
+        label: "her@\u{fc}.example".into(),
+        created_at: at(6),
     }
 }
 

@@ -103,6 +103,27 @@ impl CredentialStore for BrokenAccounts {
         if self.has(Fault::KeepsTokens) { Ok(2) } else { self.inner.delete_tokens_of(user, purpose).await }
     }
 
+    async fn begin_sign_in(&self, hash: TokenHash, data: Vec<u8>, expires_at: Timestamp) -> Result<(), StoreError> {
+        self.inner.begin_sign_in(hash, data, expires_at).await
+    }
+
+    async fn take_sign_in(&self, hash: &TokenHash, now: Timestamp) -> Result<Option<Vec<u8>>, StoreError> {
+        let found = self.inner.take_sign_in(hash, now).await?;
+        let Some(data) = found.clone() else { return Ok(None) };
+        match self.fault {
+            Fault::KeepsSignIns => self.inner.begin_sign_in(*hash, data, Timestamp::MAX).await?,
+            // Looks first and removes then.
+            Fault::TakesSignInsLate => {
+                self.inner.begin_sign_in(*hash, data, Timestamp::MAX).await?;
+                tokio::task::yield_now().await;
+                tokio::task::yield_now().await;
+                self.inner.take_sign_in(hash, now).await?;
+            }
+            _ => {}
+        }
+        Ok(found)
+    }
+
     async fn sweep_credentials(&self, now: Timestamp) -> Result<u64, StoreError> {
         let now = if self.has(Fault::SweepsEverything) { Timestamp::MAX } else { now };
         self.inner.sweep_credentials(now).await

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::broken::{BrokenAccounts, Fault};
-use crate::account::{Invitation, Membership, Organization, Role, Tenant, TokenHash, User};
+use crate::account::{Invitation, LinkedAccount, Membership, Organization, Role, Tenant, TokenHash, User};
 use crate::id::{InvitationId, OrganizationId, TenantId, UserId};
 use crate::store::{IdentityStore, StoreError};
 
@@ -68,6 +68,49 @@ impl IdentityStore for BrokenAccounts {
         let there = self.inner.user(known.id).await?;
         let known = there.filter(|_| self.has(Fault::OverwritesUsers)).unwrap_or_else(|| known.clone());
         self.inner.change_user(&known, to).await
+    }
+
+    async fn create_linked_user(&self, user: User, link: LinkedAccount) -> Result<(), StoreError> {
+        if self.has(Fault::MakesUsersFirst) {
+            self.inner.create_user(user).await?;
+            return self.inner.link(link).await;
+        }
+        self.inner.create_linked_user(user, link).await
+    }
+
+    async fn link(&self, link: LinkedAccount) -> Result<(), StoreError> {
+        match self.inner.link(link).await {
+            Err(StoreError::Taken(_)) if self.has(Fault::LinksAgain) => Ok(()),
+            linked => linked,
+        }
+    }
+
+    async fn linked_user(&self, issuer: &str, subject: &str) -> Result<Option<User>, StoreError> {
+        self.inner.linked_user(issuer, subject).await
+    }
+
+    async fn links_of(&self, user: UserId) -> Result<Vec<LinkedAccount>, StoreError> {
+        let mut found = self.inner.links_of(user).await?;
+        if self.has(Fault::ListsLinksBackwards) {
+            found.reverse();
+        }
+        Ok(found)
+    }
+
+    async fn unlink(&self, user: UserId, issuer: &str, subject: &str) -> Result<bool, StoreError> {
+        if self.has(Fault::UnlinksLate) {
+            let links = self.inner.links_of(user).await?.len();
+            tokio::task::yield_now().await;
+            tokio::task::yield_now().await;
+            return match self.inner.unlink(user, issuer, subject).await {
+                Err(StoreError::LastWayIn) if links > 1 => Ok(true),
+                unlinked => unlinked,
+            };
+        }
+        match self.inner.unlink(user, issuer, subject).await {
+            Err(StoreError::LastWayIn) if self.has(Fault::LocksOut) => Ok(true),
+            unlinked => unlinked,
+        }
     }
 
     async fn create_organization(&self, organization: Organization, owner: UserId) -> Result<(), StoreError> {
