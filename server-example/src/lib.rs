@@ -16,6 +16,7 @@
 //! | feature | |
 //! |---|---|
 //! | `docker` | jobs run in Docker too |
+//! | `oidc` | people sign in by OpenID Connect too |
 //! | `postgres` | runs are kept in PostgreSQL, which several servers share |
 #![forbid(unsafe_code)]
 
@@ -34,8 +35,11 @@ mod mail;
 mod meters;
 mod mirrors;
 mod notify;
+#[cfg(feature = "oidc")]
+mod oidc;
 mod open;
 mod problem;
+mod providers;
 mod reports;
 mod router;
 mod secrets;
@@ -54,6 +58,7 @@ pub use mail::MailError;
 pub use meters::Meters;
 pub use open::{OpenError, Server, store_of_engine};
 pub use problem::{Finding, Place, Problem};
+pub use providers::{Admission, ProviderError, ProviderSettings};
 pub use router::router;
 pub use secrets::SecretKeyError;
 pub use settings::{Hidden, LogFormat, Settings};

@@ -152,6 +152,12 @@ impl Problem {
         Self::new(StatusCode::BAD_GATEWAY, "no-mail", "The mail server does not take it: try again later")
     }
 
+    /// Somebody who is to vouch for people does not answer.
+    #[cfg(feature = "oidc")]
+    pub(crate) fn no_provider(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_GATEWAY, "no-provider", "The provider does not answer").with_detail(detail)
+    }
+
     pub(crate) fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The server failed; its log says why")
     }
@@ -212,6 +218,7 @@ impl From<StoreError> for Problem {
             | StoreError::Exists(_)
             | StoreError::Taken(_)
             | StoreError::LastOwner
+            | StoreError::LastWayIn
             | StoreError::NotEmpty(_) => Self::conflict(error.to_string()),
             StoreError::Unfit(_) => Self::invalid(error.to_string()),
             error => {

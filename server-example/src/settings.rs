@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use config::{Config, ConfigError, Environment, File, FileFormat};
 use serde::Deserialize;
 
+use crate::providers::ProviderSettings;
+
 /// Settings of a server. Each is a key of the TOML file and, in capitals behind `BUILDIT_`, an environment variable.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -57,6 +59,9 @@ pub struct Settings {
     pub local_repositories: bool,
     /// How large the copy of a repository may be, in MiB.
     pub repository_mebibytes: u64,
+    /// With whom people may sign in, where the server was built for it: tables of the file, or a list of JSON objects in the
+    /// variable.
+    pub oidc: Vec<ProviderSettings>,
     /// Whether jobs may run in Docker, where the server was built with it and finds it.
     pub docker: bool,
 }
@@ -118,6 +123,7 @@ impl Default for Settings {
             log_format: LogFormat::Text,
             local_repositories: false,
             repository_mebibytes: 8 * 1024,
+            oidc: Vec::new(),
             docker: true,
         }
     }
@@ -147,7 +153,17 @@ impl Settings {
         for key in KEYS {
             builder = builder.set_override_option(key, known.get::<config::Value>(key).ok())?;
         }
-        builder.build()?.try_deserialize()
+        if let Ok(providers) = known.get_string("oidc") {
+            let providers: config::Value = serde_json::from_str(&providers).map_err(foreign)?;
+            builder = builder.set_override("oidc", providers)?;
+        }
+        let mut settings: Self = builder.build()?.try_deserialize()?;
+        for provider in &mut settings.oidc {
+            if let Ok(secret) = known.get_string(&provider.variable()) {
+                (provider.client_secret, provider.client_secret_file) = (Some(secret.into()), None);
+            }
+        }
+        Ok(settings)
     }
 
     /// The path that it is mounted below, as `/ci`; empty for none.
@@ -175,7 +191,12 @@ impl Settings {
     }
 }
 
-/// What the environment may set.
+/// A text that is no JSON. What it is is not told: there may be a secret in it.
+fn foreign(error: serde_json::Error) -> ConfigError {
+    ConfigError::Message(format!("the variable of `oidc` is no list of JSON objects: line {}", error.line()))
+}
+
+/// What the environment may set as it stands there.
 const KEYS: [&str; 20] = [
     "data",
     "listen",
@@ -238,6 +259,22 @@ mod tests {
         assert_eq!(settings.smtp_url.as_ref().map(Hidden::expose), Some("smtps://ci:007@mail.example.com"));
         assert_eq!(settings.mail_from.as_deref(), Some("007"), "what looks like a number");
         assert!(!format!("{settings:?}").contains("ci:007"));
+    }
+
+    #[test]
+    fn providers_are_tables_or_json_and_their_secrets_variables() {
+        let file = "[[oidc]]\nname = \"our-own\"\nissuer = \"https://id.example.com\"\nclient_id = \"ci\"\n\
+            [[oidc.admit]]\norganization = \"acme\"\nrole = \"member\"\nemail_domain = \"example.com\"\n";
+        let settings = load(file, &[("BUILDIT_OIDC_OUR_OWN_SECRET", "007")]).unwrap();
+        let [provider] = &settings.oidc[..] else { panic!("{:?}", settings.oidc) };
+        assert_eq!(provider.client_secret.as_ref().map(Hidden::expose), Some("007"));
+        assert_eq!((provider.label(), provider.admit.len(), provider.scopes.len()), ("our-own", 1, 2));
+        let json = r#"[{ "name": "b", "issuer": "https://b.example", "client_id": "x", "client_secret": "hush" }]"#;
+        let settings = load(file, &[("BUILDIT_OIDC", json)]).unwrap();
+        assert_eq!(settings.oidc.iter().map(|provider| provider.name.as_str()).collect::<Vec<_>>(), ["b"]);
+        let told = load("", &[("BUILDIT_OIDC", "[{ \"client_secret\": \"hush\" ")]).unwrap_err().to_string();
+        assert!(told.contains("oidc") && !told.contains("hush"), "{told}");
+        assert!(load(&format!("{file}secret = 1"), &[]).is_err(), "a key that nobody knows");
     }
 
     #[test]

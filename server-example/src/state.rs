@@ -28,6 +28,9 @@ use crate::mail::{Mail, MailError};
 use crate::meters::Meters;
 use crate::mirrors::Mirrors;
 use crate::notify::{Courier, Guard, Outbox};
+#[cfg(feature = "oidc")]
+use crate::oidc::Providers;
+use crate::providers::{self, ProviderError};
 use crate::reports::ReportCache;
 use crate::secrets::Secrets;
 use crate::settings::Settings;
@@ -90,6 +93,9 @@ pub enum StateError {
     /// Nobody can be asked over the network.
     #[error("nobody can be asked over the network")]
     Courier(#[source] reqwest::Error),
+    /// People cannot sign in with the providers of these settings.
+    #[error("nobody can sign in as the settings say")]
+    Providers(#[from] ProviderError),
     /// The system has no randomness.
     #[error("the system has no randomness")]
     Randomness(#[from] getrandom::Error),
@@ -115,6 +121,8 @@ struct Inner {
     mail: Option<Mail>,
     meters: Meters,
     courier: Courier,
+    #[cfg(feature = "oidc")]
+    providers: Providers,
     outbox: Outbox,
     forges: forge::Client,
     reporter: Reporter,
@@ -149,7 +157,10 @@ impl ServerState {
         has_docker: bool,
         meters: Meters,
     ) -> Result<Self, StateError> {
+        providers::check(&settings.oidc)?;
         Ok(Self(Arc::new(Inner {
+            #[cfg(feature = "oidc")]
+            providers: Providers::new(&settings)?,
             mail: Mail::of(&settings)?,
             meters,
             courier: Courier::new(Guard { allows_private: settings.private_targets }).map_err(StateError::Courier)?,
@@ -236,6 +247,12 @@ impl ServerState {
     /// How channels are told.
     pub(crate) fn courier(&self) -> &Courier {
         &self.0.courier
+    }
+
+    /// With whom people may sign in.
+    #[cfg(feature = "oidc")]
+    pub(crate) fn providers(&self) -> &Providers {
+        &self.0.providers
     }
 
     /// What channels are to be told.

@@ -92,8 +92,11 @@ pub(crate) async fn change_password(
 }
 
 /// Refuses who does not know the user's password.
-async fn prove(state: &ServerState, user: &User, password: SecretString) -> Result<(), Problem> {
+pub(super) async fn prove(state: &ServerState, user: &User, password: SecretString) -> Result<(), Problem> {
     state.limits().password(&user.email)?;
+    if user.password_hash.is_none() {
+        return Err(Problem::invalid("this account has no password yet: have a link sent that sets one"));
+    }
     match state.passwords().is_of(password, user.password_hash.clone()).await? {
         true => Ok(()),
         false => Err(Problem::invalid("the password of today is wrong")),
@@ -109,7 +112,7 @@ async fn set_password(state: &ServerState, known: &User, digest: String, action:
     state.credentials().delete_tokens_of(known.id, TokenPurpose::ResetPassword).await?;
     state.credentials().delete_sessions_of(known.id).await?;
     state.ended().notify_waiters();
-    note(state, known, action).await?;
+    note(state, known, action, &known.email).await?;
     Ok(true)
 }
 
@@ -134,7 +137,7 @@ pub(crate) async fn change(
         return Err(Problem::changed());
     }
     void_links(state, &user, is_other).await?;
-    note(state, &changed, "account.change").await
+    note(state, &changed, "account.change", &changed.email).await
 }
 
 /// Voids the links that were sent to the address of a user who has another one now.
@@ -157,13 +160,13 @@ pub(crate) async fn verify(state: &ServerState, token: &str) -> Result<(), Probl
     if !state.identity().change_user(&known, User { email_verified: true, ..known.clone() }).await? {
         return Err(void());
     }
-    note(state, &known, "email.verify").await
+    note(state, &known, "email.verify", &known.email).await
 }
 
-/// Every organization of a user sees what they did to their account.
-async fn note(state: &ServerState, user: &User, action: &str) -> Result<(), Problem> {
+/// Every organization of a user sees what they did to their account, or with it.
+pub(super) async fn note(state: &ServerState, user: &User, action: &str, subject: &str) -> Result<(), Problem> {
     for (organization, _) in state.identity().organizations_of(user.id).await? {
-        audit::of_organization(state, &Actor::User(user.clone()), organization.id, action, &user.email).await;
+        audit::of_organization(state, &Actor::User(user.clone()), organization.id, action, subject).await;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Organizations and who is in them.
 
-use buildit::account::{Invitation, Membership, Organization, Role};
+use buildit::account::{Invitation, Membership, Organization, Role, TokenHash, User};
 use buildit::id::{InvitationId, OrganizationId, UserId};
 use jiff::{SignedDuration, Timestamp};
 
@@ -105,6 +105,30 @@ pub(crate) async fn invite(
         // It is made: who invites can still pass it on.
         Ok(false) | Err(_) => Ok(Invite::ToPassOn(link)),
     }
+}
+
+/// The invitation that the token of this hash accepts, if whoever made it could make it today: one who was taken out, or has a
+/// smaller role, lets nobody in.
+pub(crate) async fn open_invitation(state: &ServerState, hash: &TokenHash) -> Result<Invitation, Problem> {
+    let found = state.identity().invitation(hash, Timestamp::now()).await?;
+    let invitation = found.ok_or_else(Problem::not_found)?;
+    let inviter = invitation.invited_by.ok_or_else(Problem::not_found)?;
+    let membership = state.identity().membership(invitation.organization, inviter).await?;
+    let stands = membership.is_some_and(|member| member.role >= Role::Admin && member.role >= invitation.role);
+    if stands { Ok(invitation) } else { Err(Problem::not_found()) }
+}
+
+/// Makes a user a member by the invitation that the token of this hash accepts. The caller has looked whether it stands.
+pub(crate) async fn accept(state: &ServerState, hash: &TokenHash, user: &User) -> Result<(), Problem> {
+    let accepted = state.identity().accept_invitation(hash, user.id, Timestamp::now()).await?;
+    let member = accepted.ok_or_else(Problem::not_found)?;
+    joined(state, user, member.organization, member.role).await;
+    Ok(())
+}
+
+/// Notes that somebody has become a member.
+pub(super) async fn joined(state: &ServerState, user: &User, organization: OrganizationId, role: Role) {
+    audit::of_organization(state, &Actor::User(user.clone()), organization, "member.join", role.as_str()).await;
 }
 
 /// Changes what a member may do. An admin makes nobody an owner, and changes none.

@@ -25,6 +25,8 @@ pub(crate) mod requests;
 pub(crate) mod runs;
 pub(crate) mod schedules;
 pub(crate) mod secrets;
+#[cfg(feature = "oidc")]
+pub(crate) mod sign_in;
 pub(crate) mod statuses;
 pub(crate) mod upkeep;
 pub(crate) mod webhooks;

@@ -5,7 +5,7 @@ use axum::Form;
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Redirect, Response};
-use buildit::account::User;
+use buildit::account::{LinkedAccount, User};
 use secrecy::SecretString;
 use serde::Deserialize;
 use tower_sessions::Session;
@@ -17,38 +17,50 @@ use crate::access::Actor;
 use crate::app::account;
 use crate::app::members::address;
 use crate::problem::Problem;
+use crate::providers::ProviderSettings;
 use crate::state::{Peer, ServerState};
 
 /// A page with a sentence and one step to take.
 #[derive(Template)]
 #[template(path = "step.html")]
-struct StepPage<'a> {
-    base: &'a str,
-    theme: &'static str,
-    version: &'static str,
-    title: &'a str,
-    text: &'a str,
-    problem: Option<&'a str>,
+pub(super) struct StepPage<'a> {
+    pub(super) base: &'a str,
+    pub(super) theme: &'static str,
+    pub(super) version: &'static str,
+    pub(super) title: String,
+    pub(super) text: String,
+    pub(super) problem: Option<&'a str>,
     /// Where the form leads, when there is one.
-    action: Option<String>,
-    button: &'a str,
-    asks_email: bool,
-    asks_password: bool,
+    pub(super) action: Option<String>,
+    /// Where one goes on to, when there is no form.
+    pub(super) onward: Option<String>,
+    pub(super) button: &'static str,
+    pub(super) asks_email: bool,
+    pub(super) asks_password: bool,
+    /// Whose password is asked for that is set already.
+    pub(super) asks_known_password: Option<String>,
 }
 
 impl<'a> StepPage<'a> {
-    fn new(state: &'a ServerState, headers: &HeaderMap, title: &'a str, text: &'a str) -> Self {
+    pub(super) fn new(
+        state: &'a ServerState,
+        headers: &HeaderMap,
+        title: impl Into<String>,
+        text: impl Into<String>,
+    ) -> Self {
         Self {
             base: state.base(),
             theme: Theme::of(headers).word(),
             version: &VERSION,
-            title,
-            text,
+            title: title.into(),
+            text: text.into(),
             problem: None,
             action: None,
+            onward: None,
             button: "",
             asks_email: false,
             asks_password: false,
+            asks_known_password: None,
         }
     }
 
@@ -80,7 +92,7 @@ impl<'a> StepPage<'a> {
         }
     }
 
-    fn refuse(self, problem: &Problem) -> Result<Response, Problem> {
+    pub(super) fn refuse(self, problem: &Problem) -> Result<Response, Problem> {
         let said = problem.detail().unwrap_or(problem.title());
         let page = draw(&StepPage { problem: Some(said), ..self })?;
         Ok((problem.status(), page).into_response())
@@ -173,23 +185,33 @@ pub(crate) async fn verify(
 
 #[derive(Template)]
 #[template(path = "account.html")]
-struct AccountPage<'a> {
+pub(super) struct AccountPage<'a> {
     base: &'a str,
     theme: &'static str,
     version: &'static str,
     user: User,
     problem: Option<String>,
     note: Option<&'static str>,
+    /// With whom one may sign in.
+    providers: &'a [ProviderSettings],
+    /// The accounts elsewhere that let one in, and whose they are.
+    links: Vec<(String, LinkedAccount)>,
 }
 
 impl<'a> AccountPage<'a> {
-    fn new(state: &'a ServerState, headers: &HeaderMap, user: User) -> Self {
-        let (base, theme) = (state.base(), Theme::of(headers).word());
-        Self { base, theme, version: &VERSION, user, problem: None, note: None }
+    async fn new(state: &'a ServerState, headers: &HeaderMap, user: User) -> Result<Self, Problem> {
+        let (base, theme, providers) = (state.base(), Theme::of(headers).word(), &state.settings().oidc[..]);
+        let whose = |link: &LinkedAccount| match providers.iter().find(|provider| provider.issuer == link.issuer) {
+            Some(provider) => provider.label().to_owned(),
+            None => link.issuer.clone(),
+        };
+        let links = if providers.is_empty() { Vec::new() } else { state.identity().links_of(user.id).await? };
+        let links = links.into_iter().map(|link| (whose(&link), link)).collect();
+        Ok(Self { base, theme, version: &VERSION, user, problem: None, note: None, providers, links })
     }
 
     /// The page after a step, with what was wrong with it.
-    fn after(
+    pub(super) async fn after(
         state: &ServerState,
         headers: &HeaderMap,
         user: User,
@@ -199,7 +221,7 @@ impl<'a> AccountPage<'a> {
             Ok(done) => Ok(Redirect::to(&format!("{}/account?done={done}", state.base())).into_response()),
             Err(problem) => {
                 let said = problem.detail().unwrap_or(problem.title()).to_owned();
-                let page = draw(&AccountPage { problem: Some(said), ..AccountPage::new(state, headers, user) })?;
+                let page = draw(&AccountPage { problem: Some(said), ..AccountPage::new(state, headers, user).await? })?;
                 Ok((problem.status(), page).into_response())
             }
         }
@@ -207,7 +229,7 @@ impl<'a> AccountPage<'a> {
 }
 
 /// Who is logged in.
-fn own(actor: Actor) -> Result<User, Problem> {
+pub(super) fn own(actor: Actor) -> Result<User, Problem> {
     match actor {
         Actor::User(user) => Ok(user),
         _ => Err(Problem::unauthenticated()),
@@ -229,11 +251,13 @@ pub(crate) async fn page(
     let note = match done.done.as_str() {
         "changed" => Some("Saved."),
         "password" => Some("The password is another one now; all your other logins have ended."),
+        "linked" => Some("That account lets you in from now on."),
+        "unlinked" => Some("That account lets you in no more."),
         "sent" if state.mail().is_some() => Some("A link is on its way to your address."),
         "sent" => Some("This server sends no mail: whoever runs it finds the link in its log."),
         _ => None,
     };
-    draw(&AccountPage { note, ..AccountPage::new(&state, &headers, own(actor)?) })
+    draw(&AccountPage { note, ..AccountPage::new(&state, &headers, own(actor)?).await? })
 }
 
 #[derive(Debug, Deserialize)]
@@ -256,7 +280,7 @@ pub(crate) async fn change(
         Ok(email) => account::change(&state, user.clone(), &changed.name, email, changed.old).await,
         Err(problem) => Err(problem),
     };
-    AccountPage::after(&state, &headers, user, done.map(|()| "changed"))
+    AccountPage::after(&state, &headers, user, done.map(|()| "changed")).await
 }
 
 #[derive(Debug, Deserialize)]
@@ -277,7 +301,7 @@ pub(crate) async fn change_password(
     if done.is_ok() {
         enter(&session, user.id).await?;
     }
-    AccountPage::after(&state, &headers, user, done.map(|()| "password"))
+    AccountPage::after(&state, &headers, user, done.map(|()| "password")).await
 }
 
 pub(crate) async fn send_verification(
@@ -290,5 +314,5 @@ pub(crate) async fn send_verification(
         Ok(()) => account::send_verification(&state, &user).await,
         Err(problem) => Err(problem),
     };
-    AccountPage::after(&state, &headers, user, sent.map(|()| "sent"))
+    AccountPage::after(&state, &headers, user, sent.map(|()| "sent")).await
 }

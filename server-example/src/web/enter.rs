@@ -5,7 +5,7 @@ use axum::Form;
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Redirect, Response};
-use buildit::account::{Invitation, Organization, Role, Tenant, User};
+use buildit::account::{Organization, Tenant, User};
 use buildit::id::{OrganizationId, UserId};
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -13,10 +13,10 @@ use serde::Deserialize;
 use tower_sessions::Session;
 
 use super::assets::VERSION;
-use super::page::{Theme, draw};
+use super::page::{Theme, draw, part};
 use crate::access::{Actor, Token, USER};
 use crate::app::audit;
-use crate::app::members::{address, slug};
+use crate::app::members::{accept as accept_invitation, address, open_invitation, slug};
 use crate::problem::Problem;
 use crate::state::{Peer, ServerState};
 
@@ -41,6 +41,22 @@ struct EnterPage<'a> {
     next: String,
     /// Whether who has forgotten the password is shown the way.
     has_forgot: bool,
+    /// With whom one may sign in instead.
+    ways: Vec<Way>,
+}
+
+/// A button that leads to a provider.
+#[derive(Clone, Debug)]
+struct Way {
+    label: String,
+    link: String,
+}
+
+/// One for each provider; it is told what for.
+fn ways(state: &ServerState, what_for: &str, value: &str) -> Vec<Way> {
+    let providers = state.settings().oidc.iter();
+    let way = |name: &str| format!("{}/login/{}?{what_for}={}", state.base(), part(name), part(value));
+    providers.map(|provider| Way { label: provider.label().to_owned(), link: way(&provider.name) }).collect()
 }
 
 impl<'a> EnterPage<'a> {
@@ -70,6 +86,7 @@ impl<'a> EnterPage<'a> {
             token: String::new(),
             next: String::new(),
             has_forgot: false,
+            ways: Vec::new(),
         }
     }
 
@@ -232,6 +249,7 @@ pub(crate) async fn login_page(
     }
     let next = safe(&asked.next, state.base()).to_owned();
     draw(&EnterPage {
+        ways: ways(&state, "next", &next),
         next,
         has_forgot: true,
         ..EnterPage::new(&state, &headers, LOGIN.0, LOGIN.1, "/login", "Log in")
@@ -247,6 +265,7 @@ pub(crate) async fn login(
 ) -> Result<Response, Problem> {
     let page = EnterPage {
         email: filled.email.clone(),
+        ways: ways(&state, "next", safe(&filled.next, state.base())),
         next: safe(&filled.next, state.base()).to_owned(),
         has_forgot: true,
         ..EnterPage::new(&state, &headers, LOGIN.0, LOGIN.1, "/login", "Log in")
@@ -285,17 +304,14 @@ pub(crate) async fn invitation_page(
         email,
         is_new,
         has_email: false,
+        ways: ways(&state, "invitation", &token),
         ..EnterPage::new(&state, &headers, "You are invited", &text, format!("/invitations/{token}"), "Accept")
     })
 }
 
 /// What an invitation says, whom it is for, and whether they are new here.
 async fn invited(state: &ServerState, token: &str) -> Result<(String, String, bool), Problem> {
-    let found = state.identity().invitation(&Token::given(token).hash(), Timestamp::now()).await?;
-    let invitation = found.ok_or_else(Problem::not_found)?;
-    if !stands(state, &invitation).await? {
-        return Err(Problem::not_found());
-    }
+    let invitation = open_invitation(state, &Token::given(token).hash()).await?;
     let organization = state.identity().organization(invitation.organization).await?.ok_or_else(Problem::not_found)?;
     let user = state.identity().user_by_email(&invitation.email).await?;
     let text = match user {
@@ -310,13 +326,6 @@ async fn invited(state: &ServerState, token: &str) -> Result<(String, String, bo
         ),
     };
     Ok((text, invitation.email, user.is_none()))
-}
-
-/// Whether whoever made an invitation could make it today: one who was taken out, or has a smaller role, lets nobody in.
-async fn stands(state: &ServerState, invitation: &Invitation) -> Result<bool, Problem> {
-    let Some(inviter) = invitation.invited_by else { return Ok(false) };
-    let membership = state.identity().membership(invitation.organization, inviter).await?;
-    Ok(membership.is_some_and(|member| member.role >= Role::Admin && member.role >= invitation.role))
 }
 
 pub(crate) async fn accept(
@@ -338,7 +347,8 @@ pub(crate) async fn accept(
         Err(problem) => {
             let action = format!("/invitations/{token}");
             let page = EnterPage::new(&state, &headers, "You are invited", &text, action, "Accept");
-            EnterPage { email, name, is_new, has_email: false, ..page }.refuse(&problem)
+            let ways = ways(&state, "invitation", &token);
+            EnterPage { email, name, is_new, has_email: false, ways, ..page }.refuse(&problem)
         }
     }
 }
@@ -348,10 +358,10 @@ async fn join(state: &ServerState, token: &str, email: &str, filled: Filled) -> 
     let user = match state.identity().user_by_email(email).await? {
         Some(user) => {
             state.limits().password(email)?;
-            if !state.passwords().is_of(filled.password, user.password_hash).await? {
+            if !state.passwords().is_of(filled.password, user.password_hash.clone()).await? {
                 return Err(Problem::invalid("the password is wrong"));
             }
-            user.id
+            user
         }
         None => {
             let user = User {
@@ -363,18 +373,12 @@ async fn join(state: &ServerState, token: &str, email: &str, filled: Filled) -> 
                 password_hash: Some(state.passwords().digest(filled.password).await?),
                 created_at: Timestamp::now(),
             };
-            let id = user.id;
-            state.identity().create_user(user).await?;
-            id
+            state.identity().create_user(user.clone()).await?;
+            user
         }
     };
-    let accepted = state.identity().accept_invitation(&Token::given(token).hash(), user, Timestamp::now()).await?;
-    let member = accepted.ok_or_else(Problem::not_found)?;
-    if let Some(joined) = state.identity().user(user).await? {
-        let what = member.role.as_str();
-        audit::of_organization(state, &Actor::User(joined), member.organization, "member.join", what).await;
-    }
-    Ok(user)
+    accept_invitation(state, &Token::given(token).hash(), &user).await?;
+    Ok(user.id)
 }
 
 #[cfg(test)]

@@ -20,6 +20,8 @@ mod rows;
 mod run;
 mod secrets;
 mod settings;
+#[cfg(feature = "oidc")]
+mod sign_in;
 mod start;
 mod triggers;
 mod wizard;
@@ -34,7 +36,10 @@ use crate::state::ServerState;
 
 /// The pages and what they are made of.
 pub(crate) fn router(state: &ServerState) -> Router<ServerState> {
-    Router::new()
+    let router = Router::new();
+    #[cfg(feature = "oidc")]
+    let router = router.merge(sign_in::router());
+    router
         .route("/", get(home::entry))
         .route("/assets/{*file}", get(assets::serve))
         .route("/setup", get(enter::setup_page).post(enter::setup))

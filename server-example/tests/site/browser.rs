@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use buildit_server::router;
+use buildit_server::{Settings, router};
 use thirtyfour::prelude::*;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
@@ -60,13 +60,19 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) async fn new() -> Self {
+        Self::new_with(|_, _| ()).await
+    }
+
+    /// The same with other settings, which are told where the server is.
+    pub(crate) async fn new_with(change: impl FnOnce(&mut Settings, &str)) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let site = Site::new().await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = listener.local_addr().unwrap();
+        let (port, cut) = between(server).await;
+        let base = format!("http://localhost:{port}");
+        let site = Site::new_with(|settings| change(settings, &base)).await;
         let app = router(site.server.state().clone()).into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, app).await });
-        let (port, cut) = between(server).await;
         let driver = Driver::start();
         let mut capabilities = DesiredCapabilities::chrome();
         for argument in
@@ -75,7 +81,7 @@ impl Stage {
             capabilities.add_arg(argument).unwrap();
         }
         let browser = WebDriver::new(&driver.1, capabilities).await.unwrap();
-        Self { site, browser, base: format!("http://localhost:{port}"), cut, _driver: driver }
+        Self { site, browser, base, cut, _driver: driver }
     }
 
     pub(crate) async fn open(&self, path: &str) {

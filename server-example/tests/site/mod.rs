@@ -10,6 +10,7 @@ pub(crate) mod git;
 pub(crate) mod hub;
 pub(crate) mod post;
 pub(crate) mod program;
+pub(crate) mod provider;
 pub(crate) mod sink;
 pub(crate) mod things;
 
@@ -65,13 +66,25 @@ impl Answer {
 impl Site {
     /// An empty one, which drives its runs.
     pub(crate) async fn new() -> Self {
+        Self::new_with(|_| ()).await
+    }
+
+    /// The same with other settings.
+    pub(crate) async fn new_with(change: impl FnOnce(&mut Settings)) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let site = Self::open(folder.path()).await;
+        let mut settings = Self::settings(folder.path());
+        change(&mut settings);
+        let site = Self::open_with(settings).await;
         Self { _folder: Some(folder), ..site }
     }
 
     /// The one in this folder.
     pub(crate) async fn open(folder: &Path) -> Self {
+        Self::open_with(Self::settings(folder)).await
+    }
+
+    /// What holds for all of them.
+    pub(crate) fn settings(folder: &Path) -> Settings {
         let mut settings = Settings::default();
         settings.data = folder.to_owned();
         settings.requests_per_second = 100_000.try_into().unwrap();
@@ -79,7 +92,7 @@ impl Site {
         // Channels lead to this machine.
         settings.private_targets = true;
         settings.local_repositories = true;
-        Self::open_with(settings).await
+        settings
     }
 
     pub(crate) async fn open_with(settings: Settings) -> Self {
