@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use buildit::id::{PipelineId, RepositoryId, TenantId};
+use buildit::pipeline::PullRequest;
 use buildit::secret::{SecretError, SecretReader, SecretSource};
 use buildit::store::{SecretPlace, SecretScope};
 use buildit_storage::secrets::{KeyError, Keyring, SealedSecrets};
@@ -101,7 +102,8 @@ pub(crate) fn of_environment(tenant: TenantId, environment: &str, name: &str) ->
 }
 
 /// What runs are given: those of their environment, their pipeline and of their tenant, and nothing that is of everybody.
-/// A run of a pull request from a fork is given none: anybody may have written what it does.
+/// A run of a pull request from a fork is given none, unless somebody has looked at what it does: anybody may have written
+/// that.
 #[derive(Clone, Debug)]
 pub(crate) struct OfRuns(pub(crate) Secrets);
 
@@ -112,7 +114,7 @@ impl SecretSource for OfRuns {
     }
 
     async fn secret_for(&self, run: SecretReader<'_>, name: &str) -> Result<Option<SecretString>, SecretError> {
-        if run.context.pull_request.as_ref().is_some_and(|request| request.fork) {
+        if !run.context.pull_request.as_ref().is_none_or(PullRequest::may_have_secrets) {
             return Ok(None);
         }
         // The first tenant has the id of nobody; it has secrets all the same.

@@ -83,6 +83,8 @@ async fn g5_no_credential_reaches_what_is_not_its_own() {
         // Reject has nothing to answer once approve has; taking out the last owner is refused to everybody.
         let expected = match template.as_str() {
             path if path.ends_with("/reject") => 409,
+            // It tells of no fork: `deliveries.rs` has one.
+            path if path.ends_with("/deliveries/{delivery}/approve") => 409,
             // It is of a text, and has none.
             path if path.ends_with("/source") => 404,
             // It has ended, and left the queue.

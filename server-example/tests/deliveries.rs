@@ -191,6 +191,54 @@ async fn who_does_not_know_the_secret_starts_nothing_and_is_noted() {
     assert_eq!(world.deliver_signed("two", "push", &push, &world.secret).await, StatusCode::UNAUTHORIZED);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_from_a_fork_has_secrets_once_an_admin_has_looked_at_its_commit() {
+    let deploy = "pipeline \"deploy\"\non \"pull_request\"\nstage \"s\" { secrets \"TOKEN\"; run \"test $TOKEN = s3cr3t-of-the-tenant && git show --no-patch --format=at=%s\" }";
+    let world = World::new(&[(".buildit/deploy.kdl", deploy)]).await;
+    world.deliver("first", "push", &world.push("main", &"0".repeat(40))).await;
+    let tenant = world.site.tenant(&world.owner, "acme", "main").await;
+    let secret = format!("/api/v1/tenants/{tenant}/secrets/TOKEN");
+    let value = json!({ "value": "s3cr3t-of-the-tenant" });
+    world.site.ask(&world.owner, axum::http::Method::PUT, &secret, Some(value)).await.ok();
+    world.origin.git(&["checkout", "-q", "--detach"]);
+    world.origin.commit("looked at", &[("src/x", "")]);
+    world.origin.git(&["update-ref", "refs/pull/7/head", "HEAD"]);
+    let came = world.deliver("fork", "pull_request", &request(&world, "opened", true)).await;
+    assert_eq!(decision(&came, "deploy")["outcome"], "invalid", "{came}");
+    // Whoever made it goes on, and nobody has looked at that.
+    world.origin.commit("evil", &[("src/x", "evil")]);
+    world.origin.git(&["update-ref", "refs/pull/7/head", "HEAD"]);
+    let later = world.deliver("later", "pull_request", &request(&world, "synchronize", true)).await;
+    assert_eq!(decision(&later, "deploy")["outcome"], "invalid", "{later}");
+
+    let page = format!("/acme/main/repositories/{}/deliveries/{}", world.repository, came["id"].as_str().unwrap());
+    assert!(world.site.get(&world.owner, &page).await.ok().text.contains("Run with secrets"));
+    let approve = format!("{}/{}/approve", world.path(), came["id"].as_str().unwrap());
+    let member = world.site.key(&world.owner, "member").await;
+    let refused = world.site.post(&member, &approve, json!({})).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN, "{}", refused.text);
+    let approved = world.site.post(&world.owner, &approve, json!({})).await.ok().json();
+    let run = decision(&approved, "deploy")["run"].as_str().unwrap().to_owned();
+    let again = world.site.form(&world.owner, &format!("{page}/approve"), &[]).await;
+    assert_eq!(again.header("location"), "/acme/main/pipelines/deploy/runs/1", "it is the same run: {}", again.text);
+    let events = world.site.events(&world.owner, &run).await;
+    assert_eq!(events.last().unwrap()["status"], "succeeded", "{events:?}");
+    let log = world.site.get(&world.owner, &format!("/api/v1/runs/{run}/stages/s/attempts/1/log/raw")).await.ok().text;
+    assert!(log.contains("at=looked at"), "{log}");
+    assert_eq!(world.runs().await.len(), 1);
+    let listed = world.deliveries().await;
+    assert!(
+        listed.iter().any(|one| one["key"] == format!("with secrets {}", came["id"].as_str().unwrap())),
+        "{listed:?}"
+    );
+    let noted = world.site.get(&world.owner, &format!("/api/v1/tenants/{tenant}/audit")).await.ok().text;
+    assert!(noted.contains("delivery.approve"), "{noted}");
+    // What is of no fork needs nobody who looks at it.
+    let own = world.deliver("own", "pull_request", &request(&world, "reopened", false)).await;
+    let own = format!("{}/{}/approve", world.path(), own["id"].as_str().unwrap());
+    assert_eq!(world.site.post(&world.owner, &own, json!({})).await.status, StatusCode::CONFLICT);
+}
+
 fn request(world: &World, action: &str, fork: bool) -> Value {
     let head = if fork { json!({ "full_name": "mallory/shop" }) } else { json!({ "full_name": "acme/shop" }) };
     json!({ "action": action, "number": 7, "sender": { "login": "mallory" }, "pull_request": { "number": 7, "title": "Better",

@@ -157,14 +157,14 @@ async fn what_starts_no_run_says_why() {
     world.hub.until(&first, CONTEXT, |_| true).await;
     let readme = world.push("only the readme", &[("README", "x")]).await;
     let told = world.hub.until(&readme, CONTEXT, |_| true).await;
-    assert_eq!(told, [("success".to_owned(), "no changed path matches".to_owned())]);
+    assert_eq!(told, [("success".to_owned(), "Skipped: no changed path matches".to_owned())]);
     let skipped = world.push("not this one [skip ci]", &[("src/a", "3")]).await;
     let told = world.hub.until(&skipped, CONTEXT, |_| true).await;
-    assert_eq!(told, [("success".to_owned(), "the commit's message says [skip ci]".to_owned())]);
+    assert_eq!(told, [("success".to_owned(), "Skipped: the commit's message says [skip ci]".to_owned())]);
     let broken = world.push("broken", &[(".buildit.kdl", "pipeline \"shop\"\nstage \"s\" { nonsense }")]).await;
     let told = world.hub.until(&broken, CONTEXT, |_| true).await;
     assert_eq!(told[0].0, "error");
-    assert!(told[0].1.contains(".buildit.kdl:2:"), "{told:?}");
+    assert!(told[0].1.starts_with("Cannot run: .buildit.kdl:2:"), "{told:?}");
     // A pipeline that is for pull requests too is not good before one is told of.
     let both =
         "pipeline \"shop\"\non \"push\" { branches \"live\" }\non \"pull_request\"\nstage \"s\" { run \"true\" }";

@@ -109,4 +109,16 @@ pub struct PullRequest {
     pub head: String,
     /// Whether it comes from another repository.
     pub fork: bool,
+    /// Who has looked at what it would do, and lets it have secrets all the same; empty when nobody has.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub approved_by: String,
+}
+
+impl PullRequest {
+    /// Whether a run of it may have secrets: anybody may have written what one of a fork does, so somebody must have looked
+    /// at that.
+    #[must_use]
+    pub fn may_have_secrets(&self) -> bool {
+        !self.fork || !self.approved_by.is_empty()
+    }
 }

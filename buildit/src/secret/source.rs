@@ -9,7 +9,7 @@ use secrecy::SecretString;
 
 use super::SecretError;
 use crate::id::TenantId;
-use crate::pipeline::RunContext;
+use crate::pipeline::{PullRequest, RunContext};
 
 /// Finds the values of secrets by name. They are asked for when a run starts or goes on, and are never stored with it.
 #[async_trait]
@@ -43,16 +43,17 @@ pub struct SecretReader<'a> {
     /// What it was started with.
     pub context: &'a RunContext,
     /// The environment of the stages that it is for. Its own secrets are for no other stage, and for no run of a pull
-    /// request from a fork: see [`trusted_environment`](Self::trusted_environment).
+    /// request from a fork that nobody has looked at: see [`trusted_environment`](Self::trusted_environment).
     pub environment: Option<&'a str>,
 }
 
 impl<'a> SecretReader<'a> {
-    /// The environment whose secrets may be read: none for a pull request from a fork, whose code anybody may write.
+    /// The environment whose secrets may be read: none for a pull request from a fork, whose code anybody may write, unless
+    /// somebody has [looked at it](crate::pipeline::PullRequest::may_have_secrets).
     #[must_use]
     pub fn trusted_environment(&self) -> Option<&'a str> {
-        let is_fork = self.context.pull_request.as_ref().is_some_and(|request| request.fork);
-        self.environment.filter(|_| !is_fork)
+        let may = self.context.pull_request.as_ref().is_none_or(PullRequest::may_have_secrets);
+        self.environment.filter(|_| may)
     }
 
     /// Under what the secrets of its pipeline alone are kept: the id that the embedding program has for the pipeline, which

@@ -148,6 +148,27 @@ pub(crate) async fn redeliver(
     Ok((StatusCode::ACCEPTED, Json(Delivery::from(again))).into_response())
 }
 
+/// What came of a delivery.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Approved {
+    decisions: Vec<Decision>,
+}
+
+/// Starts the runs of a pull request from a fork with secrets, of the very commit that was delivered, once. Whoever asks for it
+/// has looked at what that commit does.
+#[utoipa::path(post, path = "/api/v1/repositories/{id}/deliveries/{delivery}/approve", tag = "repositories",
+    params(("id" = Uuid, Path), ("delivery" = Uuid, Path)),
+    responses((status = OK, body = Approved), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn approve(
+    State(state): State<ServerState>,
+    actor: Actor,
+    Id(ids): Id<(RepositoryId, DeliveryId)>,
+) -> Result<Json<Approved>, Problem> {
+    let (access, repository, delivery) = deliveries::find(&state, actor, ids, Role::Admin).await?;
+    let decisions = deliveries::approve(&state, &access, &repository, &delivery).await?;
+    Ok(Json(Approved { decisions: decisions.into_iter().map(Decision::from).collect() }))
+}
+
 /// Makes a new secret for a repository's webhooks; those that are signed with the one before are refused from then on.
 #[utoipa::path(post, path = "/api/v1/repositories/{id}/webhook", tag = "repositories", params(("id" = Uuid, Path)),
     responses((status = OK, body = Webhook), (status = "default", body = Problem, content_type = "application/problem+json")))]

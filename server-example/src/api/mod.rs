@@ -89,6 +89,7 @@ fn described() -> OpenApiRouter<ServerState> {
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::show))
         .routes(routes!(deliveries::redeliver))
+        .routes(routes!(deliveries::approve))
         .routes(routes!(deliveries::renew, webhooks::make, webhooks::remove))
         .routes(routes!(webhooks::check))
         .routes(routes!(statuses::list))

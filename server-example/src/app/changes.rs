@@ -41,6 +41,8 @@ pub(crate) struct Change {
     pub(crate) sha: String,
     /// Who did it, by the name that they have at the forge.
     pub(crate) actor: String,
+    /// Who has looked at what a fork would do, and lets it have secrets; empty when nobody has.
+    pub(crate) approved_by: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +66,7 @@ impl Change {
             ForgeEvent::Ping => return Err("the forge tries whether somebody is there".to_owned()),
             ForgeEvent::Ignored { why } => return Err(why),
         };
-        Ok(Self { what, sha: commit.sha, actor: commit.actor })
+        Ok(Self { what, sha: commit.sha, actor: commit.actor, approved_by: String::new() })
     }
 
     fn event(&self) -> &'static str {
@@ -82,7 +84,7 @@ impl Change {
         }
     }
 
-    fn is_fork(&self) -> bool {
+    pub(crate) fn is_fork(&self) -> bool {
         self.request().is_some_and(|request| request.is_fork)
     }
 }
@@ -223,7 +225,8 @@ async fn context(commit: &Commit, change: &Change) -> Result<RunContext, Problem
                 false => Some(of.base_sha.clone()),
             };
             let (number, title, base, head) = (of.number, of.title.clone(), of.base.clone(), of.head.clone());
-            let request = PullRequest { number, title, base, head, fork: of.is_fork };
+            let approved_by = change.approved_by.clone();
+            let request = PullRequest { number, title, base, head, fork: of.is_fork, approved_by };
             (target.map(Comparison::SinceLeaving), Some(request))
         }
     };
@@ -252,7 +255,7 @@ impl Deciding<'_> {
         let message = self.commit.git.message.to_ascii_lowercase();
         if let Some(word) = SKIP.iter().find(|word| message.contains(**word)) {
             let why = format!("the commit's message says {word}");
-            self.tell(pipeline, CommitState::Succeeded, &why).await?;
+            self.tell_skipped(pipeline, &why).await?;
             return skipped(&why);
         }
         if self.commit.text(path).await?.is_none() {
@@ -282,7 +285,7 @@ impl Deciding<'_> {
         let outcome = match self.speaks_against(&spec) {
             Some(why) => {
                 if self.decides(&spec) {
-                    self.tell(Some(pipeline), CommitState::Succeeded, &why).await?;
+                    self.tell_skipped(Some(pipeline), &why).await?;
                 }
                 Outcome::Skipped { why }
             }
@@ -320,12 +323,17 @@ impl Deciding<'_> {
         Ok(self.state.reporter().refused(self.repository, refused).await?)
     }
 
+    /// Tells the forge that a pipeline has nothing to say of a commit, which is good.
+    async fn tell_skipped(&self, pipeline: Option<&StoredPipeline>, why: &str) -> Result<(), Problem> {
+        self.tell(pipeline, CommitState::Succeeded, &format!("Skipped: {why}")).await
+    }
+
     /// Tells the forge what is wrong with a pipeline, if that is why it starts nothing.
     async fn tell_invalid(&self, pipeline: Option<&StoredPipeline>, outcome: &Outcome) -> Result<(), Problem> {
         match outcome {
             Outcome::Invalid { why } => {
                 let first = why.first().map_or("it cannot run", String::as_str);
-                self.tell(pipeline, CommitState::Errored, first).await
+                self.tell(pipeline, CommitState::Errored, &format!("Cannot run: {first}")).await
             }
             _ => Ok(()),
         }

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
 use super::changes::{Change, Decision, start_change};
-use super::{audit, repositories};
+use super::{approvals, audit, repositories};
 use crate::access::{Access, Actor};
 use crate::forge::{self, Unsigned};
 use crate::list::{List, Page};
@@ -180,6 +180,47 @@ pub(crate) async fn redeliver(
     let details = [("delivery", known.id.to_string().into())];
     audit::of_tenant(state, access, "delivery.redeliver", &repository.name, &details).await;
     Ok(again)
+}
+
+/// What a delivery tells of pull requests from forks.
+fn of_forks(delivery: &Delivery, body: &[u8]) -> Vec<Change> {
+    let events = forge::read(delivery.forge, &delivery.event, body).unwrap_or_default();
+    events.into_iter().filter_map(|event| Change::of_event(event).ok()).filter(Change::is_fork).collect()
+}
+
+/// Whether a delivery tells of a pull request from a fork, whose runs have no secrets until somebody has looked at it.
+pub(crate) async fn is_of_fork(state: &ServerState, delivery: &Delivery) -> Result<bool, Problem> {
+    let body = state.store().delivery_body(delivery.id).await?.unwrap_or_default();
+    Ok(delivery.state != DeliveryState::Refused && !of_forks(delivery, &body).is_empty())
+}
+
+/// Starts the runs of a pull request from a fork with secrets, of the very commit that was delivered: somebody has looked at
+/// that. They are started once, however often it is asked for.
+pub(crate) async fn approve(
+    state: &ServerState,
+    access: &Access,
+    repository: &Repository,
+    known: &Delivery,
+) -> Result<Vec<Decision>, Problem> {
+    let access = access.clone().at_least(Role::Admin)?;
+    if !is_of_fork(state, known).await? {
+        return Err(Problem::conflict("it tells of no pull request from a fork"));
+    }
+    let body = state.store().delivery_body(known.id).await?.unwrap_or_default();
+    let by = approvals::person(state, &access.actor).await?;
+    let mut decisions = Vec::new();
+    for (index, change) in of_forks(known, &body).into_iter().enumerate() {
+        let change = Change { approved_by: by.clone(), ..change };
+        // Keys of those who may not have secrets have no such end.
+        let key = format!("{} {index} with secrets", known.id);
+        decisions.extend(start_change(state, repository, &change, (&key, known.received_at)).await?);
+    }
+    let new = waiting(repository.id, known.forge, known.event.clone(), String::new(), Timestamp::now());
+    let (key, outcome) = (format!("with secrets {}", known.id), Came::Decided { decisions: decisions.clone() }.text());
+    state.store().keep_delivery(Delivery { key, state: DeliveryState::Done, outcome, ..new }, body).await?;
+    let details = [("delivery", known.id.to_string().into())];
+    audit::of_tenant(state, &access, "delivery.approve", &repository.name, &details).await;
+    Ok(decisions)
 }
 
 /// Works on deliveries, until the server stops: what it was at then goes on when its lease has ended, here or elsewhere.

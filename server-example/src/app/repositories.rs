@@ -331,8 +331,7 @@ pub(crate) async fn update(
     check_login(&address, settings.login)?;
     check_branch(settings.default_branch.as_ref())?;
     check_api(state, settings.api_url.as_ref())?;
-    let is_elsewhere = is_elsewhere(&to, known);
-    if is_elsewhere && given.is_none() && to.settings.login == Login::Token {
+    if leads_away(&to, known) && given.is_none() && to.settings.login == Login::Token {
         return Err(Problem::invalid("a new address of the forge's API needs the token anew"));
     }
     if given.is_some() || address.as_str() != known.url {
@@ -345,7 +344,8 @@ pub(crate) async fn update(
     to.version += 1;
     to.updated_at = Timestamp::now();
     state.store().put_repository(to.clone()).await?;
-    if is_elsewhere || to.url != known.url {
+    let place = |of: &Repository| (of.url.clone(), of.settings.forge, of.settings.api_url.clone());
+    if place(&to) != place(known) {
         // What the one before had says nothing of this one.
         state.store().note_webhook(known.id, None).await?;
         to.webhook = None;
@@ -358,9 +358,14 @@ pub(crate) async fn update(
     Ok(to)
 }
 
-/// Whether another API is asked than before.
-fn is_elsewhere(to: &Repository, known: &Repository) -> bool {
-    (to.settings.forge, &to.settings.api_url) != (known.settings.forge, &known.settings.api_url)
+/// Whether the token would be shown to another host than the repository's and the one that it was shown to before.
+fn leads_away(to: &Repository, known: &Repository) -> bool {
+    let origin = |url: &str| Url::parse(url).ok().map(|url| url.origin());
+    match &to.settings.api_url {
+        Some(url) if to.settings.api_url != known.settings.api_url => origin(url) != origin(&to.url),
+        // Without one it is the repository's, or that of a forge that has one of its own.
+        _ => false,
+    }
 }
 
 /// Lets a repository go, once no pipeline is of it, and its webhook as far as its forge allows: why not, if that stays.

@@ -12,6 +12,7 @@
 //! | `buildit_http_requests_total` | `method`, `route`, `status` | requests that were answered |
 //! | `buildit_http_request_seconds` | `method`, `route` | how long they took until their answer began |
 //! | `buildit_notifications_total` | `kind`, `outcome` | tries to deliver a notification |
+//! | `buildit_statuses_total` | `outcome` | tries to tell a forge of a commit |
 //! | `buildit_info` | `version` | 1 |
 //!
 //! Labels have few values: none is the id or the name of anything that people make.

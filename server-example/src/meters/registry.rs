@@ -15,7 +15,7 @@ const SLOW: [f64; 12] = [0.5, 1.0, 5.0, 15.0, 30.0, 60.0, 180.0, 600.0, 1800.0, 
 
 const METADATA: Metadata<'static> = Metadata::new("buildit", Level::INFO, None);
 
-const TEXTS: [(&str, &str); 11] = [
+const TEXTS: [(&str, &str); 12] = [
     ("buildit_runs_total", "Runs that ended while this server drove them"),
     ("buildit_run_seconds", "From the start of runs to their end"),
     ("buildit_run_wait_seconds", "From the creation of runs to their start"),
@@ -26,6 +26,7 @@ const TEXTS: [(&str, &str); 11] = [
     ("buildit_http_requests_total", "Requests that were answered"),
     ("buildit_http_request_seconds", "How long requests took until their answer began"),
     ("buildit_notifications_total", "Tries to deliver a notification"),
+    ("buildit_statuses_total", "Tries to tell a forge of a commit"),
     ("buildit_info", "The version of the server"),
 ];
 

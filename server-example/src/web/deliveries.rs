@@ -100,6 +100,9 @@ struct OnePage {
     decisions: Vec<Decision>,
     payload: String,
     may_act: bool,
+    /// Whether it may be given secrets.
+    may_approve: bool,
+    problem: Option<String>,
 }
 
 impl OnePage {
@@ -131,19 +134,30 @@ pub(crate) async fn show(
     place: Place,
     Path(named): Path<NamedWithin>,
 ) -> Result<Response, Problem> {
-    let repository = repositories::within(&state, &place.access, named.repository).await?;
-    let delivery = deliveries::within(&state, &repository, named.delivery).await?;
+    draw(&one(&state, &place, named, None).await?)
+}
+
+async fn one(
+    state: &ServerState,
+    place: &Place,
+    named: NamedWithin,
+    problem: Option<String>,
+) -> Result<OnePage, Problem> {
+    let repository = repositories::within(state, &place.access, named.repository).await?;
+    let delivery = deliveries::within(state, &repository, named.delivery).await?;
     let decisions = match Came::of(&delivery) {
         Some(Came::Decided { decisions }) => decisions,
         _ => Vec::new(),
     };
-    draw(&OnePage {
-        frame: place.frame("repositories", &delivery.event, crumbs(&place, &repository, Some(&delivery.event))),
+    Ok(OnePage {
+        frame: place.frame("repositories", &delivery.event, crumbs(place, &repository, Some(&delivery.event))),
         link: format!("{}/repositories/{}/deliveries/{}", place.root(), repository.id, delivery.id),
         about: about(&delivery),
         decisions,
-        payload: deliveries::payload(&state, &delivery).await?,
+        payload: deliveries::payload(state, &delivery).await?,
         may_act: place.may(Role::Member),
+        may_approve: place.may(Role::Admin) && deliveries::is_of_fork(state, &delivery).await?,
+        problem,
         delivery,
     })
 }
@@ -158,5 +172,32 @@ pub(crate) async fn redeliver(
     let delivery = deliveries::within(&state, &repository, named.delivery).await?;
     let again = deliveries::redeliver(&state, &access, &repository, &delivery).await?;
     let to = format!("{}/repositories/{}/deliveries/{}", place.root(), repository.id, again.id);
+    Ok(Redirect::to(&to).into_response())
+}
+
+/// Starts what is of a fork with secrets, and shows the run.
+pub(crate) async fn approve(
+    State(state): State<ServerState>,
+    place: Place,
+    Path(named): Path<NamedWithin>,
+) -> Result<Response, Problem> {
+    let access = place.grant(Role::Admin)?;
+    let repository = repositories::within(&state, &access, named.repository).await?;
+    let delivery = deliveries::within(&state, &repository, named.delivery).await?;
+    let started = match deliveries::approve(&state, &access, &repository, &delivery).await {
+        Ok(decisions) => decisions.into_iter().find_map(|decision| match decision.outcome {
+            Outcome::Started { number, .. } => Some((decision.pipeline, number)),
+            _ => None,
+        }),
+        Err(problem) => {
+            let page = one(&state, &place, named, Some(super::repositories::said(&problem))).await?;
+            return Ok((problem.status(), draw(&page)?).into_response());
+        }
+    };
+    let to = match started {
+        Some((pipeline, number)) => format!("{}/pipelines/{}/runs/{number}", place.root(), part(&pipeline)),
+        // What came of it instead is the newest there.
+        None => format!("{}/repositories/{}/deliveries", place.root(), repository.id),
+    };
     Ok(Redirect::to(&to).into_response())
 }

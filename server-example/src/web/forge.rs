@@ -38,7 +38,7 @@ impl Line {
     pub(super) fn title(&self) -> String {
         let status = &self.report.status;
         let commit = status.commit.get(..10).unwrap_or(&status.commit);
-        format!("{} of {commit}: {}, {}", status.context, status.state.as_str(), status.description)
+        format!("{} of {commit}: {}", status.context, status.description)
     }
 
     pub(super) fn tries(&self) -> String {

@@ -90,6 +90,10 @@ pub(crate) fn router(state: &ServerState) -> Router<ServerState> {
             "/{organization}/{tenant}/repositories/{repository}/deliveries/{delivery}/redeliver",
             post(deliveries::redeliver),
         )
+        .route(
+            "/{organization}/{tenant}/repositories/{repository}/deliveries/{delivery}/approve",
+            post(deliveries::approve),
+        )
         .route("/{organization}/{tenant}/repositories/{repository}/delete", post(repositories::delete))
         .route("/{organization}/{tenant}/environments", get(environments::list).post(environments::create))
         .route("/{organization}/{tenant}/environments/{environment}", get(environments::show))

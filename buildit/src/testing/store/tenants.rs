@@ -74,7 +74,14 @@ fn context(branch: &str, author: &str, pull: u64, event: &str) -> RunContext {
         author: author.into(),
         ..GitContext::default()
     };
-    let pull = PullRequest { number: pull, title: "Fix".into(), base: "main".into(), head: branch.into(), fork: false };
+    let pull = PullRequest {
+        number: pull,
+        title: "Fix".into(),
+        base: "main".into(),
+        head: branch.into(),
+        fork: false,
+        ..PullRequest::default()
+    };
     RunContext { event: event.into(), git, pull_request: Some(pull), ..RunContext::default() }
 }
 

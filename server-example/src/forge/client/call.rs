@@ -27,10 +27,11 @@ impl Call {
     }
 }
 
-/// A text of at most so many characters: what is cut ends with an ellipsis.
+/// A text on one line, of at most so many characters: what is cut ends with an ellipsis.
 pub(super) fn cut(text: &str, most: usize) -> String {
+    let line = text.chars().map(|character| if character.is_control() { ' ' } else { character });
     match text.chars().count() <= most {
-        true => text.to_owned(),
-        false => text.chars().take(most.saturating_sub(1)).chain(['…']).collect(),
+        true => line.collect(),
+        false => line.take(most.saturating_sub(1)).chain(['…']).collect(),
     }
 }

@@ -97,10 +97,10 @@ pub(super) fn of(forge: Forge) -> &'static dyn Dialect {
 pub(crate) fn needs(forge: Forge) -> &'static str {
     match forge {
         Forge::GitHub => {
-            "Contents (read), Commit statuses and Webhooks (write); `repo` and `admin:repo_hook` for a classic token"
+            "Contents (read), Commit statuses and Webhooks (write), or repo and admin:repo_hook for a classic token"
         }
-        Forge::GitLab => "the scope `api`, and the role Maintainer",
-        Forge::Gitea => "`write:repository`, of somebody who administers the repository",
+        Forge::GitLab => "the scope api, and the role Maintainer",
+        Forge::Gitea => "write:repository, of somebody who administers the repository",
         Forge::Bitbucket => "repositories (write) and webhooks (read and write)",
     }
 }

@@ -65,7 +65,11 @@ impl Place {
 fn usual(forge: Forge, page: &Url) -> Option<Url> {
     let fixed = match (forge, page.host_str()?) {
         (Forge::GitHub, "github.com" | "www.github.com" | "ssh.github.com") => Some("https://api.github.com"),
-        (Forge::Bitbucket, _) => Some("https://api.bitbucket.org/2.0"),
+        (Forge::Bitbucket, "bitbucket.org" | "www.bitbucket.org" | "altssh.bitbucket.org") => {
+            Some("https://api.bitbucket.org/2.0")
+        }
+        // One of one's own speaks otherwise.
+        (Forge::Bitbucket, _) => return None,
         _ => None,
     };
     let below = match forge {
