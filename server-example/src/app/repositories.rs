@@ -8,7 +8,6 @@ use buildit::id::RepositoryId;
 use buildit::pipeline::CheckoutSpec;
 use buildit::store::{
     Fetch, Forge, Login, PipelineFilter, Repository, RepositorySettings, SecretScope, StatusMode, StoredPipeline,
-    WebhookState,
 };
 use buildit_executors::remote::{Branch, Credential, Head, Mirror, Remote, RemoteAddress, RemoteError, Revision};
 use jiff::Timestamp;
@@ -378,8 +377,7 @@ pub(crate) async fn delete(
         let why = format!("the pipeline `{}` is of this repository: delete it first", pipeline.name);
         return Err(Problem::conflict(why));
     }
-    let has_webhook = repository.webhook.as_ref().is_some_and(|webhook| webhook.state != WebhookState::Missing);
-    let left = match has_webhook {
+    let left = match webhooks::may_be_there(repository) {
         true => webhooks::remove(state, access, repository).await.err(),
         false => None,
     };

@@ -123,11 +123,15 @@ async fn finish(
     }
 }
 
-/// Makes the webhook of a repository whose secret is another one now, if it was there: what is signed with the one before
+/// Whether a webhook may be at the forge, made from here.
+pub(crate) fn may_be_there(repository: &Repository) -> bool {
+    repository.webhook.as_ref().is_some_and(|webhook| webhook.state != WebhookState::Missing)
+}
+
+/// Makes the webhook of a repository whose secret is another one now, if it may be there: what is signed with the one before
 /// would be refused. That it cannot be is noted.
 pub(crate) async fn renew(state: &ServerState, access: &Access, repository: &Repository) {
-    let is_there = |webhook: &Webhook| matches!(webhook.state, WebhookState::Made | WebhookState::Wrong);
-    if repository.webhook.as_ref().is_some_and(is_there)
+    if may_be_there(repository)
         && let Err(problem) = make(state, access, repository).await
     {
         note_failure(repository.id, "renewed", &problem);

@@ -307,7 +307,7 @@ impl OnePage {
     }
 
     fn may_be_there(&self) -> bool {
-        self.repository.webhook.as_ref().is_some_and(|webhook| webhook.state != WebhookState::Missing)
+        webhooks::may_be_there(&self.repository)
     }
 
     /// What a token must be allowed.

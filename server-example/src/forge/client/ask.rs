@@ -1,7 +1,11 @@
 //! Asks forges.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderMap, StatusCode};
+use buildit::id::Digest;
 use jiff::fmt::rfc2822;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Response;
@@ -23,11 +27,17 @@ const SAID: usize = 200;
 /// How many pages of webhooks are looked through: no forge allows that many of one repository.
 const PAGES: usize = 20;
 
+/// How long a forge is left alone at most that wants to be, and how long when it does not say.
+const REST: SignedDuration = SignedDuration::from_hours(1);
+const USUAL_REST: SignedDuration = SignedDuration::from_secs(30);
+
 /// Asks the APIs of forges. No redirect is followed, and no address asked that the guard does not let through.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
     http: reqwest::Client,
     guard: Guard,
+    /// Until when forges want to be left alone by whom, by the digest of both.
+    resting: Arc<Mutex<HashMap<Digest, Timestamp>>>,
 }
 
 /// One forge, and who asks it.
@@ -45,7 +55,7 @@ impl Client {
     ///
     /// [`reqwest::Error`] when this system cannot ask anybody.
     pub(crate) fn new(guard: Guard) -> Result<Self, reqwest::Error> {
-        Ok(Self { http: guard.client()?, guard })
+        Ok(Self { http: guard.client()?, guard, resting: Arc::default() })
     }
 
     /// Who is asked.
@@ -139,6 +149,7 @@ impl Asking<'_> {
             parts.pop_if_empty().extend(&call.path);
         }
         self.client.guard.check(&url)?;
+        self.check_rest(Timestamp::now())?;
         let headers = self.dialect.headers(self.token).map_err(ForgeError::OddToken)?;
         if !call.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&call.query);
@@ -156,7 +167,32 @@ impl Asking<'_> {
                 text => serde_json::from_slice(&text).map_err(ForgeError::Unreadable),
             };
         }
-        Err(self.refusal(status, &headers, &text.unwrap_or_default()))
+        let refusal = self.refusal(status, &headers, &text.unwrap_or_default());
+        if let ForgeError::TooOften(pause) = refusal {
+            self.rest(pause, Timestamp::now());
+        }
+        Err(refusal)
+    }
+
+    /// Who asks whom.
+    fn who(&self) -> Digest {
+        Digest::of(format!("{} {}", self.at.base(), self.token.expose_secret()).as_bytes())
+    }
+
+    /// Refuses to ask a forge that wants to be left alone.
+    fn check_rest(&self, now: Timestamp) -> Result<(), ForgeError> {
+        let resting = self.client.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        match resting.get(&self.who()) {
+            Some(until) if *until > now => Err(ForgeError::TooOften(Some(until.duration_since(now)))),
+            _ => Ok(()),
+        }
+    }
+
+    fn rest(&self, pause: Option<SignedDuration>, now: Timestamp) {
+        let pause = pause.unwrap_or(USUAL_REST).clamp(SignedDuration::ZERO, REST);
+        let mut resting = self.client.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        resting.retain(|_, until| *until > now);
+        resting.insert(self.who(), now + pause);
     }
 
     fn refusal(&self, status: StatusCode, headers: &HeaderMap, text: &[u8]) -> ForgeError {

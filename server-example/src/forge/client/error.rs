@@ -42,7 +42,9 @@ pub(crate) enum ForgeError {
     TooOften(Option<SignedDuration>),
     #[error("the forge refuses it: {status}, {said}")]
     Refused { status: StatusCode, said: String },
-    #[error("the forge sends us elsewhere, where its token is not shown: set the address of its API")]
+    #[error(
+        "the forge sends us elsewhere, where the token is not shown: the repository, or the API, has another address by now"
+    )]
     Elsewhere,
     #[error("the forge does not feel well: {0}")]
     Unwell(StatusCode),

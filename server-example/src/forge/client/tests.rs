@@ -465,6 +465,25 @@ async fn a_forge_that_is_busy_or_not_well_is_asked_again_later() {
 }
 
 #[tokio::test]
+async fn a_forge_that_wants_to_be_left_alone_is() {
+    let (fake, client) = (Fake::open().await, client());
+    let place = fake.place(Forge::Gitea);
+    fake.answer_with(429, &[("retry-after", "3600")], "{}");
+    assert!(client.say(&place, &token(), &SAYING).await.is_err());
+    let looked = client.clone().look(&place, &token(), URL).await.unwrap_err();
+    let ForgeError::TooOften(Some(pause)) = looked else { panic!("{looked:?}") };
+    assert!(pause > SignedDuration::from_mins(50), "{pause:?}");
+    assert_eq!(fake.asked().len(), 1, "it is asked for nothing meanwhile");
+    // It counts what each asks by itself.
+    fake.answer(201, "{}");
+    client.say(&place, &"another-t0ken".into(), &SAYING).await.unwrap();
+    fake.answer_with(429, &[("retry-after", "0")], "{}");
+    assert!(client.say(&place, &"third-t0ken".into(), &SAYING).await.is_err());
+    fake.answer(201, "{}");
+    client.say(&place, &"third-t0ken".into(), &SAYING).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_token_is_shown_to_its_forge_alone() {
     let (fake, other) = (Fake::open().await, Fake::open().await);
     let place = fake.place(Forge::GitHub);
