@@ -158,7 +158,7 @@ pub(crate) fn router(base: &str) -> Router<ServerState> {
     let missing = async || Problem::not_found();
     // Whoever sends there is a program, and is told as one.
     let routes = routes.route("/hooks/", any(missing)).route("/hooks/pipelines/", any(missing));
-    let routes = routes.route("/badges/{*path}", any(missing));
+    let routes = routes.route("/badges/{organization}/{tenant}/", any(missing));
     routes.merge(docs).route("/api/{*path}", any(missing))
 }
 
