@@ -1,15 +1,16 @@
-//! The ports of channels and of the outbox on either database: what they do is written once, in `records`.
+//! The ports of channels, of the outbox, and of runs to be told of elsewhere, on either database: what they do is written once, in `records`.
 
 use async_trait::async_trait;
-use buildit::id::{ChannelId, NotificationId, PipelineId, TenantId};
+use buildit::id::{ChannelId, NotificationId, PipelineId, RunId, TenantId};
 use buildit::store::{
-    Channel, ChannelStore, Dispatch, NoticeRule, Notification, NotificationStore, Settled, StoreError,
+    Channel, ChannelStore, Dispatch, Export, ExportStore, NoticeRule, Notification, NotificationStore, Settled,
+    StoreError,
 };
 use jiff::Timestamp;
 
 #[cfg(feature = "postgres")]
 use crate::postgres::PostgresStore;
-use crate::records::notification;
+use crate::records::{export, notification};
 #[cfg(feature = "sqlite")]
 use crate::sqlite::SqliteStore;
 
@@ -54,6 +55,26 @@ macro_rules! notification_ports {
 
             async fn rules(&self, pipeline: PipelineId) -> Result<Vec<(ChannelId, NoticeRule)>, StoreError> {
                 notification::rules(self, pipeline).await
+            }
+        }
+
+        #[async_trait]
+        impl ExportStore for $store {
+            async fn export(&self, run: RunId, now: Timestamp) -> Result<(), StoreError> {
+                export::export(self, run, now).await
+            }
+
+            async fn take_exports(
+                &self,
+                now: Timestamp,
+                until: Timestamp,
+                limit: usize,
+            ) -> Result<Vec<Export>, StoreError> {
+                export::take(self, now, until, limit).await
+            }
+
+            async fn settle_export(&self, export: Export, again: Option<Timestamp>) -> Result<bool, StoreError> {
+                export::settle(self, export, again).await
             }
         }
 

@@ -36,6 +36,7 @@ use crate::secrets::{OfRuns, SecretKeyError, key_of_environment, keyring};
 use crate::settings::Settings;
 use crate::state::{ServerState, ServerStore, StateError};
 use crate::statuses::{self, Reporter};
+use crate::traces;
 use crate::watched::Watched;
 
 /// What is in the data folder: blobs, and the key of the secrets.
@@ -227,7 +228,7 @@ impl Server {
 /// to hear of.
 #[must_use]
 pub fn store_of_engine(store: Arc<dyn ServerStore>, settings: &Settings, meters: &Meters) -> Arc<dyn Store> {
-    let outbox = Outbox::new(Arc::clone(&store), settings.url());
+    let outbox = Outbox::new(Arc::clone(&store), settings);
     let reporter = Reporter::new(Arc::clone(&store), settings.url());
     Arc::new(Watched::new(store, meters.clone(), outbox, reporter))
 }
@@ -291,6 +292,7 @@ async fn work(state: ServerState) {
     let stop = CancellationToken::new();
     let telling = tokio::spawn(notify::work(state.clone(), stop.clone()));
     let reporting = tokio::spawn(statuses::work(state.clone(), stop.clone()));
+    let exporting = tokio::spawn(traces::work(state.clone(), stop.clone()));
     let tidying = tokio::spawn(upkeep::work(state.clone()));
     drive(state.clone()).await;
     stop.cancel();
@@ -300,8 +302,7 @@ async fn work(state: ServerState) {
     noting.abort();
     tidying.abort();
     // What is being sent is sent: another server would send it again.
-    drop(telling.await);
-    drop(reporting.await);
+    drop(tokio::join!(telling, reporting, exporting));
     workers::leave(&state).await;
 }
 

@@ -52,6 +52,11 @@ pub struct Settings {
     pub private_targets: bool,
     /// What whoever reads `/metrics` brings as a bearer token; without one, only somebody at this machine reads them.
     pub metrics_token: Option<Hidden>,
+    /// The collector of OpenTelemetry that is told of runs, by OTLP over HTTP: `http://localhost:4318`, or the whole address of
+    /// where it takes traces.
+    pub traces_url: Option<String>,
+    /// What it is sent with each request: `NAME=VALUE`, with commas in between.
+    pub traces_headers: Option<Hidden>,
     /// How the server's log is written.
     pub log_format: LogFormat,
     /// Whether repositories may be folders of this machine, or at hosts that only this machine sees: whoever connects one
@@ -120,6 +125,8 @@ impl Default for Settings {
             mail_from: None,
             private_targets: false,
             metrics_token: None,
+            traces_url: None,
+            traces_headers: None,
             log_format: LogFormat::Text,
             local_repositories: false,
             repository_mebibytes: 8 * 1024,
@@ -197,7 +204,7 @@ fn foreign(error: serde_json::Error) -> ConfigError {
 }
 
 /// What the environment may set as it stands there.
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 22] = [
     "data",
     "listen",
     "external_url",
@@ -214,6 +221,8 @@ const KEYS: [&str; 20] = [
     "mail_from",
     "private_targets",
     "metrics_token",
+    "traces_url",
+    "traces_headers",
     "log_format",
     "local_repositories",
     "repository_mebibytes",

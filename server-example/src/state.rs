@@ -11,7 +11,7 @@ use buildit::artifact::{BlobStore, EvictCaches, RemoveBlobs};
 use buildit::engine::Engine;
 use buildit::id::{OrganizationId, TenantId};
 use buildit::store::{
-    AuditStore, ChannelStore, CredentialStore, DeliveryStore, EnvironmentStore, IdentityStore, LogKeep,
+    AuditStore, ChannelStore, CredentialStore, DeliveryStore, EnvironmentStore, ExportStore, IdentityStore, LogKeep,
     NotificationStore, PipelineStore, PolicyStore, QueueControl, ReferenceStore, RepositoryStore, RequestStore,
     ScheduleStore, SecretStore, StatusStore, Store, StoreError,
 };
@@ -35,6 +35,7 @@ use crate::reports::ReportCache;
 use crate::secrets::Secrets;
 use crate::settings::Settings;
 use crate::statuses::Reporter;
+use crate::traces::{Collector, CollectorError};
 
 /// Everything that a server keeps in one place.
 pub trait ServerStore:
@@ -50,6 +51,7 @@ pub trait ServerStore:
     + EnvironmentStore
     + ChannelStore
     + NotificationStore
+    + ExportStore
     + PolicyStore
     + LogKeep
     + ReferenceStore
@@ -73,6 +75,7 @@ impl<T> ServerStore for T where
         + EnvironmentStore
         + ChannelStore
         + NotificationStore
+        + ExportStore
         + PolicyStore
         + LogKeep
         + ReferenceStore
@@ -93,6 +96,9 @@ pub enum StateError {
     /// Nobody can be asked over the network.
     #[error("nobody can be asked over the network")]
     Courier(#[source] reqwest::Error),
+    /// Traces cannot be sent with these settings.
+    #[error("traces cannot be sent")]
+    Traces(#[from] CollectorError),
     /// People cannot sign in with the providers of these settings.
     #[error("nobody can sign in as the settings say")]
     Providers(#[from] ProviderError),
@@ -124,6 +130,7 @@ struct Inner {
     #[cfg(feature = "oidc")]
     providers: Providers,
     outbox: Outbox,
+    collector: Option<Collector>,
     forges: forge::Client,
     reporter: Reporter,
     limits: Limits,
@@ -164,7 +171,8 @@ impl ServerState {
             mail: Mail::of(&settings)?,
             meters,
             courier: Courier::new(Guard { allows_private: settings.private_targets }).map_err(StateError::Courier)?,
-            outbox: Outbox::new(Arc::clone(&store), settings.url()),
+            outbox: Outbox::new(Arc::clone(&store), &settings),
+            collector: Collector::of(&settings)?,
             // Whoever may read repositories of this machine may ask for them too.
             forges: forge::Client::new(Guard {
                 allows_private: settings.private_targets || settings.local_repositories,
@@ -268,6 +276,11 @@ impl ServerState {
     /// What forges are to say of commits.
     pub(crate) fn reporter(&self) -> &Reporter {
         &self.0.reporter
+    }
+
+    /// Whom runs are told to as traces, if there is one.
+    pub(crate) fn collector(&self) -> Option<&Collector> {
+        self.0.collector.as_ref()
     }
 
     /// What is counted and measured.

@@ -18,6 +18,7 @@ pub(crate) mod audit;
 pub(crate) mod credential;
 pub(crate) mod delivery;
 pub(crate) mod environment;
+pub(crate) mod export;
 mod found;
 pub(crate) mod identity;
 mod invitation;

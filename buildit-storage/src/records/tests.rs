@@ -9,11 +9,13 @@ use buildit::account::{
     ApiKey, AuditEntry, Invitation, LinkedAccount, Membership, Organization, Role, Session, Tenant, TokenHash,
     TokenPurpose, User,
 };
-use buildit::id::{ApiKeyId, ChannelId, InvitationId, NotificationId, OrganizationId, PipelineId, TenantId, UserId};
+use buildit::id::{
+    ApiKeyId, ChannelId, InvitationId, NotificationId, OrganizationId, PipelineId, RunId, TenantId, UserId,
+};
 use buildit::store::{AuditFilter, Channel, ChannelKind, NoticeRule, Notification, Settled, StoreError};
 use jiff::Timestamp;
 
-use super::{Change, News, Query, Records, Row, Statements, audit, credential, identity, notification};
+use super::{Change, News, Query, Records, Row, Statements, audit, credential, export, identity, notification};
 use crate::sqlite::SqliteStore;
 
 /// Statements with how they are carried out.
@@ -164,6 +166,12 @@ async fn try_channels(store: &Explained) -> Result<(), StoreError> {
         rule: NoticeRule::default(),
         created_at: NOW,
     };
+    let run = RunId::new();
+    export::export(store, run, NOW).await?;
+    for taken in export::take(store, NOW, NOW, 9).await? {
+        export::settle(store, taken, Some(NOW)).await?;
+        export::settle(store, taken, None).await?;
+    }
     notification::create_channel(store, known.clone()).await?;
     notification::channel(store, known.id).await?;
     notification::channels(store, known.tenant, Some("a"), 9).await?;

@@ -65,6 +65,7 @@ async fn it_keeps_pipelines() {
 async fn its_queue_is_seen_and_steered() {
     let many = Many::default();
     store::assert_clauses(store::control_clauses(), async || Arc::new(many.store().await) as _).await;
+    store::assert_clauses(store::export_clauses(), async || Arc::new(many.store().await) as _).await;
     store::assert_clauses(store::request_clauses(), async || Arc::new(many.store().await) as _).await;
     store::assert_clauses(store::schedule_clauses(), async || Arc::new(many.store().await) as _).await;
     store::assert_clauses(store::notification_clauses(), async || Arc::new(many.store().await) as _).await;

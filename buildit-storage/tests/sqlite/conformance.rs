@@ -52,6 +52,7 @@ async fn it_keeps_pipelines() {
 async fn its_queue_is_seen_and_steered() {
     let folder = tempfile::tempdir().unwrap();
     store::assert_clauses(store::control_clauses(), async || Arc::new(fresh(&folder).await) as _).await;
+    store::assert_clauses(store::export_clauses(), async || Arc::new(fresh(&folder).await) as _).await;
     store::assert_clauses(store::request_clauses(), async || Arc::new(fresh(&folder).await) as _).await;
     store::assert_clauses(store::schedule_clauses(), async || Arc::new(fresh(&folder).await) as _).await;
     store::assert_clauses(store::notification_clauses(), async || Arc::new(fresh(&folder).await) as _).await;

@@ -18,6 +18,7 @@ mod blobs;
 mod caches;
 mod deliveries;
 mod environments;
+mod exports;
 mod groups;
 mod journal;
 mod kept;

@@ -8,6 +8,7 @@ use super::blobs::MemoryBlobs;
 use super::caches::{CacheChange, Caches};
 use super::deliveries::JournaledDeliveries;
 use super::environments::JournaledEnvironments;
+use super::exports::JournaledExports;
 use super::journal::{BlobFolder, ChangeFile, Folder};
 use super::kept::KeptRun;
 use super::notifications::JournaledNotifications;
@@ -49,6 +50,7 @@ struct Inner {
     accounts: Mutex<JournaledAccounts>,
     audit: Mutex<JournaledAudit>,
     requests: Mutex<JournaledRequests>,
+    exports: Mutex<JournaledExports>,
     schedules: Mutex<JournaledSchedules>,
     notifications: Mutex<JournaledNotifications>,
     /// Told when something is asked of a run.
@@ -197,6 +199,7 @@ impl MemoryStore {
             accounts: Mutex::new(JournaledAccounts::open(&folder)?),
             audit: Mutex::new(JournaledAudit::open(&folder)?),
             requests: Mutex::new(JournaledRequests::open(&folder)?),
+            exports: Mutex::new(JournaledExports::open(&folder)?),
             schedules: Mutex::new(JournaledSchedules::open(&folder)?),
             notifications: Mutex::new(JournaledNotifications::open(&folder)?),
             #[cfg(feature = "engine")]
@@ -236,6 +239,10 @@ impl MemoryStore {
 
     pub(super) fn audit_locked(&self) -> MutexGuard<'_, JournaledAudit> {
         lock(&self.0.audit)
+    }
+
+    pub(super) fn exports_locked(&self) -> MutexGuard<'_, JournaledExports> {
+        lock(&self.0.exports)
     }
 
     pub(super) fn requests_locked(&self) -> MutexGuard<'_, JournaledRequests> {

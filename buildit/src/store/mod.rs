@@ -9,6 +9,7 @@ mod credential;
 mod delivery;
 mod environment;
 mod events;
+mod export;
 mod fit;
 mod garbage;
 mod identity;
@@ -40,6 +41,7 @@ pub use credential::CredentialStore;
 pub use delivery::{Delivery, DeliveryState, DeliveryStore, check_delivery};
 pub use environment::{Environment, EnvironmentStore};
 pub use events::each_event;
+pub use export::{Export, ExportStore};
 pub use fit::{
     LONGEST_TEXT, check_channel, check_link, check_organization, check_tenant, check_text, check_user, is_fit,
 };

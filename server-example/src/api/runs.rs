@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use buildit::account::Role;
 use buildit::engine::Asked as Answered;
@@ -23,6 +23,7 @@ use crate::app::{pipelines, runs};
 use crate::list::{Asked, List, Page};
 use crate::problem::Problem;
 use crate::state::ServerState;
+use crate::traces::Parent;
 use crate::view::run::{AttemptView, RunView, StageView};
 
 /// A run in a list.
@@ -367,13 +368,15 @@ async fn listed(state: &ServerState, filter: RunFilter, page: &Page) -> Result<J
 /// Puts a run of the pipeline into the queue. With an `Idempotency-Key` the same request makes one run, however often it
 /// comes within a day: 200 says that it came before.
 #[utoipa::path(post, path = "/api/v1/pipelines/{id}/runs", tag = "runs", request_body = Trigger,
-    params(("id" = Uuid, Path), ("Idempotency-Key" = Option<String>, Header, description = "Any 1 to 255 visible characters, of the tenant's own")),
+    params(("id" = Uuid, Path), ("Idempotency-Key" = Option<String>, Header, description = "Any 1 to 255 visible characters, of the tenant's own"),
+        ("traceparent" = Option<String>, Header, description = "The span that the run is part of, in the form of W3C; another text is none")),
     responses((status = CREATED, body = RunLine), (status = OK, body = RunLine), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn trigger(
     State(state): State<ServerState>,
     actor: Actor,
     Id(id): Id<PipelineId>,
     IdempotencyKey(key): IdempotencyKey,
+    headers: HeaderMap,
     Body(trigger): Body<Trigger>,
 ) -> Result<Response, Problem> {
     let (access, pipeline) = pipelines::find(&state, actor, id, Role::Member).await?;
@@ -383,6 +386,7 @@ pub(crate) async fn trigger(
         tag: trigger.tag.unwrap_or_default(),
         commit: trigger.commit.unwrap_or_default(),
         params: trigger.params,
+        traceparent: traceparent(&headers),
     };
     let Some(key) = key else {
         return Ok(created(&state, &pipelines::trigger(&state, &access, &pipeline, start).await?));
@@ -395,6 +399,12 @@ pub(crate) async fn trigger(
         Made::Now(record) => Ok(created(&state, &record)),
         Made::Before(record) => Ok(shown(&state, &record, StatusCode::OK)),
     }
+}
+
+/// The span that whoever asks is in, if they say so.
+fn traceparent(headers: &HeaderMap) -> Option<String> {
+    let given = headers.get("traceparent")?.to_str().ok()?;
+    Parent::parse(given).map(|_| given.to_owned())
 }
 
 fn created(state: &ServerState, record: &RunRecord) -> Response {

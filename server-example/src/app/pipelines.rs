@@ -19,6 +19,7 @@ use super::{approvals, audit, badges, channels, commits, repositories, schedules
 use crate::access::{Access, Actor};
 use crate::problem::Problem;
 use crate::state::ServerState;
+use crate::traces::VARIABLE;
 
 /// The file that a text which is kept here is said to be, and that a repository has its pipeline in.
 pub(crate) const FILE: &str = ".buildit.kdl";
@@ -47,6 +48,8 @@ pub(crate) struct Start {
     pub(crate) tag: String,
     pub(crate) commit: String,
     pub(crate) params: IndexMap<String, String>,
+    /// The span that it is part of, as W3C's `traceparent` says it: it was read as one.
+    pub(crate) traceparent: Option<String>,
 }
 
 /// What is wrong with a text, and what is odd about it.
@@ -346,6 +349,7 @@ pub(crate) async fn start(
         }
     };
     context.params = start.params;
+    context.env.extend(start.traceparent.map(|parent| (VARIABLE.to_owned(), parent)));
     enqueue(state, origin, pipeline, New { run: start.run, spec, context, source }).await
 }
 

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 
 use super::Notice;
 use super::about::{page_of, pipeline_of};
+use crate::settings::Settings;
 use crate::state::ServerStore;
 
 /// How many channels a tenant may have.
@@ -41,6 +42,8 @@ pub(crate) struct Outbox {
     store: Arc<dyn ServerStore>,
     /// How people reach the server.
     url: String,
+    /// Whether a collector of traces is to be told of runs, too.
+    has_collector: bool,
 }
 
 /// A run, with who wants to hear of it.
@@ -51,8 +54,8 @@ struct Heard {
 }
 
 impl Outbox {
-    pub(crate) fn new(store: Arc<dyn ServerStore>, url: String) -> Self {
-        Self { store, url }
+    pub(crate) fn new(store: Arc<dyn ServerStore>, settings: &Settings) -> Self {
+        Self { store, url: settings.url(), has_collector: settings.traces_url.is_some() }
     }
 
     /// Notes that a run has ended, for whoever wants to hear of it. It may be noted again.
@@ -61,6 +64,9 @@ impl Outbox {
     ///
     /// [`StoreError`] when it was not noted.
     pub(crate) async fn ended(&self, run: RunId) -> Result<(), StoreError> {
+        if self.has_collector {
+            self.store.export(run, Timestamp::now()).await?;
+        }
         let Some(heard) = self.heard(run).await? else { return Ok(()) };
         let occasion = match heard.record.status {
             RunStatus::Failed => Occasion::Failed,

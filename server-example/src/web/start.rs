@@ -69,6 +69,7 @@ pub(crate) async fn start(
         given.iter().filter_map(|(name, value)| Some((name.strip_prefix("param.")?.to_owned(), value.clone())));
     let field = |name: &str| given.get(name).map(|value| value.trim().to_owned()).unwrap_or_default();
     let start = pipelines::Start {
+        traceparent: None,
         run: None,
         branch: field("branch"),
         tag: field("tag"),

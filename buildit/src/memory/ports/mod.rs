@@ -7,6 +7,7 @@ mod control;
 mod credential;
 mod delivery;
 mod environment;
+mod export;
 mod garbage;
 mod identity;
 mod log;

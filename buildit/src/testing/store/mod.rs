@@ -18,7 +18,7 @@
 //!
 //! A store that outlives its process also passes [`assert_durable`], which opens it anew between writing and reading.
 //! [`assert_durable_accounts`] does so with accounts. What a store can do beyond that has clauses of its own
-//! ([`control_clauses`], [`delivery_clauses`], [`environment_clauses`], [`eviction_clauses`], [`notification_clauses`], [`pipeline_clauses`],
+//! ([`control_clauses`], [`delivery_clauses`], [`environment_clauses`], [`export_clauses`], [`eviction_clauses`], [`notification_clauses`], [`pipeline_clauses`],
 //! [`policy_clauses`], [`reference_clauses`], [`removal_clauses`], [`repository_clauses`], [`request_clauses`], [`schedule_clauses`],
 //! [`secret_clauses`], [`status_clauses`], [`tenant_clauses`]), for
 //! [`assert_clauses`].
@@ -32,6 +32,7 @@ mod control;
 mod delivery;
 mod durable;
 mod environment;
+mod export;
 mod garbage;
 mod groups;
 mod keep;
@@ -61,9 +62,9 @@ pub use keep::KeepStore;
 use crate::artifact::{BlobStore, CacheStore, EvictCaches, RemoveBlobs};
 use crate::cached::ResultStore;
 use crate::store::{
-    AccountStore, AuditStore, ChannelStore, DeliveryStore, EnvironmentStore, IdentityStore, NotificationStore,
-    PipelineStore, PolicyStore, QueueControl, ReferenceStore, RepositoryStore, RequestStore, ScheduleStore,
-    SecretStore, StatusStore, Store,
+    AccountStore, AuditStore, ChannelStore, DeliveryStore, EnvironmentStore, ExportStore, IdentityStore,
+    NotificationStore, PipelineStore, PolicyStore, QueueControl, ReferenceStore, RepositoryStore, RequestStore,
+    ScheduleStore, SecretStore, StatusStore, Store,
 };
 
 /// A store that refers to blobs, and says to which.
@@ -120,6 +121,12 @@ pub fn schedule_clauses() -> Vec<Clause<dyn ScheduleStore>> {
 #[must_use]
 pub fn notification_clauses() -> Vec<Clause<dyn Notifying>> {
     notification::clauses()
+}
+
+/// The clauses about runs that somebody elsewhere is to be told of.
+#[must_use]
+pub fn export_clauses() -> Vec<Clause<dyn ExportStore>> {
+    export::clauses()
 }
 
 /// The clauses about requests that may come twice.

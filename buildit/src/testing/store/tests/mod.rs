@@ -6,6 +6,7 @@ mod broken;
 mod control;
 mod delivery;
 mod environment;
+mod export;
 mod faults;
 mod keep;
 mod log;
