@@ -184,14 +184,15 @@ pub(crate) async fn redeliver(
 
 /// What a delivery tells of pull requests from forks.
 fn of_forks(delivery: &Delivery, body: &[u8]) -> Vec<Change> {
+    // Of one that was refused nothing is kept, and nothing is read.
     let events = forge::read(delivery.forge, &delivery.event, body).unwrap_or_default();
     events.into_iter().filter_map(|event| Change::of_event(event).ok()).filter(Change::is_fork).collect()
 }
 
-/// Whether a delivery tells of a pull request from a fork, whose runs have no secrets until somebody has looked at it.
-pub(crate) async fn is_of_fork(state: &ServerState, delivery: &Delivery) -> Result<bool, Problem> {
+/// The commit of a pull request from a fork that a delivery tells of: its runs have no secrets until somebody has looked at it.
+pub(crate) async fn commit_of_fork(state: &ServerState, delivery: &Delivery) -> Result<Option<String>, Problem> {
     let body = state.store().delivery_body(delivery.id).await?.unwrap_or_default();
-    Ok(delivery.state != DeliveryState::Refused && !of_forks(delivery, &body).is_empty())
+    Ok(of_forks(delivery, &body).into_iter().next().map(|change| change.sha))
 }
 
 /// Starts the runs of a pull request from a fork with secrets, of the very commit that was delivered: somebody has looked at
@@ -203,13 +204,14 @@ pub(crate) async fn approve(
     known: &Delivery,
 ) -> Result<Vec<Decision>, Problem> {
     let access = access.clone().at_least(Role::Admin)?;
-    if !is_of_fork(state, known).await? {
+    let body = state.store().delivery_body(known.id).await?.unwrap_or_default();
+    let changes = of_forks(known, &body);
+    if changes.is_empty() {
         return Err(Problem::conflict("it tells of no pull request from a fork"));
     }
-    let body = state.store().delivery_body(known.id).await?.unwrap_or_default();
     let by = approvals::person(state, &access.actor).await?;
     let mut decisions = Vec::new();
-    for (index, change) in of_forks(known, &body).into_iter().enumerate() {
+    for (index, change) in changes.into_iter().enumerate() {
         let change = Change { approved_by: by.clone(), ..change };
         // Keys of those who may not have secrets have no such end.
         let key = format!("{} {index} with secrets", known.id);

@@ -100,8 +100,8 @@ struct OnePage {
     decisions: Vec<Decision>,
     payload: String,
     may_act: bool,
-    /// Whether it may be given secrets.
-    may_approve: bool,
+    /// The commit of a fork that may be given secrets, and its page.
+    to_approve: Option<(String, Option<String>)>,
     problem: Option<String>,
 }
 
@@ -149,6 +149,14 @@ async fn one(
         Some(Came::Decided { decisions }) => decisions,
         _ => Vec::new(),
     };
+    let to_approve = match place.may(Role::Admin) {
+        true => deliveries::commit_of_fork(state, &delivery).await?,
+        false => None,
+    };
+    let to_approve = to_approve.map(|sha| {
+        let page = crate::forge::pages::commit(&repository, &sha);
+        (sha, page)
+    });
     Ok(OnePage {
         frame: place.frame("repositories", &delivery.event, crumbs(place, &repository, Some(&delivery.event))),
         link: format!("{}/repositories/{}/deliveries/{}", place.root(), repository.id, delivery.id),
@@ -156,7 +164,7 @@ async fn one(
         decisions,
         payload: deliveries::payload(state, &delivery).await?,
         may_act: place.may(Role::Member),
-        may_approve: place.may(Role::Admin) && deliveries::is_of_fork(state, &delivery).await?,
+        to_approve,
         problem,
         delivery,
     })
