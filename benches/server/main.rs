@@ -4,11 +4,13 @@
 //! |---|---|
 //! | trigger to first line of the log: p50 under 50 ms, p99 under 150 ms | from before the request until the line comes through a WebSocket of its own, which is opened after the answer; executor `local`, nothing else runs |
 //! | at least 2,000 triggers a second | accepted and persisted, with the runs queued: 16 connections, a key, nobody drives them |
+//! | a run's page with 1,000 stages, and lists where 10,000 pipelines have a million runs: p99 under 50 ms | a kept connection asks, until the last byte has come; the runs are copies of one, in the database as the store wrote it |
 //! | a live log to 1,000 readers: at least 0.5 of a bare fan-out | from the word to go until every reader has every byte; the limit hands the same frames to as many WebSockets. One reader more takes nothing |
 //! | idle: under 64 MiB, under 0.5 % of a processor, a binary under 40 MiB, ready in 300 ms | the program, where it was built with this profile (`cargo build --release --example server`) |
 
 mod client;
 mod live;
+mod pages;
 mod program;
 mod site;
 
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
     let each = took / u32::try_from(triggers).unwrap_or(u32::MAX);
     bench.at_most(&format!("{triggers} triggers, each"), millis(each), 0.5, "ms");
 
+    runtime.block_on(pages::measure(&mut bench));
     program::measure(&mut bench);
     bench.end()
 }

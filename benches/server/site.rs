@@ -12,6 +12,7 @@ use crate::client::Client;
 pub(crate) struct Site {
     pub(crate) address: SocketAddr,
     pub(crate) token: String,
+    owner: String,
     pub(crate) folder: tempfile::TempDir,
 }
 
@@ -33,18 +34,24 @@ impl Site {
                 axum::serve(listener, server.routes().into_make_service_with_connect_info::<SocketAddr>()).await
             }
         });
-        let mut owner = Client::connect(address, &found(address).await).await;
-        let organizations = owner.get("/api/v1/organizations").await;
+        let owner = found(address).await;
+        let mut founder = Client::connect(address, &owner).await;
+        let organizations = founder.get("/api/v1/organizations").await;
         let path = format!("/api/v1/organizations/{}/tenants", id(&organizations["items"][0]));
-        let tenants = owner.get(&path).await;
+        let tenants = founder.get(&path).await;
         let path = format!("/api/v1/tenants/{}/keys", id(&tenants["items"][0]));
-        let key = owner.post(&path, &json!({ "name": "bench", "role": "owner" })).await;
-        Self { address, token: key["token"].as_str().expect("a token").to_owned(), folder }
+        let key = founder.post(&path, &json!({ "name": "bench", "role": "owner" })).await;
+        Self { address, token: key["token"].as_str().expect("a token").to_owned(), owner, folder }
     }
 
     /// A new connection with its key.
     pub(crate) async fn client(&self) -> Client {
         Client::connect(self.address, &format!("Authorization: Bearer {}", self.token)).await
+    }
+
+    /// A new connection of the owner's browser.
+    pub(crate) async fn owner(&self) -> Client {
+        Client::connect(self.address, &self.owner).await
     }
 
     /// A new pipeline's id.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::response::Redirect;
 use axum::routing::get;
+use axum::serve::ListenerExt;
 use buildit::artifact::BlobStore;
 use buildit::durable::Durable;
 use buildit::engine::{BuildError, Engine, EngineBuilder, WorkOptions};
@@ -183,6 +184,8 @@ impl Server {
         let app = self.routes().into_make_service_with_connect_info::<SocketAddr>();
         let stopping = self.state.stopping().clone();
         let told = self.state.clone();
+        // Small frames of live pages are not to wait for the acknowledgement of the ones before.
+        let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
         let serving = axum::serve(listener, app).with_graceful_shutdown(async move {
             stop.await;
             told.leaving().cancel();

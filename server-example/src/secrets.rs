@@ -8,8 +8,7 @@ use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use buildit::id::{PipelineId, RepositoryId, TenantId};
-use buildit::pipeline::PullRequest;
-use buildit::secret::{SecretError, SecretReader, SecretSource};
+use buildit::secret::{RegistryLogin, SecretError, SecretReader, SecretSource};
 use buildit::store::{SecretPlace, SecretScope};
 use buildit_storage::secrets::{KeyError, Keyring, SealedSecrets};
 use secrecy::{ExposeSecret, SecretString};
@@ -80,6 +79,11 @@ pub(crate) fn of_tenant(tenant: TenantId, name: &str) -> SecretPlace {
     SecretPlace { scope: SecretScope::Tenant, owner: tenant.to_string(), name: name.to_owned() }
 }
 
+/// Where who fetches images of a tenant's runs from a registry is.
+pub(crate) fn of_registry(tenant: TenantId, host: &str) -> SecretPlace {
+    SecretPlace { scope: SecretScope::Registry, owner: tenant.to_string(), name: host.to_owned() }
+}
+
 /// Where the secret of a pipeline is.
 pub(crate) fn of_pipeline(pipeline: PipelineId, name: &str) -> SecretPlace {
     SecretPlace { scope: SecretScope::Pipeline, owner: pipeline.to_string(), name: name.to_owned() }
@@ -107,6 +111,13 @@ pub(crate) fn of_environment(tenant: TenantId, environment: &str, name: &str) ->
 #[derive(Clone, Debug)]
 pub(crate) struct OfRuns(pub(crate) Secrets);
 
+impl OfRuns {
+    /// The first tenant has the id of nobody; it has secrets all the same.
+    fn of(&self, run: SecretReader<'_>) -> Secrets {
+        self.0.clone().with_tenant(run.tenant.to_string())
+    }
+}
+
 #[async_trait]
 impl SecretSource for OfRuns {
     async fn secret(&self, _: &str) -> Result<Option<SecretString>, SecretError> {
@@ -114,12 +125,14 @@ impl SecretSource for OfRuns {
     }
 
     async fn secret_for(&self, run: SecretReader<'_>, name: &str) -> Result<Option<SecretString>, SecretError> {
-        if !run.context.pull_request.as_ref().is_none_or(PullRequest::may_have_secrets) {
+        if !run.is_trusted() {
             return Ok(None);
         }
-        // The first tenant has the id of nobody; it has secrets all the same.
-        let secrets = self.0.clone().with_tenant(run.tenant.to_string());
-        secrets.secret_for(run, name).await
+        self.of(run).secret_for(run, name).await
+    }
+
+    async fn registries_for(&self, run: SecretReader<'_>) -> Result<Vec<RegistryLogin>, SecretError> {
+        self.of(run).registries_for(run).await
     }
 }
 

@@ -289,6 +289,43 @@ async fn a_pull_request_from_a_fork_runs_without_secrets_and_makes_no_pipeline()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_is_compared_with_the_commit_that_it_has_left() {
+    let text = r##"pipeline "shop"
+on "push"
+on "pull_request"
+stage "unit" {
+    run #"printf '<testsuite name="s"><testcase name="t">%s</testcase></testsuite>' "$(cat result)" > r.xml"#
+    reports junit="r.xml"
+}"##;
+    let world = World::new(&[(".buildit.kdl", text), ("result", "")]).await;
+    let ended = async |delivery: &Value| {
+        let run = decision(delivery, "shop")["run"].as_str().unwrap().to_owned();
+        world.site.events(&world.owner, &run).await;
+        run
+    };
+    let (left, none) = (world.head(), "0".repeat(40));
+    ended(&world.deliver("one", "push", &world.push("main", &none)).await).await;
+    world.origin.git(&["checkout", "-q", "-b", "topic"]);
+    world.origin.commit("break it", &[("result", "<failure/>")]);
+    world.origin.git(&["update-ref", "refs/pull/7/head", "HEAD"]);
+    let asked = request(&world, "opened", false);
+    // Meanwhile somebody has broken the branch in the same way.
+    world.origin.git(&["checkout", "-q", "main"]);
+    world.origin.commit("break it, too", &[("result", "<failure/>")]);
+    ended(&world.deliver("two", "push", &world.push("main", &left)).await).await;
+
+    let run = ended(&world.deliver("three", "pull_request", &asked).await).await;
+    let tests = world.site.get(&world.owner, &format!("/api/v1/runs/{run}/tests")).await.ok().json();
+    assert_eq!(
+        (&tests["compared_with"]["number"], &tests["counts"]["newly_failing"]),
+        (&json!(1), &json!(1)),
+        "{tests}"
+    );
+    let of_commit = world.site.get(&world.owner, &format!("/api/v1/runs?commit={left}")).await.ok().json();
+    assert_eq!(of_commit["items"].as_array().unwrap().len(), 1, "{of_commit}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_comes_from_a_fork_never_runs_as_the_server() {
     let world = World::with(&[(".buildit.kdl", SHOP)], false).await;
     world.deliver("first", "push", &world.push("main", &"0".repeat(40))).await;

@@ -7,6 +7,7 @@ use std::process::Stdio;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bollard::auth::DockerCredentials;
+use buildit::pipeline::registry_of;
 use serde::Deserialize;
 use tokio::io::AsyncWriteExt;
 
@@ -104,7 +105,7 @@ impl DockerConfig {
     ///
     /// [`AuthError`] when a helper is named and fails. One that has no credentials is no error.
     pub(super) async fn credentials(&self, image: &str) -> Result<Option<DockerCredentials>, AuthError> {
-        let host = registry(image);
+        let host = registry_of(image);
         let key = if host == "docker.io" { HUB } else { host };
         let helper = self.helpers.get(host).or_else(|| self.helpers.get(key)).or(self.store.as_ref());
         if let Some(helper) = helper
@@ -142,7 +143,7 @@ fn address_only(address: &str) -> DockerCredentials {
 
 /// Credentials of this user for the registry of an image.
 pub(super) fn of_user(image: &str, username: &str, password: &str) -> DockerCredentials {
-    let host = registry(image);
+    let host = registry_of(image);
     DockerCredentials {
         username: Some(username.to_owned()),
         password: Some(password.to_owned()),
@@ -183,17 +184,6 @@ async fn ask(helper: &str, registry: &str) -> Result<Option<DockerCredentials>, 
             ..address_only(registry)
         },
     }))
-}
-
-/// The registry of an image: the part before the first slash, if it looks like a host.
-fn registry(image: &str) -> &str {
-    match image.split_once('/') {
-        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => match host {
-            "index.docker.io" | "registry-1.docker.io" => "docker.io",
-            host => host,
-        },
-        _ => "docker.io",
-    }
 }
 
 /// The host of a key of `auths`, which people write with and without scheme and path.

@@ -208,6 +208,19 @@ impl Mirror {
         }
     }
 
+    /// The commit at which one has left the other; none where they have nothing in common, or one of them is not there.
+    ///
+    /// # Errors
+    ///
+    /// [`RemoteError`] when the copy cannot be read.
+    pub async fn merge_base(&self, one: &str, other: &str) -> Result<Option<String>, RemoteError> {
+        match self.local(&["merge-base", checked(one)?, checked(other)?]).await {
+            Ok(said) => Ok(String::from_utf8_lossy(&said).lines().next().map(str::to_owned)),
+            Err(RemoteError::Git(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The default branch, as the last fetch found it.
     ///
     /// # Errors

@@ -130,6 +130,9 @@ async fn a_change_is_compared_with_where_it_left_its_target() {
     std::fs::write(there.join("other"), "").unwrap();
     let trunk = commit(&there, "meanwhile");
     mirror.fetch(&remote).await.unwrap();
+    let left = git(&there, &["rev-parse", "trunk~1"]);
+    assert_eq!(mirror.merge_base(&trunk, &topic).await.unwrap().as_deref(), Some(left.trim()));
+    assert_eq!(mirror.merge_base(&trunk, &"1".repeat(40)).await.unwrap(), None, "it is not there");
     let changed = mirror.changes(&topic, &Comparison::SinceLeaving(trunk)).await.unwrap();
     assert_eq!(changed, Some(vec!["a.txt".to_owned(), "it's \u{fc}.txt".to_owned()]));
 }

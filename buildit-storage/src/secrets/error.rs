@@ -38,6 +38,9 @@ pub enum SealError {
     /// It is not named like an environment variable.
     #[error("`{0}` is no name of a secret: letters, digits and `_`, not beginning with a digit, at most 128")]
     Name(String),
+    /// It is not named like the host of a registry.
+    #[error("`{0}` is no host of a registry, like `registry.example` or `localhost:5000`")]
+    Registry(String),
     /// Whose it is cannot be told.
     #[error("the {0} that a secret is of has no name, or one that is too long or holds a control character")]
     Owner(&'static str),

@@ -26,6 +26,7 @@
 
 mod error;
 mod key;
+mod registries;
 mod seal;
 mod store;
 #[cfg(test)]

@@ -66,12 +66,25 @@ fn bound_to(place: &SecretPlace, version: u64, key_id: &str) -> Vec<u8> {
     parts.iter().flat_map(|part| (part.len() as u64).to_le_bytes().into_iter().chain(part.iter().copied())).collect()
 }
 
+/// Whether it can be the host of a registry, with a port or without.
+fn is_host(name: &str) -> bool {
+    let (host, port) = name.split_once(':').unwrap_or((name, "443"));
+    let is_part = |symbol: char| symbol.is_ascii_lowercase() || symbol.is_ascii_digit() || matches!(symbol, '.' | '-');
+    host.starts_with(|symbol: char| symbol.is_ascii_alphanumeric())
+        && host.chars().all(is_part)
+        && port.parse::<u16>().is_ok()
+}
+
 fn check(place: &SecretPlace, value: &SecretString) -> Result<(), SealError> {
     let SecretPlace { scope, owner, name } = place;
     let is_first = |symbol: char| symbol.is_ascii_alphabetic() || symbol == '_';
-    let is_name = name.starts_with(is_first) && name.chars().all(|symbol| is_first(symbol) || symbol.is_ascii_digit());
-    if !is_name || name.len() > 128 {
-        return Err(SealError::Name(name.chars().take(128).collect()));
+    let is_fit = match scope {
+        SecretScope::Registry => is_host(name),
+        _ => name.starts_with(is_first) && name.chars().all(|symbol| is_first(symbol) || symbol.is_ascii_digit()),
+    };
+    if !is_fit || name.len() > 128 {
+        let name = name.chars().take(128).collect();
+        return Err(if *scope == SecretScope::Registry { SealError::Registry(name) } else { SealError::Name(name) });
     }
     let needs_owner = *scope != SecretScope::Organization;
     if (needs_owner && owner.is_empty()) || owner.len() > 512 || owner.contains(char::is_control) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use buildit::secret::{SecretError, SecretReader, SecretSource};
+use buildit::secret::{RegistryLogin, SecretError, SecretReader, SecretSource};
 use buildit::store::{SecretPlace, SecretScope, SecretStore, SecretSummary, StoreError};
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -23,10 +23,10 @@ const PAGE: usize = 256;
 /// organization.
 #[derive(Clone, Debug)]
 pub struct SealedSecrets<S> {
-    store: S,
+    pub(super) store: S,
     keys: Arc<Keyring>,
     environment: Option<String>,
-    tenant: Option<String>,
+    pub(super) tenant: Option<String>,
     organization: String,
 }
 
@@ -159,5 +159,10 @@ impl<S: SecretStore> SecretSource for SealedSecrets<S> {
             (SecretScope::Organization, Some(self.organization.as_str())),
         ];
         self.first(&places, name).await
+    }
+
+    async fn registries_for(&self, run: SecretReader<'_>) -> Result<Vec<RegistryLogin>, SecretError> {
+        let found = self.registries_of(run).await;
+        found.map_err(|source| SecretError::Source { name: "registries".to_owned(), source: source.into() })
     }
 }

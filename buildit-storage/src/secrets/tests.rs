@@ -2,8 +2,8 @@
 
 use buildit::id::TenantId;
 use buildit::memory::MemoryStore;
-use buildit::pipeline::RunContext;
-use buildit::secret::{SecretReader, SecretSource};
+use buildit::pipeline::{PullRequest, RunContext};
+use buildit::secret::{RegistryLogin, SecretReader, SecretSource};
 use buildit::store::{SealedSecret, SecretPlace, SecretScope, SecretStore};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
@@ -250,4 +250,44 @@ async fn g5_no_tenant_reads_the_secret_of_another() {
     secrets.set(&of(SecretScope::Pipeline, "p1".into()), &"of p1".into(), now()).await.unwrap();
     let value = secrets.secret_for(reader(one, "shop", &known), "TOKEN").await.unwrap().unwrap();
     assert_eq!(value.expose_secret(), "of p1");
+}
+
+#[tokio::test]
+async fn g5_registries_are_those_of_the_tenant_and_no_secrets_of_a_name() {
+    let store = MemoryStore::new();
+    let secrets = with(&store, ONE);
+    let (ours, theirs) = (TenantId::new(), TenantId::new());
+    let login = |registry: &str, username: &str| RegistryLogin {
+        registry: registry.to_owned(),
+        username: username.to_owned(),
+        password: "pass\"word".into(),
+    };
+    for (tenant, login) in
+        [(ours, login("r.example", "ann")), (ours, login("localhost:5000", "bob")), (theirs, login("r.example", "eve"))]
+    {
+        secrets.set_registry(&tenant.to_string(), &login, now()).await.unwrap();
+    }
+    let context = RunContext::manual();
+    let found = |found: Vec<RegistryLogin>| -> Vec<String> {
+        found
+            .into_iter()
+            .map(|login| format!("{} {} {}", login.registry, login.username, login.password.expose_secret()))
+            .collect()
+    };
+    let of_ours = secrets.registries_for(reader(ours, "p", &context)).await.unwrap();
+    assert_eq!(found(of_ours), ["localhost:5000 bob pass\"word", "r.example ann pass\"word"]);
+    assert_eq!(
+        found(secrets.registries_for(reader(theirs, "p", &context)).await.unwrap()),
+        ["r.example eve pass\"word"]
+    );
+    let fork = RunContext { pull_request: Some(PullRequest { fork: true, ..PullRequest::default() }), ..context };
+    assert!(secrets.registries_for(reader(ours, "p", &fork)).await.unwrap().is_empty());
+    assert!(secrets.secret_for(reader(ours, "p", &fork), "r.example").await.unwrap().is_none());
+
+    for wrong in ["", "Upper.example", "a/b", "r.example:port", "-r.example", "r.example:5000:1"] {
+        let refused = secrets.set_registry(&ours.to_string(), &login(wrong, "ann"), now()).await;
+        assert!(matches!(refused, Err(SealError::Registry(_))), "{wrong}");
+    }
+    let short = RegistryLogin { password: "abc".into(), ..login("r.example", "ann") };
+    assert!(matches!(secrets.set_registry("t", &short, now()).await, Err(SealError::TooShort)));
 }

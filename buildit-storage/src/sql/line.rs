@@ -14,6 +14,7 @@ pub(crate) enum Wanted<'a> {
 /// What the columns of a run have to hold for this filter, the one first that leaves the fewest.
 pub(crate) fn wanted(filter: &RunFilter) -> Vec<(&'static str, Wanted<'_>)> {
     let all = [
+        ("commit_id", filter.commit.as_deref().map(Wanted::Text)),
         ("pull_request", filter.pull_request.map(|pull| Wanted::Number(number(pull)))),
         ("branch", filter.branch.as_deref().map(Wanted::Text)),
         ("author", filter.author.as_deref().map(Wanted::Text)),

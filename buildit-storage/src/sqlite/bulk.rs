@@ -27,7 +27,8 @@ impl Bulk {
         })
     }
 
-    fn statement(&self, rows: usize) -> String {
+    /// The statement of so many rows.
+    pub(super) fn statement(&self, rows: usize) -> String {
         let row = format!("({})", vec!["?"; self.columns].join(","));
         let mut text = String::with_capacity(self.head.len() + self.tail.len() + rows * (row.len() + 1));
         let _ = write!(text, "{} {} {}", self.head, vec![&*row; rows].join(","), self.tail);

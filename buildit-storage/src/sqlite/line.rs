@@ -174,6 +174,7 @@ mod tests {
             ("", all()),
             ("_by_status", RunFilter { status: Some(RunStatus::Failed), ..all() }),
             ("_by_branch", RunFilter { branch: Some("main".into()), ..all() }),
+            ("_by_commit", RunFilter { commit: Some("0123".into()), ..all() }),
             ("_by_author", RunFilter { author: Some("ada".into()), ..all() }),
             ("_by_pull_request", RunFilter { pull_request: Some(7), ..all() }),
             ("_by_event", RunFilter { event: Some("push".into()), ..all() }),

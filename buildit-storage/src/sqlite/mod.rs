@@ -16,6 +16,7 @@
 //! it ends with it. A claim of the queue looks at its time alone.
 
 mod ask;
+mod batch;
 mod begin;
 mod bulk;
 mod cache;

@@ -7,14 +7,15 @@ use async_trait::async_trait;
 use buildit::id::{FencingToken, RunId, TenantId};
 use buildit::store::{Claim, Enqueue, NewRun, QueueStore, QueuedJob, RunRecord, Share, StoreError};
 use jiff::Timestamp;
-use sqlx::{AssertSqlSafe, SqliteConnection};
+use sqlx::SqliteConnection;
 
 use super::SqliteStore;
+use super::batch::Batch;
 use super::bulk::Bulk;
 use super::claim::Take;
 use super::error::failed;
 use super::run::run_id;
-use super::tenant::{list, set_share, wake};
+use super::tenant::{WAKE, list, set_share, wake};
 use super::transaction::Transaction;
 use super::writer::Write;
 use crate::sql::{is_larger, to_text};
@@ -127,25 +128,13 @@ impl Write for Add {
         if let Some(missing) = missing {
             return Err(StoreError::NoRun(run_id(&missing)?));
         }
-        let jobs: Vec<(&Enqueue, &String)> = self.jobs.iter().zip(&runs).collect();
-        for (statement, rows) in ADD.pieces(&jobs) {
-            let mut add = sqlx::query(AssertSqlSafe(statement));
-            for (job, run) in rows {
-                add = add.bind("run").bind(run).bind(job.tenant.to_string()).bind(job.priority);
-                add = add.bind(job.max_attempts.max(1)).bind(to_text(job.scheduled_for));
-                add = add.bind(if job.scheduled_for > self.now { "scheduled" } else { "waiting" });
-            }
-            add.execute(&mut *connection).await.map_err(failed)?;
+        let jobs: Vec<&Enqueue> = self.jobs.iter().collect();
+        for (statement, jobs) in ADD.pieces(&jobs) {
+            let mut batch = Batch::default();
+            self.add(&statement, jobs, &mut batch)?;
+            batch.execute(connection).await?;
         }
-        let behind = "UPDATE job_queue SET status = 'behind'
-             WHERE job_type = 'run' AND status IN ('waiting', 'scheduled')
-                 AND subject IN (SELECT r.id FROM pipeline_runs r JOIN json_each(?) j ON r.id = j.value
-                     WHERE r.cancel_requested IS NULL AND EXISTS (
-                         SELECT 1 FROM pipeline_runs e
-                         WHERE e.pipeline = r.pipeline AND e.concurrency_group = r.concurrency_group
-                             AND e.number < r.number AND e.status IN ('queued', 'running', 'waiting')))";
-        let behind = sqlx::query(behind).bind(list(&runs));
-        behind.execute(&mut *connection).await.map_err(failed)?;
+        behind(connection, &runs).await?;
         let mut tenants: Vec<TenantId> = self.jobs.iter().map(|job| job.tenant).collect();
         tenants.sort();
         tenants.dedup();
@@ -154,6 +143,45 @@ impl Write for Add {
         }
         Ok(())
     }
+}
+
+impl Add {
+    /// Adds what puts these jobs into the queue.
+    fn add(&self, statement: &str, jobs: &[&Enqueue], batch: &mut Batch) -> Result<(), StoreError> {
+        batch.add(statement);
+        for job in jobs {
+            batch.bind("run")?;
+            batch.bind(job.run.to_string())?;
+            batch.bind(job.tenant.to_string())?;
+            batch.bind(job.priority)?;
+            batch.bind(job.max_attempts.max(1))?;
+            batch.bind(to_text(job.scheduled_for))?;
+            batch.bind(if job.scheduled_for > self.now { "scheduled" } else { "waiting" })?;
+        }
+        Ok(())
+    }
+
+    /// The same for a run that is kept with it, and its tenant is woken.
+    pub(super) fn add_new(&self, batch: &mut Batch) -> Result<(), StoreError> {
+        for job in &self.jobs {
+            self.add(&ADD.statement(1), &[job], batch)?;
+            batch.add(WAKE);
+            batch.bind(job.tenant.to_string())?;
+        }
+        Ok(())
+    }
+}
+
+/// Those of these runs that are to wait for others of their groups wait for them.
+pub(super) async fn behind(to: &mut SqliteConnection, runs: &[String]) -> Result<(), StoreError> {
+    let behind = "UPDATE job_queue SET status = 'behind'
+             WHERE job_type = 'run' AND status IN ('waiting', 'scheduled')
+                 AND subject IN (SELECT r.id FROM pipeline_runs r JOIN json_each(?) j ON r.id = j.value
+                     WHERE r.cancel_requested IS NULL AND EXISTS (
+                         SELECT 1 FROM pipeline_runs e
+                         WHERE e.pipeline = r.pipeline AND e.concurrency_group = r.concurrency_group
+                             AND e.number < r.number AND e.status IN ('queued', 'running', 'waiting')))";
+    sqlx::query(behind).bind(list(runs)).execute(to).await.map(drop).map_err(failed)
 }
 
 #[derive(Debug)]

@@ -11,11 +11,12 @@ use buildit::store::{
 use jiff::Timestamp;
 
 use super::SqliteStore;
+use super::batch::Batch;
 use super::error::failed;
 use super::group::{cancel_before, standings};
 use super::line::{numbered, runs};
 use super::pipeline::{Stages, tenant_text};
-use super::queue::Add;
+use super::queue::{Add, behind};
 use super::tenant::wake;
 use super::transaction::{Derived, EventRow, Head, Transaction};
 use super::writer::Write;
@@ -175,31 +176,40 @@ impl Write for Create {
     async fn write(&self, to: &mut Transaction<'_>) -> Result<u64, StoreError> {
         let (run, id) = (&self.run, self.run.id.to_string());
         let connection = to.connection().await?;
-        let taken = sqlx::query_scalar("SELECT 1 FROM pipeline_runs WHERE id = ?").bind(&id);
-        let taken: Option<i64> = taken.fetch_optional(&mut *connection).await.map_err(failed)?;
-        if taken.is_some() {
-            return Err(StoreError::Exists(run.id));
-        }
         let created_at = to_text(run.created_at);
-        let next = "INSERT INTO pipelines (tenant_id, name, last_number, created_at) VALUES (?, ?, 1, ?)
+        let next = "INSERT INTO pipelines (tenant_id, name, last_number, created_at)
+             SELECT ?, ?, 1, ? WHERE NOT EXISTS (SELECT 1 FROM pipeline_runs WHERE id = ?)
              ON CONFLICT (tenant_id, name) DO UPDATE SET last_number = last_number + 1
              RETURNING place, last_number, stages";
-        let next = sqlx::query_as(next).bind(tenant_text(run.tenant)).bind(&run.plan.name).bind(&created_at);
-        let (pipeline, given, stages): (i64, i64, Option<String>) =
-            next.fetch_one(&mut *connection).await.map_err(failed)?;
-        let insert =
+        let next = sqlx::query_as(next).bind(tenant_text(run.tenant)).bind(&run.plan.name).bind(&created_at).bind(&id);
+        let next: Option<(i64, i64, Option<String>)> = next.fetch_optional(&mut *connection).await.map_err(failed)?;
+        let (pipeline, given, stages) = next.ok_or(StoreError::Exists(run.id))?;
+        let line = RunSummary::of_new(run, 0);
+        let mut batch = Batch::default();
+        batch.add(
             "INSERT INTO pipeline_runs (id, tenant_id, pipeline, number, status, created_at, concurrency_group,
                  source_digest, definition, progress, event, branch, commit_id, message, author, pull_request)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, ''), nullif(?, ''), nullif(?, ''), nullif(?, ''),
-                 nullif(?, ''), ?)";
-        let insert = sqlx::query(insert).bind(id).bind(tenant_text(run.tenant)).bind(pipeline).bind(given);
-        let insert = insert.bind(RunStatus::default().as_str()).bind(created_at).bind(&run.group);
-        let insert = insert.bind(run.source.map(|source| source.to_hex())).bind(&self.definition);
-        let line = RunSummary::of_new(run, 0);
-        let insert = insert.bind(to_json(&RunProgress::default())?).bind(line.event).bind(line.branch);
-        let insert = insert.bind(line.commit).bind(line.message).bind(line.author);
-        let insert = insert.bind(line.pull_request.map(number));
-        insert.execute(&mut *connection).await.map_err(failed)?;
+                 nullif(?, ''), ?)",
+        );
+        batch.bind(&id)?;
+        batch.bind(tenant_text(run.tenant))?;
+        batch.bind(pipeline)?;
+        batch.bind(given)?;
+        batch.bind(RunStatus::default().as_str())?;
+        batch.bind(created_at)?;
+        batch.bind(&run.group)?;
+        batch.bind(run.source.map(|source| source.to_hex()))?;
+        batch.bind(&self.definition)?;
+        batch.bind(to_json(&RunProgress::default())?)?;
+        for text in [line.event, line.branch, line.commit, line.message, line.author] {
+            batch.bind(text)?;
+        }
+        batch.bind(line.pull_request.map(number))?;
+        if let Some(add) = &self.add {
+            add.add_new(&mut batch)?;
+        }
+        batch.execute(&mut *connection).await?;
         if stages.as_ref() != Some(&self.stages.digest) {
             self.stages.keep(connection, pipeline).await?;
         }
@@ -214,10 +224,10 @@ impl Write for Create {
         if run.cancels_earlier() {
             cancel_before(connection, run.id, given).await?;
         }
-        to.note(run.id, Some(Head::default()));
-        if let Some(add) = &self.add {
-            add.write(to).await?;
+        if self.add.is_some() && run.group.is_some() {
+            behind(connection, &[id]).await?;
         }
+        to.note(run.id, Some(Head::default()));
         Ok(given)
     }
 }

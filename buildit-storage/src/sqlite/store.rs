@@ -75,7 +75,8 @@ impl SqliteStore {
         connection.close().await.map_err(failed)?;
         let connection = SqliteConnection::connect_with(&options).await.map_err(failed)?;
         let session = Arc::new(Session::begin(file).map_err(|error| StoreError::backend("sqlite", error))?);
-        let reads = SqlitePoolOptions::new().max_connections(READERS);
+        // A file does not hang up: nobody need ask whether it is still there before each statement.
+        let reads = SqlitePoolOptions::new().max_connections(READERS).test_before_acquire(false);
         let reads = reads.connect_lazy_with(options.clone().read_only(true).pragma("query_only", "on"));
         let (writer, changed, asked) = (Writer::start(connection, options), Notify::new(), Notify::new());
         let inner = Inner { reads, writer, session, changed, asked, file: file.to_owned() };

@@ -55,13 +55,15 @@ pub(super) async fn intakes(from: &mut SqliteConnection, worker: &str) -> Result
 /// A tenant may have something to take from now on, unless it is paused. One that had not comes in where the others are, as
 /// [`come_in`](buildit::store::come_in) says.
 pub(super) async fn wake(to: &mut SqliteConnection, tenant: &str) -> Result<(), StoreError> {
-    let wake = "INSERT INTO queue_tenants (tenant_id, turn, is_ready)
-         VALUES (?, coalesce((SELECT min(turn) FROM queue_tenants WHERE is_ready = 1),
-             (SELECT max(turn) FROM queue_tenants), 0), 1)
-         ON CONFLICT (tenant_id) DO UPDATE SET turn = max(turn, excluded.turn), is_ready = 1
-             WHERE is_ready = 0 AND paused = 0";
-    sqlx::query(wake).bind(tenant).execute(to).await.map(drop).map_err(failed)
+    sqlx::query(WAKE).bind(tenant).execute(to).await.map(drop).map_err(failed)
 }
+
+/// The statement that [wakes](wake) a tenant.
+pub(super) const WAKE: &str = "INSERT INTO queue_tenants (tenant_id, turn, is_ready)
+     VALUES (?, coalesce((SELECT min(turn) FROM queue_tenants WHERE is_ready = 1),
+         (SELECT max(turn) FROM queue_tenants), 0), 1)
+     ON CONFLICT (tenant_id) DO UPDATE SET turn = max(turn, excluded.turn), is_ready = 1
+         WHERE is_ready = 0 AND paused = 0";
 
 /// Nothing more can be taken of a tenant. It is not looked at again until it is woken, unless it has runs that wait for
 /// something else; then it keeps up with the others, who got as far as this.

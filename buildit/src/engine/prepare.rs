@@ -87,13 +87,13 @@ impl Preparer {
         let is_plain = self.plan.flags()[stage.index()].has(StageFlags::PLAIN);
         if is_plain && !self.env_refers && !run.has_products() {
             let job = JobSpec { id, stage: Arc::clone(spec), index, run_env, variables: Environment::new() };
-            return Ok(Prepared { job, inputs: None, secrets: None, caches: Vec::new() });
+            let mut secrets = JobSecrets::default();
+            self.secrets.log_in(spec, &mut secrets);
+            return Ok(Prepared { job, inputs: None, secrets: secrets.unless_empty(), caches: Vec::new() });
         }
         let resolved = resolve_stage(spec, &scope)?;
-        let secrets = match resolved.secrets.is_empty() {
-            true => None,
-            false => Some(self.secrets.fill(&resolved.secrets, spec.environment.as_deref())?),
-        };
+        let mut secrets = self.secrets.fill(&resolved.secrets, spec.environment.as_deref())?;
+        self.secrets.log_in(&resolved.stage, &mut secrets);
         let artifacts = artifacts(run, spec)?;
         let caches = caches(spec, &scope)?;
         let only = spec.cacheable.then(|| resolved.stage.inputs.clone());
@@ -105,7 +105,7 @@ impl Preparer {
         if spec.cacheable {
             narrow(&mut job);
         }
-        Ok(Prepared { job, inputs, secrets, caches })
+        Ok(Prepared { job, inputs, secrets: secrets.unless_empty(), caches })
     }
 }
 

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::executor::JobSecrets;
-use crate::pipeline::StageSpec;
+use crate::pipeline::{ImageSpec, StageSpec, registry_of};
 use crate::plan::{Plan, SecretTemplates, StageFlags};
-use crate::secret::{Masker, SecretError, SecretReader, SecretSource};
+use crate::secret::{Masker, RegistryLogin, SecretError, SecretReader, SecretSource};
 use crate::store::NewRun;
 use crate::variables::{MissingSecret, PieceKind, Reference, Variable, may_refer, pieces};
 
@@ -21,6 +21,8 @@ type Place = Option<String>;
 #[derive(Default)]
 pub(super) struct RunSecrets {
     values: BTreeMap<Place, BTreeMap<String, SecretString>>,
+    /// Who fetches images that name nobody.
+    logins: Vec<RegistryLogin>,
     /// Names that no source knows, of secrets that a job of this run is to get.
     pub(super) missing: Vec<String>,
 }
@@ -46,10 +48,13 @@ impl RunSecrets {
             seen[stage.index()] = true;
         }
         let mut found = Self::default();
+        let has_images =
+            plan.spec().stages.iter().zip(&seen).any(|(stage, seen)| *seen && images(stage).next().is_some());
+        if has_images {
+            found.logins = source.registries_for(reader(new, None)).await?;
+        }
         for (place, wanted) in names(plan, &seen) {
-            let environment = place.as_deref();
-            let reader =
-                SecretReader { tenant: new.tenant, pipeline: &new.plan.name, context: &new.context, environment };
+            let reader = reader(new, place.as_deref());
             let mut values = BTreeMap::new();
             for name in wanted {
                 match source.secret_for(reader, &name).await? {
@@ -67,7 +72,9 @@ impl RunSecrets {
 
     /// The filter that keeps them out of everything else.
     pub(super) fn masker(&self) -> Result<Arc<Masker>, SecretError> {
-        let mut all = self.values.values().flatten().map(|(name, value)| (name.as_str(), value)).peekable();
+        let logins = self.logins.iter().map(|login| (login.registry.as_str(), &login.password));
+        let values = self.values.values().flatten().map(|(name, value)| (name.as_str(), value));
+        let mut all = values.chain(logins).peekable();
         if all.peek().is_none() {
             return Ok(Arc::new(Masker::none()));
         }
@@ -98,6 +105,29 @@ impl RunSecrets {
         }
         Ok(filled)
     }
+
+    /// Adds who fetches the images of a stage, whose texts are resolved, that name nobody themselves.
+    pub(super) fn log_in(&self, stage: &StageSpec, secrets: &mut JobSecrets) {
+        if self.logins.is_empty() {
+            return;
+        }
+        for image in images(stage).filter(|image| image.credentials.is_none()) {
+            let registry = registry_of(&image.reference);
+            if let Some(login) = self.logins.iter().find(|login| login.registry == registry) {
+                let who = (login.username.clone(), login.password.clone());
+                secrets.registries.entry(image.reference.clone()).or_insert(who);
+            }
+        }
+    }
+}
+
+fn reader<'a>(new: &'a NewRun, environment: Option<&'a str>) -> SecretReader<'a> {
+    SecretReader { tenant: new.tenant, pipeline: &new.plan.name, context: &new.context, environment }
+}
+
+/// The images of a stage: its own, and those of its services.
+fn images(stage: &StageSpec) -> impl Iterator<Item = &ImageSpec> {
+    stage.image.as_deref().into_iter().chain(stage.services.iter().map(|service| &service.image))
 }
 
 /// The names of all secrets that a pipeline and its selected stages refer to, by the environment of those stages. What
@@ -122,8 +152,7 @@ fn of_stage(stage: &StageSpec, names: &mut BTreeSet<String>) {
     for text in stage.env.values().chain(stage.services.iter().flat_map(|service| service.env.values())) {
         in_text(text, names);
     }
-    let images = stage.image.as_deref().into_iter().chain(stage.services.iter().map(|service| &service.image));
-    for credentials in images.filter_map(|image| image.credentials.as_ref()) {
+    for credentials in images(stage).filter_map(|image| image.credentials.as_ref()) {
         in_text(&credentials.username, names);
         in_text(&credentials.password, names);
     }

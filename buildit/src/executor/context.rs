@@ -189,8 +189,17 @@ pub struct JobSecrets {
     pub env: IndexMap<String, SecretString>,
     /// The same for each service, by its name.
     pub services: IndexMap<String, IndexMap<String, SecretString>>,
-    /// User and password for the registry of each image that names them, by the image's resolved reference.
+    /// User and password for the registry of each image that has them, by the image's resolved reference.
     pub registries: IndexMap<String, (String, SecretString)>,
+}
+
+impl JobSecrets {
+    /// These, unless there are none.
+    pub(crate) fn unless_empty(self) -> Option<Self> {
+        let Self { env, services, registries } = &self;
+        let is_empty = env.is_empty() && services.is_empty() && registries.is_empty();
+        (!is_empty).then_some(self)
+    }
 }
 
 /// This engine no longer drives the run.

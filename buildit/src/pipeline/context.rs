@@ -105,6 +105,9 @@ pub struct PullRequest {
     pub title: String,
     /// The branch that it is to be merged into.
     pub base: String,
+    /// The commit at which it has left that branch, where it is known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub merge_base: String,
     /// The branch that it comes from.
     pub head: String,
     /// Whether it comes from another repository.

@@ -31,7 +31,7 @@ pub use origin::{Origin, Origins};
 pub use spec::{CacheSpec, CheckoutSpec, ConcurrencySpec, ParamSpec, PipelineSpec};
 pub use stage::{
     ApprovalField, ApprovalSpec, ArtifactSpec, ArtifactWhen, ImageSpec, PullPolicy, ReadySpec, RegistryCredentials,
-    ReportsSpec, ResourceSpec, RetryCause, RetrySpec, ServiceSpec, StageSpec, When, WhenProperties,
+    ReportsSpec, ResourceSpec, RetryCause, RetrySpec, ServiceSpec, StageSpec, When, WhenProperties, registry_of,
 };
 pub use trigger::Trigger;
 

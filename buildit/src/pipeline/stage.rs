@@ -186,7 +186,8 @@ pub struct ImageSpec {
     /// `linux/amd64`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
-    /// Who fetches it from a private registry; without, Docker's own configuration is asked.
+    /// Who fetches it from a private registry; without, whom the [`SecretSource`](crate::secret::SecretSource) knows for it,
+    /// and then Docker's own configuration is asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<RegistryCredentials>,
 }
@@ -195,6 +196,19 @@ impl ImageSpec {
     /// An image by its reference.
     pub fn new(reference: impl Into<String>) -> Self {
         Self { reference: reference.into(), ..Self::default() }
+    }
+}
+
+/// The registry that an image comes from, as Docker reads its reference: what stands before the first slash, if it looks
+/// like a host, or else `docker.io`, which has several names.
+#[must_use]
+pub fn registry_of(reference: &str) -> &str {
+    match reference.split_once('/') {
+        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => match host {
+            "index.docker.io" | "registry-1.docker.io" => "docker.io",
+            host => host,
+        },
+        _ => "docker.io",
     }
 }
 

@@ -38,5 +38,5 @@ pub use error::SecretError;
 pub use masker::{MASK, Masker};
 #[cfg(feature = "engine")]
 pub(crate) use matcher::{End, Scan};
-pub use source::{ChainedSecrets, MemorySecrets, SecretReader, SecretSource};
+pub use source::{ChainedSecrets, MemorySecrets, RegistryLogin, SecretReader, SecretSource};
 pub use stream::MaskStream;

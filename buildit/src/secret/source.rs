@@ -31,6 +31,27 @@ pub trait SecretSource: Debug + Send + Sync + 'static {
     async fn secret_for(&self, _run: SecretReader<'_>, name: &str) -> Result<Option<SecretString>, SecretError> {
         self.secret(name).await
     }
+
+    /// Who fetches a run's images from private registries, where the images name nobody: at most one for each registry.
+    /// The passwords are masked in its logs as secrets are. Without a method of its own, a source knows nobody.
+    ///
+    /// # Errors
+    ///
+    /// [`SecretError`] when the source cannot be asked or a password cannot be used.
+    async fn registries_for(&self, _run: SecretReader<'_>) -> Result<Vec<RegistryLogin>, SecretError> {
+        Ok(Vec::new())
+    }
+}
+
+/// Who fetches images from a registry. `Debug` does not show the password.
+#[derive(Clone, Debug)]
+pub struct RegistryLogin {
+    /// Its host, with the port if there is one, as [`registry_of`](crate::pipeline::registry_of) gives it.
+    pub registry: String,
+    /// The user's name.
+    pub username: String,
+    /// The password or token.
+    pub password: SecretString,
 }
 
 /// The run that a secret is for.
@@ -48,12 +69,17 @@ pub struct SecretReader<'a> {
 }
 
 impl<'a> SecretReader<'a> {
-    /// The environment whose secrets may be read: none for a pull request from a fork, whose code anybody may write, unless
-    /// somebody has [looked at it](crate::pipeline::PullRequest::may_have_secrets).
+    /// The environment whose secrets may be read: none for a run that may have [none](Self::is_trusted).
     #[must_use]
     pub fn trusted_environment(&self) -> Option<&'a str> {
-        let may = self.context.pull_request.as_ref().is_none_or(PullRequest::may_have_secrets);
-        self.environment.filter(|_| may)
+        self.environment.filter(|_| self.is_trusted())
+    }
+
+    /// Whether it may have secrets: not for a pull request from a fork, whose code anybody may write, unless somebody has
+    /// [looked at it](crate::pipeline::PullRequest::may_have_secrets).
+    #[must_use]
+    pub fn is_trusted(&self) -> bool {
+        self.context.pull_request.as_ref().is_none_or(PullRequest::may_have_secrets)
     }
 
     /// Under what the secrets of its pipeline alone are kept: the id that the embedding program has for the pipeline, which
@@ -144,6 +170,18 @@ impl SecretSource for ChainedSecrets {
         }
         Ok(None)
     }
+
+    async fn registries_for(&self, run: SecretReader<'_>) -> Result<Vec<RegistryLogin>, SecretError> {
+        let mut found: Vec<RegistryLogin> = Vec::new();
+        for source in &self.0 {
+            for login in source.registries_for(run).await? {
+                if !found.iter().any(|known| known.registry == login.registry) {
+                    found.push(login);
+                }
+            }
+        }
+        Ok(found)
+    }
 }
 
 macro_rules! forward {
@@ -156,6 +194,10 @@ macro_rules! forward {
 
             async fn secret_for(&self, run: SecretReader<'_>, name: &str) -> Result<Option<SecretString>, SecretError> {
                 (**self).secret_for(run, name).await
+            }
+
+            async fn registries_for(&self, run: SecretReader<'_>) -> Result<Vec<RegistryLogin>, SecretError> {
+                (**self).registries_for(run).await
             }
         }
     };

@@ -73,6 +73,8 @@ pub enum SecretScope {
     Organization,
     /// One pipeline.
     Pipeline,
+    /// One tenant, by the host of a registry: who fetches images of its runs from there. No run is given it by a name.
+    Registry,
     /// One repository: what lets the server into it. No run is given it.
     Repository,
     /// One tenant.
@@ -88,6 +90,7 @@ impl SecretScope {
             Self::Environment => "environment",
             Self::Organization => "organization",
             Self::Pipeline => "pipeline",
+            Self::Registry => "registry",
             Self::Repository => "repository",
             Self::Tenant => "tenant",
         }
@@ -98,8 +101,15 @@ impl FromStr for SecretScope {
     type Err = StoreError;
 
     fn from_str(word: &str) -> Result<Self, StoreError> {
-        let all =
-            [Self::Channel, Self::Environment, Self::Organization, Self::Pipeline, Self::Repository, Self::Tenant];
+        let all = [
+            Self::Channel,
+            Self::Environment,
+            Self::Organization,
+            Self::Pipeline,
+            Self::Registry,
+            Self::Repository,
+            Self::Tenant,
+        ];
         let found = all.into_iter().find(|scope| scope.as_str() == word);
         found.ok_or_else(|| StoreError::Corrupt(format!("`{word}` is no scope of a secret")))
     }
@@ -112,7 +122,7 @@ pub struct SecretPlace {
     pub scope: SecretScope,
     /// Which organization, tenant, pipeline, repository, environment or channel; empty for the only one.
     pub owner: String,
-    /// Its name, which is an environment variable's.
+    /// Its name, which is an environment variable's, or the host of a registry.
     pub name: String,
 }
 

@@ -99,6 +99,8 @@ pub struct RunFilter {
     pub status: Option<RunStatus>,
     /// Those of this branch.
     pub branch: Option<String>,
+    /// Those of this commit, by its whole id.
+    pub commit: Option<String>,
     /// Those of a commit by this author.
     pub author: Option<String>,
     /// Those of the pull request of this number.
@@ -124,8 +126,8 @@ impl RunFilter {
 
     /// Whether it asks for more than whose runs these are.
     pub(crate) fn asks_of_the_run(&self) -> bool {
-        let Self { status, branch, author, pull_request, event, .. } = self;
-        status.is_some() || pull_request.is_some() || [branch, author, event].into_iter().any(Option::is_some)
+        let Self { status, branch, commit, author, pull_request, event, .. } = self;
+        status.is_some() || pull_request.is_some() || [branch, commit, author, event].into_iter().any(Option::is_some)
     }
 
     /// Whether a run is in the list, wherever that begins.
@@ -139,6 +141,7 @@ impl RunFilter {
             && self.pull_request.is_none_or(|number| run.pull_request == Some(number))
             && self.pipeline.as_ref().is_none_or(|name| *name == run.pipeline)
             && is(&self.branch, &run.branch)
+            && is(&self.commit, &run.commit)
             && is(&self.author, &run.author)
             && is(&self.event, &run.event)
     }

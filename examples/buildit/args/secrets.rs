@@ -102,8 +102,9 @@ impl FromStr for Owner {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (scope, name) = text.split_once(':').unwrap_or((text, ""));
-        // What a channel keeps secret is set where the channel is.
-        let scope = scope.parse().ok().filter(|scope| *scope != SecretScope::Channel);
+        // What channels and registries keep secret is set where they are.
+        let is_elsewhere = |scope: &SecretScope| matches!(scope, SecretScope::Channel | SecretScope::Registry);
+        let scope = scope.parse().ok().filter(|scope| !is_elsewhere(scope));
         scope.filter(|scope| (*scope == SecretScope::Organization) == name.is_empty()).map_or_else(
             || Err("it is `organization`, `tenant:NAME`, `pipeline:NAME` or `environment:NAME`".to_owned()),
             |scope| Ok(Self { scope, name: name.to_owned() }),

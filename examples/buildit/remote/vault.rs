@@ -47,7 +47,7 @@ impl RemoteVault {
     async fn path(&self, scope: SecretScope, owner: &str) -> Result<Vec<String>, Failure> {
         let own = |path: &[&str]| path.iter().map(|&part| part.to_owned()).collect();
         match scope {
-            SecretScope::Organization | SecretScope::Channel => Err(Failure::usage(
+            SecretScope::Organization | SecretScope::Channel | SecretScope::Registry => Err(Failure::usage(
                 "a server keeps secrets of tenants, pipelines and environments, and none of a whole organization",
             )),
             SecretScope::Repository => {

@@ -15,6 +15,7 @@ mod live;
 mod logs;
 mod pipelines;
 mod queue;
+mod registries;
 mod repositories;
 mod retention;
 mod runs;
@@ -130,6 +131,8 @@ fn described() -> OpenApiRouter<ServerState> {
         .routes(routes!(secrets::set_of_tenant, secrets::delete_of_tenant))
         .routes(routes!(secrets::of_a_pipeline))
         .routes(routes!(secrets::set_of_pipeline, secrets::delete_of_pipeline))
+        .routes(routes!(registries::list))
+        .routes(routes!(registries::set, registries::delete))
         .routes(routes!(environments::list))
         .routes(routes!(environments::show, environments::put, environments::delete))
         .routes(routes!(environments::secrets_of))

@@ -244,6 +244,8 @@ pub(crate) struct Filter {
     /// `queued`, `running`, `waiting`, `succeeded`, `failed` or `cancelled`.
     status: Option<String>,
     branch: Option<String>,
+    /// The whole id of a commit.
+    commit: Option<String>,
     author: Option<String>,
     pull_request: Option<u64>,
     event: Option<String>,
@@ -255,6 +257,7 @@ impl Filter {
         Ok(RunFilter {
             status: self.status.as_deref().map(runs::status).transpose()?,
             branch: self.branch,
+            commit: self.commit,
             author: self.author,
             pull_request: self.pull_request,
             event: self.event,

@@ -224,9 +224,13 @@ async fn context(commit: &Commit, change: &Change) -> Result<RunContext, Problem
                 true => commit.head_of(&of.base).await,
                 false => Some(of.base_sha.clone()),
             };
+            let merge_base = match &target {
+                Some(target) => commit.left(target).await?.unwrap_or_default(),
+                None => String::new(),
+            };
             let (number, title, base, head) = (of.number, of.title.clone(), of.base.clone(), of.head.clone());
             let approved_by = change.approved_by.clone();
-            let request = PullRequest { number, title, base, head, fork: of.is_fork, approved_by };
+            let request = PullRequest { number, title, base, head, merge_base, fork: of.is_fork, approved_by };
             (target.map(Comparison::SinceLeaving), Some(request))
         }
     };

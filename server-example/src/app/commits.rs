@@ -107,6 +107,11 @@ impl Commit {
         self.mirror.resolve(&Revision::Branch(branch.to_owned())).await.ok()
     }
 
+    /// The commit at which it has left this one, if they have one in common.
+    pub(crate) async fn left(&self, target: &str) -> Result<Option<String>, Problem> {
+        self.mirror.merge_base(target, &self.git.sha).await.map_err(told)
+    }
+
     /// The branch that is meant in its repository when none is named.
     pub(crate) async fn default_branch(&self) -> Result<Option<String>, Problem> {
         match &self.repository.settings.default_branch {

@@ -113,15 +113,7 @@ pub(crate) async fn put(
 pub(crate) async fn delete(state: &ServerState, access: &Access, name: &str) -> Result<(), Problem> {
     find(state, access, name).await?;
     let owner = owner_of_environment(access.tenant.id, name);
-    loop {
-        let page = secrets::list(state, SecretScope::Environment, &owner).await?;
-        if page.is_empty() {
-            break;
-        }
-        for secret in page {
-            state.store().delete_secret(&secret.place).await?;
-        }
-    }
+    secrets::forget_all(state, SecretScope::Environment, &owner).await?;
     if !state.store().delete_environment(access.tenant.id, name).await? {
         return Err(Problem::not_found());
     }

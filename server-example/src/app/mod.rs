@@ -19,6 +19,7 @@ pub(crate) mod members;
 pub(crate) mod organizations;
 pub(crate) mod pipelines;
 pub(crate) mod queue;
+pub(crate) mod registries;
 pub(crate) mod reports;
 pub(crate) mod repositories;
 pub(crate) mod requests;

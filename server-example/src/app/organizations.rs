@@ -2,10 +2,11 @@
 
 use buildit::account::{Organization, Role, Tenant};
 use buildit::id::{OrganizationId, TenantId};
+use buildit::store::SecretScope;
 use jiff::Timestamp;
 
 use super::members::{address, slug};
-use super::{audit, channels};
+use super::{audit, channels, secrets};
 use crate::access::{Access, Actor, role_in};
 use crate::list::{List, Page};
 use crate::problem::Problem;
@@ -87,7 +88,7 @@ pub(crate) async fn rename_tenant(state: &ServerState, access: &Access, name: &s
     Ok(Tenant { name, ..access.tenant.clone() })
 }
 
-/// Forgets a tenant that has neither pipelines nor runs, with its keys, environments and channels. The first one stays: what is whose
+/// Forgets a tenant that has neither pipelines nor runs, with its keys, secrets, environments and channels. The first one stays: what is whose
 /// is not said belongs there.
 pub(crate) async fn delete_tenant(state: &ServerState, access: &Access) -> Result<(), Problem> {
     let Tenant { id, organization, name, .. } = &access.tenant;
@@ -98,6 +99,9 @@ pub(crate) async fn delete_tenant(state: &ServerState, access: &Access) -> Resul
         return Err(Problem::not_found());
     }
     channels::forget_all(state, *id).await?;
+    for scope in [SecretScope::Tenant, SecretScope::Registry] {
+        secrets::forget_all(state, scope, &id.to_string()).await?;
+    }
     audit::of_organization(state, &access.actor, *organization, "tenant.delete", name).await;
     Ok(())
 }

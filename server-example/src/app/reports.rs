@@ -260,8 +260,9 @@ pub(crate) fn millis(result: &TestResult) -> u64 {
     u64::try_from(result.duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The run that the tests of this one are compared with: for a pull request the last run of the branch that it is to be
-/// merged into which ended by itself; else the one before it on its branch. A rerun is compared as the first one was.
+/// The run that the tests of this one are compared with: for a pull request the last run that ended by itself of the commit
+/// at which it left the branch that it is to be merged into, or else of that branch; else the one before it on its branch. A
+/// rerun is compared as the first one was.
 pub(crate) async fn baseline(state: &ServerState, record: &RunRecord) -> Result<Option<RunSummary>, Problem> {
     let before = origin(state, record).await?;
     let filter = RunFilter {
@@ -272,10 +273,13 @@ pub(crate) async fn baseline(state: &ServerState, record: &RunRecord) -> Result<
     };
     let (git, pull) = (&record.run.context.git, record.run.context.pull_request.as_ref());
     if let Some(pull) = pull.filter(|pull| !pull.base.is_empty()) {
-        let of_base = RunFilter { branch: Some(pull.base.clone()), ..filter.clone() };
-        // A pull request of a branch that has this name elsewhere is not of it.
-        if let Some(found) = last(state, &of_base, |run| run.pull_request.is_none()).await? {
-            return Ok(Some(found));
+        let of_commit = RunFilter { commit: Some(pull.merge_base.clone()), ..filter.clone() };
+        let of_branch = RunFilter { branch: Some(pull.base.clone()), ..filter.clone() };
+        for of_base in [of_commit, of_branch] {
+            // A pull request of a branch that has this name elsewhere is not of it.
+            if let Some(found) = last(state, &of_base, |run| run.pull_request.is_none()).await? {
+                return Ok(Some(found));
+            }
         }
     }
     let number = pull.map(|pull| pull.number);

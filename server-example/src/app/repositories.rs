@@ -231,7 +231,7 @@ pub(crate) async fn connect(
     };
     if let Err(problem) = made.await {
         state.mirrors().forget(id);
-        forget_secrets(state, id).await?;
+        secrets::forget_all(state, SecretScope::Repository, &id.to_string()).await?;
         return Err(problem);
     }
     audit::of_tenant(state, access, "repository.connect", &repository.name, &[("url", repository.url.clone().into())])
@@ -250,13 +250,6 @@ async fn keep(state: &ServerState, id: RepositoryId, given: &Given) -> Result<()
         Given::Key(key) => (KEY, key),
     };
     secrets::seal(state, &of_repository(id, name), value).await
-}
-
-async fn forget_secrets(state: &ServerState, id: RepositoryId) -> Result<(), Problem> {
-    for secret in secrets::list(state, SecretScope::Repository, &id.to_string()).await? {
-        state.store().delete_secret(&secret.place).await?;
-    }
-    Ok(())
 }
 
 /// The repositories of a tenant, a page at a time.
@@ -385,7 +378,7 @@ pub(crate) async fn delete(
     if !state.store().delete_repository(repository.id).await? {
         return Err(Problem::not_found());
     }
-    forget_secrets(state, repository.id).await?;
+    secrets::forget_all(state, SecretScope::Repository, &repository.id.to_string()).await?;
     state.mirrors().forget(repository.id);
     let details = left.clone().map(|why| ("webhook left", why.into()));
     audit::of_tenant(state, access, "repository.delete", &repository.name, details.as_slice()).await;

@@ -59,6 +59,19 @@ pub(crate) async fn page(
     Ok(List::cut(found, page.limit(), |secret| secret.place.name.clone()))
 }
 
+/// Forgets all of one owner, who is going.
+pub(super) async fn forget_all(state: &ServerState, scope: SecretScope, owner: &str) -> Result<(), Problem> {
+    loop {
+        let page = list(state, scope, owner).await?;
+        if page.is_empty() {
+            return Ok(());
+        }
+        for secret in page {
+            state.store().delete_secret(&secret.place).await?;
+        }
+    }
+}
+
 async fn after(
     state: &ServerState,
     scope: SecretScope,
@@ -71,11 +84,13 @@ async fn after(
     Ok(found.into_iter().take_while(|found| found.place.scope == scope && found.place.owner == owner).collect())
 }
 
-fn told(error: SealError) -> Problem {
+pub(super) fn told(error: SealError) -> Problem {
     match error {
-        SealError::Name(_) | SealError::Owner(_) | SealError::TooShort | SealError::TooLong => {
-            Problem::invalid(error.to_string())
-        }
+        SealError::Name(_)
+        | SealError::Registry(_)
+        | SealError::Owner(_)
+        | SealError::TooShort
+        | SealError::TooLong => Problem::invalid(error.to_string()),
         SealError::Busy(_) => Problem::conflict(error.to_string()),
         error => {
             tracing::error!(error = &error as &dyn std::error::Error, "a secret cannot be kept");

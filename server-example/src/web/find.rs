@@ -101,10 +101,15 @@ fn places(place: &Place, wanted: &Wanted) -> Vec<Item> {
         ("New pipeline", "/new", Role::Member),
         ("Queue", "/queue", Role::Viewer),
         ("Environments", "/environments", Role::Viewer),
+        ("Repositories", "/repositories", Role::Viewer),
         ("API keys", "/settings", Role::Viewer),
         ("Team", "/settings/team", Role::Viewer),
         ("Secrets", "/settings/secrets", Role::Viewer),
-        ("Audit log", "/settings/audit", Role::Viewer),
+        ("Registries", "/settings/registries", Role::Viewer),
+        ("Notifications", "/settings/notifications", Role::Viewer),
+        ("Retention", "/settings/retention", Role::Viewer),
+        ("Organization", "/settings/organization", Role::Viewer),
+        ("Audit log", "/settings/audit", Role::Admin),
     ];
     let all = all.into_iter().filter(|(.., least)| place.may(*least));
     let mut items: Vec<Item> = all.map(|(label, path, _)| Item::new(label, "", format!("{root}{path}"))).collect();

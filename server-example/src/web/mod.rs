@@ -14,6 +14,7 @@ mod organization;
 mod page;
 mod pipelines;
 mod queue;
+mod registries;
 mod repositories;
 mod retention;
 mod rows;
@@ -122,6 +123,8 @@ pub(crate) fn router(state: &ServerState) -> Router<ServerState> {
             get(secrets::of_pipeline).post(secrets::set_of_pipeline),
         )
         .route("/{organization}/{tenant}/pipelines/{pipeline}/secrets/{name}/delete", post(secrets::delete_of_pipeline))
+        .route("/{organization}/{tenant}/settings/registries", get(registries::show).post(registries::set))
+        .route("/{organization}/{tenant}/settings/registries/{host}/delete", post(registries::delete))
         .route("/{organization}/{tenant}/settings/notifications", get(notifications::list).post(notifications::create))
         .route(
             "/{organization}/{tenant}/settings/notifications/{channel}",

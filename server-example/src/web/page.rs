@@ -99,7 +99,7 @@ impl Place {
             organization: self.organization.name.clone(),
             tenant: self.access.tenant.name.clone(),
             who: self.access.actor.name(),
-            role: self.access.role.as_str(),
+            role: self.access.role,
             crumbs,
             theme: self.theme.word(),
             version: &VERSION,
@@ -159,13 +159,18 @@ pub(crate) struct Frame {
     pub(crate) organization: String,
     pub(crate) tenant: String,
     pub(crate) who: String,
-    pub(crate) role: &'static str,
+    pub(crate) role: Role,
     pub(crate) crumbs: Vec<Crumb>,
     pub(crate) theme: &'static str,
     pub(crate) version: &'static str,
 }
 
 impl Frame {
+    /// Whether who looks may see what only admins may.
+    pub(super) fn is_admin(&self) -> bool {
+        self.role >= Role::Admin
+    }
+
     /// What the button of the theme chooses: each in turn, and back to what the system says.
     pub(super) fn next_theme(&self) -> &'static str {
         match self.theme {

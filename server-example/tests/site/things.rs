@@ -137,6 +137,7 @@ impl Things {
             .replace("{delivery}", &self.delivery)
             .replace("{status}", &self.status)
             .replace("{environment}", "production")
+            .replace("{host}", "ghcr.io")
             .replace("{stage}", "build")
             .replace("{attempt}", "1")
             .replace("{number}", "1")
@@ -175,6 +176,7 @@ impl Things {
             ("POST", path) if path.ends_with("/keys") => json!({ "name": "new" }),
             ("POST", path) if path.ends_with("/tenants") => json!({ "name": "third" }),
             ("PUT", path) if path.ends_with("/secrets/{name}") => json!({ "value": "s3cr3t" }),
+            ("PUT", path) if path.ends_with("/registries/{host}") => json!({ "username": "ann", "password": "s3cr3t" }),
             ("PUT", path) if path.ends_with("/environments/{environment}") => {
                 json!({ "variables": { "REGION": "eu" } })
             }

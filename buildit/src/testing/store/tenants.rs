@@ -65,10 +65,15 @@ async fn groups_of_other_tenants_are_others(store: Arc<dyn Store>) -> Result<(),
     Ok(())
 }
 
+/// The commit of a pull request.
+fn commit(pull: u64) -> String {
+    format!("{pull:040x}")
+}
+
 /// A context that uses every field of a line.
 fn context(branch: &str, author: &str, pull: u64, event: &str) -> RunContext {
     let git = GitContext {
-        sha: "0123456789abcdef0123456789abcdef01234567".into(),
+        sha: commit(pull),
         branch: branch.into(),
         message: format!("Fix \u{fc} it\n\nAt {branch}"),
         author: author.into(),
@@ -79,7 +84,6 @@ fn context(branch: &str, author: &str, pull: u64, event: &str) -> RunContext {
         title: "Fix".into(),
         base: "main".into(),
         head: branch.into(),
-        fork: false,
         ..PullRequest::default()
     };
     RunContext { event: event.into(), git, pull_request: Some(pull), ..RunContext::default() }
@@ -132,6 +136,8 @@ async fn a_list_is_narrowed_by_each_thing(store: Arc<dyn Store>) -> Result<(), B
         (0, RunFilter { branch: Some("mai".into()), ..none() }),
         (0, RunFilter { branch: Some(String::new()), ..none() }),
         (8, RunFilter { author: Some("bob".into()), ..none() }),
+        (8, RunFilter { commit: Some(commit(2)), ..none() }),
+        (0, RunFilter { commit: Some("0".into()), ..none() }),
         (8, RunFilter { pull_request: Some(2), ..none() }),
         (0, RunFilter { pull_request: Some(u64::MAX), ..none() }),
         (8, RunFilter { event: Some("push".into()), ..none() }),
