@@ -45,7 +45,6 @@ pub(crate) async fn measure(bench: &mut Bench) {
     let few = each(&mut owner, &of_seed, asked).await;
     seed(&site.folder.path().join("data/buildit.db"), pipelines, runs);
     let many = each(&mut owner, &pages.map(|(what, path)| (what, path.to_owned())), asked).await;
-    println!("pages where {pipelines} pipelines have {} runs:", pipelines * runs);
     for ((what, _), (before, after)) in pages.iter().zip(few.iter().zip(&many)) {
         bench.at_most(
             &format!("{what}, p99 ({:.1} ms where there was next to nothing)", millis(*before)),

@@ -1,7 +1,5 @@
 //! Every page in a real browser, found by following links: who cannot see or has no mouse can use it.
 
-#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
-
 #[path = "site/browser.rs"]
 mod browser;
 mod site;
