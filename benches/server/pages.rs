@@ -100,6 +100,8 @@ async fn times(client: &mut Client, path: &str, asked: usize) -> Vec<Duration> {
 /// Puts in so many pipelines with so many runs each: copies of the one that has run, as the store wrote it.
 fn seed(database: &Path, pipelines: usize, runs: usize) {
     let mut database = Connection::open(database).expect("the server's database");
+    // What is looked up by chance is written by chance: it is to be in memory until then, and need not outlive the machine.
+    database.execute_batch("PRAGMA cache_size = -2000000; PRAGMA synchronous = OFF").expect("settings");
     let made = database.transaction().expect("nobody else writes");
     let (pipelines, runs) = (i64::try_from(pipelines).expect("few"), i64::try_from(runs).expect("few"));
     made.execute(

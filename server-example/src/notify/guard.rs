@@ -48,8 +48,15 @@ impl Guard {
         // Whoever set one before has one that does as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         // An address that leads to another one would lead around the guard, and so would a proxy of the environment.
-        let http = Client::builder().redirect(Policy::none()).no_proxy().dns_resolver(self);
-        http.connect_timeout(CONNECT).timeout(PATIENCE).user_agent("buildit").build()
+        let http = || {
+            let http = Client::builder().redirect(Policy::none()).no_proxy().dns_resolver(self);
+            http.connect_timeout(CONNECT).timeout(PATIENCE).user_agent("buildit")
+        };
+        http().build().or_else(|error| {
+            // A system without certificates has a server all the same, which nobody can prove anything to.
+            tracing::warn!(error = &error as &dyn std::error::Error, "nobody is asked by https");
+            http().tls_certs_only([]).build()
+        })
     }
 
     /// Refuses an address that is never asked, whatever its name means.
