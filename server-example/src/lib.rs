@@ -20,6 +20,7 @@
 //! | `postgres` | runs are kept in PostgreSQL, which several servers share |
 #![forbid(unsafe_code)]
 
+mod abroad;
 mod access;
 mod api;
 mod app;

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use reqwest::Client;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::redirect::Policy;
 use url::{Host, Url};
+
+use crate::abroad;
 
 /// How long whoever is asked may take: to be there, and for all of it.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -45,18 +46,8 @@ impl Guard {
     ///
     /// [`reqwest::Error`] when this system cannot ask anybody.
     pub(crate) fn client(self) -> Result<Client, reqwest::Error> {
-        // Whoever set one before has one that does as well.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        // An address that leads to another one would lead around the guard, and so would a proxy of the environment.
-        let http = || {
-            let http = Client::builder().redirect(Policy::none()).no_proxy().dns_resolver(self);
-            http.connect_timeout(CONNECT).timeout(PATIENCE).user_agent("buildit")
-        };
-        http().build().or_else(|error| {
-            // A system without certificates has a server all the same, which nobody can prove anything to.
-            tracing::warn!(error = &error as &dyn std::error::Error, "nobody is asked by https");
-            http().tls_certs_only([]).build()
-        })
+        // A proxy of the environment would lead around the guard.
+        abroad::client(|http| http.no_proxy().dns_resolver(self).connect_timeout(CONNECT).timeout(PATIENCE))
     }
 
     /// Refuses an address that is never asked, whatever its name means.

@@ -6,6 +6,8 @@ use std::time::Duration;
 use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse};
 use reqwest::{Client, Request};
 
+use crate::abroad;
+
 /// How long a provider may take: to be there, and for all of an answer.
 const CONNECT: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -30,11 +32,7 @@ pub(super) enum AskError {
 
 impl Asker {
     pub(super) fn new() -> Result<Self, reqwest::Error> {
-        // Whoever set one before has one that does as well.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        // One that leads elsewhere could be led to what only this server reaches.
-        let http = Client::builder().redirect(reqwest::redirect::Policy::none());
-        Ok(Self(http.connect_timeout(CONNECT).timeout(PATIENCE).user_agent("buildit").build()?))
+        Ok(Self(abroad::client(|http| http.connect_timeout(CONNECT).timeout(PATIENCE))?))
     }
 
     async fn ask(&self, request: HttpRequest) -> Result<HttpResponse, AskError> {

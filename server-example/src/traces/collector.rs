@@ -13,6 +13,7 @@ use reqwest::{Client, StatusCode};
 use url::Url;
 
 use super::span::text;
+use crate::abroad;
 use crate::errands::NotSent;
 use crate::problem::told;
 use crate::settings::Settings;
@@ -63,10 +64,8 @@ impl Collector {
         }
         let headers = settings.traces_headers.as_ref().map_or("", |headers| headers.expose());
         let headers = parse(headers).ok_or(CollectorError::Headers)?;
-        // Whoever set one before has one that does as well.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = Client::builder().redirect(reqwest::redirect::Policy::none()).connect_timeout(CONNECT);
-        let http = http.timeout(PATIENCE).user_agent("buildit").build().map_err(CollectorError::Network)?;
+        let http = abroad::client(|http| http.connect_timeout(CONNECT).timeout(PATIENCE));
+        let http = http.map_err(CollectorError::Network)?;
         Ok(Some(Self { http, url, headers }))
     }
 
