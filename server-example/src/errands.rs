@@ -18,7 +18,7 @@ const FIRST: SignedDuration = SignedDuration::from_secs(2);
 const CAP: SignedDuration = SignedDuration::from_hours(1);
 
 /// How often it is tried: for some seven hours.
-const TRIES: u32 = 12;
+const TRIES: u32 = 13;
 
 /// How much of what went wrong is kept.
 const ERROR: usize = 500;
@@ -76,7 +76,8 @@ pub(crate) fn settled(sent: Result<(), NotSent>, tries: u32) -> Settled {
         Ok(()) => Settled::Sent { at },
         Err(NotSent::Later(error)) if tries < TRIES => Settled::Later { at: at + wait(tries), error: short(&error) },
         Err(NotSent::After(pause, error)) if tries < TRIES => {
-            Settled::Later { at: at + pause.clamp(FIRST, CAP), error: short(&error) }
+            // However short that is, it is a try: waits grow all the same.
+            Settled::Later { at: at + pause.max(wait(tries)).min(CAP), error: short(&error) }
         }
         Err(NotSent::Later(error) | NotSent::After(_, error) | NotSent::Never(error)) => {
             Settled::GivenUp { at, error: short(&error) }
@@ -111,7 +112,7 @@ mod tests {
     #[test]
     fn waits_grow_to_an_hour() {
         let waits: Vec<i64> = (1..TRIES).map(|tries| wait(tries).as_secs()).collect();
-        assert_eq!(waits, [2, 8, 32, 128, 512, 2048, 3600, 3600, 3600, 3600, 3600]);
+        assert_eq!(waits, [2, 8, 32, 128, 512, 2048, 3600, 3600, 3600, 3600, 3600, 3600]);
         assert_eq!(wait(u32::MAX), CAP);
     }
 
@@ -122,7 +123,7 @@ mod tests {
             let how = settled(Err(NotSent::After(SignedDuration::from_secs(seconds), "busy".into())), 3);
             how.at().duration_since(before).as_secs()
         };
-        assert_eq!([pause(-5), pause(90), pause(1 << 40)], [2, 90, 3600]);
+        assert_eq!([pause(-5), pause(90), pause(1 << 40)], [32, 90, 3600]);
         let last = settled(Err(NotSent::After(FIRST, "busy".into())), TRIES);
         assert_eq!(outcome(&last), "given_up");
     }

@@ -133,7 +133,8 @@ impl Problem {
 
     /// Something elsewhere that it takes cannot be had.
     pub(crate) fn unreachable(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::FAILED_DEPENDENCY, "unreachable", "The repository cannot be read").with_detail(detail)
+        Self::new(StatusCode::FAILED_DEPENDENCY, "unreachable", "What it takes from elsewhere cannot be had")
+            .with_detail(detail)
     }
 
     pub(crate) fn changed() -> Self {

@@ -79,11 +79,6 @@ pub(crate) fn of_tenant(tenant: TenantId, name: &str) -> SecretPlace {
     SecretPlace { scope: SecretScope::Tenant, owner: tenant.to_string(), name: name.to_owned() }
 }
 
-/// Where who fetches images of a tenant's runs from a registry is.
-pub(crate) fn of_registry(tenant: TenantId, host: &str) -> SecretPlace {
-    SecretPlace { scope: SecretScope::Registry, owner: tenant.to_string(), name: host.to_owned() }
-}
-
 /// Where the secret of a pipeline is.
 pub(crate) fn of_pipeline(pipeline: PipelineId, name: &str) -> SecretPlace {
     SecretPlace { scope: SecretScope::Pipeline, owner: pipeline.to_string(), name: name.to_owned() }

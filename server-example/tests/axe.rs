@@ -16,7 +16,7 @@ const AXE: &str = include_str!("axe/axe.min.js");
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs chromium"]
 async fn no_page_has_a_serious_fault_of_accessibility() {
-    let (stage, _) = furnished().await;
+    let (stage, _, _things) = furnished().await;
     let mut found = BTreeSet::new();
     let pages = pages(&stage).await;
     for theme in ["dark", "light"] {

@@ -207,12 +207,10 @@ async fn no_page_scrolls_sideways_or_asks_another_host() {
         ["/acme/main/pipelines?search=nothing", "/account", "/forgot", "/acme/main/find?text=w"].map(str::to_owned),
     );
     for width in [360, 1440] {
-        let size = serde_json::json!({ "width": width, "height": 800, "deviceScaleFactor": 1, "mobile": false });
-        stage.browser.cdp().send_raw("Emulation.setDeviceMetricsOverride", size).await.unwrap();
+        stage.resize(width).await;
         for path in &paths {
             stage.open(path).await;
-            let wide = stage.number("return document.documentElement.scrollWidth").await;
-            assert!(wide <= width, "{path} is {wide} px wide at {width} px");
+            stage.fits(width, path).await;
             let hosts = "return performance.getEntriesByType('resource').filter(entry => new URL(entry.name).host !== location.host).length";
             assert_eq!(stage.number(hosts).await, 0, "{path} asks another host");
         }

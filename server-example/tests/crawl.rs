@@ -57,7 +57,11 @@ impl Control {
     fn turn(&self) -> Turn {
         let takes_away = ["/delete", "/revoke", "/cancel"].iter().any(|end| self.to.ends_with(end));
         match () {
-            () if self.to.ends_with("/logout") || self.text == "Leave" || self.to.ends_with("/settings/tenant") => {
+            () if self.to.ends_with("/logout")
+                || ["/settings/tenant", "/settings/organization", "/rename"]
+                    .iter()
+                    .any(|end| self.to.ends_with(end)) =>
+            {
                 Turn::Leaving
             }
             () if self.is_danger || takes_away => Turn::Danger,
@@ -84,7 +88,7 @@ const CONTROLS: &str = r#"
     }).filter(one => one.shown);
 "#;
 
-/// Fills what a form requires and presses its button.
+/// Fills what a form requires, changes what it has if it is to save that, and presses its button.
 const PRESS: &str = r#"
     const one = [...document.querySelectorAll('a, button, input[type=submit], summary')][arguments[0]];
     window.pressed = true;
@@ -94,12 +98,26 @@ const PRESS: &str = r#"
         if (field.value || field.disabled || field.type === 'hidden' || !field.matches('input, textarea')) continue;
         if (field.type === 'email') field.value = `somebody-${arguments[1]}@example.com`;
         else if (field.type === 'password') field.value = 'correct horse';
+        else if (field.name === 'host') field.value = `registry-${arguments[1]}.example`;
+        else if (field.name === 'url') field.value = arguments[2];
+        else if (field.type === 'url' || field.name === 'target') field.value = 'https://example.com/';
         else if (field.type === 'number') field.value = field.min || '1';
         else if (field.type === 'search' || field.required || field.tagName === 'TEXTAREA') {
             field.value = `thing-${arguments[1]}`;
             // The name of a variable has no dash.
             if (!field.checkValidity()) field.value = `thing_${arguments[1]}`;
         }
+    }
+    if (arguments[3]) {
+        const fields = [...one.form.elements].filter(field => !field.disabled && field.type !== 'hidden');
+        const of = css => fields.find(field => field.matches(css));
+        const [box, choice, number, text] =
+            [of('[type=checkbox]'), of('select'), of('[type=number]'), of('[type=email]') || of('textarea') || of('input:not([type=password])')];
+        if (box) box.checked = !box.checked;
+        else if (choice) choice.selectedIndex = (choice.selectedIndex + 1) % choice.options.length;
+        else if (number) number.value = Number(number.value) + 1;
+        else if (text.type === 'email') text.value = `other-${arguments[1]}@example.com`;
+        else text.value += text.matches('textarea') ? '\n' : `-${arguments[1]}`;
     }
     one.click();
 "#;
@@ -112,11 +130,14 @@ struct Now {
     is_same: bool,
     changes: u64,
     is_ready: bool,
-    title: String,
+    /// With what the server has answered.
+    status: u16,
     text: String,
+    /// What its forms are filled with.
+    fields: Vec<String>,
 }
 
-const NOW: &str = "return { path: location.pathname + location.search, is_same: window.pressed === true, changes: window.changes || 0, is_ready: document.readyState === 'complete', title: document.title, text: document.body.innerText }";
+const NOW: &str = "return { path: location.pathname + location.search, is_same: window.pressed === true, changes: window.changes || 0, is_ready: document.readyState === 'complete', status: performance.getEntriesByType('navigation')[0]?.responseStatus || 0, text: document.body.innerText, fields: [...document.querySelectorAll('input:not([type=hidden]), select, textarea')].map(field => `${field.name}=${field.value}${field.checked ? ' checked' : ''}`) }";
 
 async fn controls(stage: &Stage) -> Vec<Control> {
     read(stage, CONTROLS, vec![TOGGLES.to_vec().into()]).await
@@ -145,9 +166,11 @@ async fn follow(stage: &Stage, page: &str, to: &str) -> Option<String> {
 
 /// What is wrong with a button; nothing, when it does something: what only toggles changes the page, anything else loads
 /// another one, or the same one that says something else now.
-async fn press(stage: &Stage, page: &str, control: &Control, count: usize) -> Option<String> {
+async fn press(stage: &Stage, repository: &str, page: &str, control: &Control, count: usize) -> Option<String> {
     let before: Now = read(stage, NOW, vec![]).await;
-    stage.browser.execute(PRESS, vec![control.at.into(), count.into()]).await.unwrap();
+    let saves = ["Save", "Change", "Rename"].iter().any(|word| control.text.starts_with(word));
+    let arguments = vec![control.at.into(), count.into(), repository.into(), saves.into()];
+    stage.browser.execute(PRESS, arguments).await.unwrap();
     let told = || format!("{page}: {:?} ({})", control.text, control.to);
     for _ in 0..LOOKS {
         let now: Now = match stage.browser.execute(NOW, vec![]).await {
@@ -159,18 +182,13 @@ async fn press(stage: &Stage, page: &str, control: &Control, count: usize) -> Op
             return None;
         }
         if !control.is_toggle && !now.is_same && now.is_ready {
-            let is_problem = ["404", "403", "405", "500", "Something went wrong"];
-            if is_problem.iter().any(|words| now.title.contains(words)) {
-                return Some(format!("{} leads to {:?} at {}", told(), now.title, now.path));
+            if now.status >= 400 {
+                return Some(format!("{} is answered with {} at {}: {}", told(), now.status, now.path, now.text));
             }
-            let is_of_look = control.to.ends_with("/theme");
-            let is_search = control.method == "get";
-            let says_else = now.path != before.path || now.text != before.text;
-            // What was filled in as it was is saved as it was, and what is as it was is found so.
-            let is_saved =
-                ["Save", "Set it", "Change", "Rename", "Look for it"].iter().any(|word| control.text.starts_with(word));
-            return (!says_else && !is_of_look && !is_search && !is_saved)
-                .then(|| format!("{} changes nothing", told()));
+            // A theme is looked at, a search may find what is shown already, and what is as it was is found so.
+            let may_stay = control.to.ends_with("/theme") || control.to.ends_with("/check") || control.method == "get";
+            let says_else = now.path != before.path || now.text != before.text || now.fields != before.fields;
+            return (!says_else && !may_stay).then(|| format!("{} changes nothing", told()));
         }
         tokio::time::sleep(BETWEEN).await;
     }
@@ -178,7 +196,7 @@ async fn press(stage: &Stage, page: &str, control: &Control, count: usize) -> Op
 }
 
 /// Presses what can be pressed on the pages that this one finds, each kind once.
-async fn press_all(stage: &Stage, email: &str, least: usize) {
+async fn press_all(stage: &Stage, email: &str, repository: &str, least: usize) {
     let (mut pressed, mut wrong, mut count) = (BTreeSet::new(), Vec::new(), 0);
     let found = pages(stage).await;
     for turn in [Turn::First, Turn::Danger, Turn::Leaving] {
@@ -195,7 +213,7 @@ async fn press_all(stage: &Stage, email: &str, least: usize) {
                 count += 1;
                 wrong.extend(match control.kind.as_str() {
                     "link" => follow(stage, page, &control.to).await,
-                    _ => press(stage, page, &control, count).await,
+                    _ => press(stage, repository, page, &control, count).await,
                 });
             }
         }
@@ -205,17 +223,17 @@ async fn press_all(stage: &Stage, email: &str, least: usize) {
 }
 
 async fn as_member(role: &str, least: usize) {
-    let (stage, owner) = furnished().await;
+    let (stage, owner, things) = furnished().await;
     become_member(&stage, &owner, "eve@example.com", role).await;
-    press_all(&stage, "eve@example.com", least).await;
+    press_all(&stage, "eve@example.com", things.unconnected(), least).await;
     stage.browser.quit().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs chromium"]
 async fn whatever_an_owner_can_press_does_something() {
-    let (stage, _) = furnished().await;
-    press_all(&stage, "ada@example.com", 100).await;
+    let (stage, _, things) = furnished().await;
+    press_all(&stage, "ada@example.com", things.unconnected(), 100).await;
     stage.browser.quit().await.unwrap();
 }
 

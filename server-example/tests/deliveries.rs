@@ -227,10 +227,10 @@ async fn a_pull_request_from_a_fork_has_secrets_once_an_admin_has_looked_at_its_
     assert!(log.contains("at=looked at"), "{log}");
     assert_eq!(world.runs().await.len(), 1);
     let listed = world.deliveries().await;
-    assert!(
-        listed.iter().any(|one| one["key"] == format!("with secrets {}", came["id"].as_str().unwrap())),
-        "{listed:?}"
-    );
+    let copy = format!("with secrets {}", came["id"].as_str().unwrap());
+    let copy = listed.iter().find(|one| one["key"] == copy).unwrap_or_else(|| panic!("{listed:?}"));
+    let twice = format!("{}/{}/approve", world.path(), copy["id"].as_str().unwrap());
+    assert_eq!(world.site.post(&world.owner, &twice, json!({})).await.status, StatusCode::CONFLICT);
     let noted = world.site.get(&world.owner, &format!("/api/v1/tenants/{tenant}/audit")).await.ok().text;
     assert!(noted.contains("delivery.approve"), "{noted}");
     // What is of no fork needs nobody who looks at it.

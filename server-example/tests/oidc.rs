@@ -476,7 +476,8 @@ async fn a_provider_that_is_down_breaks_its_button_alone() {
         if away.status == StatusCode::SEE_OTHER {
             break away;
         }
-        tokio::task::yield_now().await;
+        // Whoever asks without a rest is soon refused for that.
+        tokio::time::sleep(Duration::from_millis(250)).await;
     };
     assert!(back.header("location").starts_with(&provider.url));
     let mut browser = Browser::new();
@@ -586,11 +587,10 @@ async fn in_a_browser_one_links_an_account_and_signs_in_with_it() {
     stage.browser.quit().await.unwrap();
 }
 
-/// Requires a page to be as narrow as a telephone's.
+/// Requires the page to be as narrow as a telephone's.
 async fn narrow(stage: &browser::Stage) {
     for width in [360, 1440] {
-        stage.browser.set_window_rect(0, 0, width, 900).await.unwrap();
-        let beyond = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
-        assert!(stage.number(beyond).await <= 0, "at {width} px");
+        stage.resize(width).await;
+        stage.fits(width, "the page").await;
     }
 }

@@ -10,9 +10,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{SealError, SealedSecrets};
 
-/// How many registries of a tenant are looked at.
-const MOST: usize = 100;
-
 /// What is sealed, as JSON.
 #[derive(Serialize, Deserialize)]
 struct Form<'a> {
@@ -21,8 +18,10 @@ struct Form<'a> {
 }
 
 impl<S: SecretStore> SealedSecrets<S> {
-    /// Sets who fetches images for runs of this tenant from a registry, whoever it was before. Those beyond the first 100,
-    /// by the registry's name, are kept and not used.
+    /// How many registries of a tenant are used; those beyond, in order of their hosts, are kept and not used.
+    pub const MOST_REGISTRIES: usize = 100;
+
+    /// Sets who fetches images for runs of this tenant from a registry, whoever it was before.
     ///
     /// # Errors
     ///
@@ -39,25 +38,46 @@ impl<S: SecretStore> SealedSecrets<S> {
         self.set(&place(tenant, &login.registry), &SecretString::from(text), now).await
     }
 
-    /// Who fetches images for runs of this tenant, by registry.
+    /// Forgets who fetches images for runs of this tenant from a registry; whether there was somebody.
     ///
     /// # Errors
     ///
-    /// [`SealError`] when one of them cannot be opened.
+    /// [`SealError`] when the store fails.
+    pub async fn delete_registry(&self, tenant: &str, registry: &str) -> Result<bool, SealError> {
+        Ok(self.store.delete_secret(&place(tenant, registry)).await?)
+    }
+
+    /// Who fetches images for runs of this tenant, by registry. Whoever cannot be opened is left out, and the log says so: other
+    /// registries, and images that everybody may fetch, have nothing to do with it.
+    ///
+    /// # Errors
+    ///
+    /// [`SealError`] when the store cannot tell.
     pub async fn registries(&self, tenant: &str) -> Result<Vec<RegistryLogin>, SealError> {
         let before = place(tenant, "");
-        let found = self.store.secrets(Some(&before), MOST).await?;
+        let found = self.store.secrets(Some(&before), Self::MOST_REGISTRIES).await?;
         let of_tenant = found.into_iter().map(|found| found.place);
         let mut logins = Vec::new();
         for place in of_tenant.take_while(|place| place.scope == before.scope && place.owner == before.owner) {
-            // It may have been deleted meanwhile.
-            let Some(text) = self.open(&place).await? else { continue };
-            let form: Form<'_> =
-                serde_json::from_str(text.expose_secret()).map_err(|_| SealError::Forged(place.clone()))?;
-            let (username, password) = (form.username.into_owned(), form.password.into_owned().into());
-            logins.push(RegistryLogin { registry: place.name, username, password });
+            match self.login(place).await {
+                Ok(login) => logins.extend(login),
+                Err(error @ (SealError::UnknownKey { .. } | SealError::Forged(_))) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "a registry is left out");
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(logins)
+    }
+
+    /// Who is kept in this place; nobody, when it was deleted meanwhile.
+    async fn login(&self, place: SecretPlace) -> Result<Option<RegistryLogin>, SealError> {
+        let Some(text) = self.open(&place).await? else { return Ok(None) };
+        let Ok(form) = serde_json::from_str::<Form<'_>>(text.expose_secret()) else {
+            return Err(SealError::Forged(place));
+        };
+        let (username, password) = (form.username.into_owned(), form.password.into_owned().into());
+        Ok(Some(RegistryLogin { registry: place.name, username, password }))
     }
 
     /// The same for a run: nobody for one that may have no secrets.

@@ -280,9 +280,16 @@ async fn g5_registries_are_those_of_the_tenant_and_no_secrets_of_a_name() {
         found(secrets.registries_for(reader(theirs, "p", &context)).await.unwrap()),
         ["r.example eve pass\"word"]
     );
-    let fork = RunContext { pull_request: Some(PullRequest { fork: true, ..PullRequest::default() }), ..context };
+    let pull_request = Some(PullRequest { fork: true, ..PullRequest::default() });
+    let fork = RunContext { pull_request, ..context.clone() };
     assert!(secrets.registries_for(reader(ours, "p", &fork)).await.unwrap().is_empty());
     assert!(secrets.secret_for(reader(ours, "p", &fork), "r.example").await.unwrap().is_none());
+
+    // Whoever has another key now goes without those, and loses nothing else.
+    let others = with(&store, TWO);
+    assert!(others.registries_for(reader(ours, "p", &context)).await.unwrap().is_empty());
+    assert!(secrets.delete_registry(&ours.to_string(), "r.example").await.unwrap());
+    assert!(!secrets.delete_registry(&ours.to_string(), "r.example").await.unwrap());
 
     for wrong in ["", "Upper.example", "a/b", "r.example:port", "-r.example", "r.example:5000:1"] {
         let refused = secrets.set_registry(&ours.to_string(), &login(wrong, "ann"), now()).await;

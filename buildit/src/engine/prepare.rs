@@ -89,7 +89,7 @@ impl Preparer {
             let job = JobSpec { id, stage: Arc::clone(spec), index, run_env, variables: Environment::new() };
             let mut secrets = JobSecrets::default();
             self.secrets.log_in(spec, &mut secrets);
-            return Ok(Prepared { job, inputs: None, secrets: secrets.unless_empty(), caches: Vec::new() });
+            return Ok(Prepared { job, inputs: None, secrets: unless_empty(secrets), caches: Vec::new() });
         }
         let resolved = resolve_stage(spec, &scope)?;
         let mut secrets = self.secrets.fill(&resolved.secrets, spec.environment.as_deref())?;
@@ -105,8 +105,13 @@ impl Preparer {
         if spec.cacheable {
             narrow(&mut job);
         }
-        Ok(Prepared { job, inputs, secrets: secrets.unless_empty(), caches })
+        Ok(Prepared { job, inputs, secrets: unless_empty(secrets), caches })
     }
+}
+
+/// An executor is handed secrets only if there are any.
+fn unless_empty(secrets: JobSecrets) -> Option<JobSecrets> {
+    (!secrets.is_empty()).then_some(secrets)
 }
 
 fn run_env(scope: &Scope<'_>) -> Result<Arc<RunEnvironment>, ResolveError> {

@@ -113,7 +113,7 @@ impl RunSecrets {
         }
         for image in images(stage).filter(|image| image.credentials.is_none()) {
             let registry = registry_of(&image.reference);
-            if let Some(login) = self.logins.iter().find(|login| login.registry == registry) {
+            if let Some(login) = self.logins.iter().find(|login| login.registry.eq_ignore_ascii_case(registry)) {
                 let who = (login.username.clone(), login.password.clone());
                 secrets.registries.entry(image.reference.clone()).or_insert(who);
             }

@@ -194,11 +194,10 @@ pub struct JobSecrets {
 }
 
 impl JobSecrets {
-    /// These, unless there are none.
-    pub(crate) fn unless_empty(self) -> Option<Self> {
-        let Self { env, services, registries } = &self;
-        let is_empty = env.is_empty() && services.is_empty() && registries.is_empty();
-        (!is_empty).then_some(self)
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        let Self { env, services, registries } = self;
+        env.is_empty() && services.is_empty() && registries.is_empty()
     }
 }
 

@@ -22,6 +22,7 @@ use crate::state::ServerState;
 pub(crate) struct Registry {
     /// As images name it: `ghcr.io`, `registry.example:5000`, `docker.io`.
     host: String,
+    /// Empty when what is kept cannot be opened with the server's key: it is set anew.
     username: String,
     updated_at: Timestamp,
 }

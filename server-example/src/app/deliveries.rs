@@ -182,8 +182,15 @@ pub(crate) async fn redeliver(
     Ok(again)
 }
 
+/// How the keys begin of what stands in the list for the runs that somebody has approved.
+const APPROVED: &str = "with secrets ";
+
 /// What a delivery tells of pull requests from forks.
 fn of_forks(delivery: &Delivery, body: &[u8]) -> Vec<Change> {
+    // What somebody has approved stands there as a copy, which is not approved again.
+    if delivery.key.starts_with(APPROVED) {
+        return Vec::new();
+    }
     // Of one that was refused nothing is kept, and nothing is read.
     let events = forge::read(delivery.forge, &delivery.event, body).unwrap_or_default();
     events.into_iter().filter_map(|event| Change::of_event(event).ok()).filter(Change::is_fork).collect()
@@ -196,7 +203,7 @@ pub(crate) async fn commit_of_fork(state: &ServerState, delivery: &Delivery) -> 
 }
 
 /// Starts the runs of a pull request from a fork with secrets, of the very commit that was delivered: somebody has looked at
-/// that. They are started once, however often it is asked for.
+/// that. Those of a delivery are started once, however often it is asked for.
 pub(crate) async fn approve(
     state: &ServerState,
     access: &Access,
@@ -210,6 +217,9 @@ pub(crate) async fn approve(
         return Err(Problem::conflict("it tells of no pull request from a fork"));
     }
     let by = approvals::person(state, &access.actor).await?;
+    // Before anything starts: that is in the log even of a server that is killed meanwhile.
+    let details = [("delivery", known.id.to_string().into())];
+    audit::of_tenant(state, &access, "delivery.approve", &repository.name, &details).await;
     let mut decisions = Vec::new();
     for (index, change) in changes.into_iter().enumerate() {
         let change = Change { approved_by: by.clone(), ..change };
@@ -218,10 +228,8 @@ pub(crate) async fn approve(
         decisions.extend(start_change(state, repository, &change, (&key, known.received_at)).await?);
     }
     let new = waiting(repository.id, known.forge, known.event.clone(), String::new(), Timestamp::now());
-    let (key, outcome) = (format!("with secrets {}", known.id), Came::Decided { decisions: decisions.clone() }.text());
+    let (key, outcome) = (format!("{APPROVED}{}", known.id), Came::Decided { decisions: decisions.clone() }.text());
     state.store().keep_delivery(Delivery { key, state: DeliveryState::Done, outcome, ..new }, body).await?;
-    let details = [("delivery", known.id.to_string().into())];
-    audit::of_tenant(state, &access, "delivery.approve", &repository.name, &details).await;
     Ok(decisions)
 }
 

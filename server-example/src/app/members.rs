@@ -118,8 +118,9 @@ pub(crate) async fn open_invitation(state: &ServerState, hash: &TokenHash) -> Re
     if stands { Ok(invitation) } else { Err(Problem::not_found()) }
 }
 
-/// Makes a user a member by the invitation that the token of this hash accepts. The caller has looked whether it stands.
+/// Makes a user a member by the invitation that the token of this hash accepts, if it still stands.
 pub(crate) async fn accept(state: &ServerState, hash: &TokenHash, user: &User) -> Result<(), Problem> {
+    open_invitation(state, hash).await?;
     let accepted = state.identity().accept_invitation(hash, user.id, Timestamp::now()).await?;
     let member = accepted.ok_or_else(Problem::not_found)?;
     joined(state, user, member.organization, member.role).await;

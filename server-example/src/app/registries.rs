@@ -9,16 +9,14 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{audit, secrets};
 use crate::access::Access;
 use crate::problem::Problem;
-use crate::secrets::of_registry;
+use crate::secrets::Secrets;
 use crate::state::ServerState;
-
-/// How many registries a tenant has at most: each run opens all of them.
-pub(crate) const MOST: usize = 100;
 
 /// Who may fetch from a registry, without the password.
 #[derive(Debug)]
 pub(crate) struct Registry {
     pub(crate) host: String,
+    /// Empty when what is kept cannot be opened.
     pub(crate) username: String,
     pub(crate) updated_at: Timestamp,
 }
@@ -28,9 +26,10 @@ pub(crate) async fn all(state: &ServerState, access: &Access) -> Result<Vec<Regi
     let owner = access.tenant.id.to_string();
     let logins = state.secrets().registries(&owner).await.map_err(secrets::told)?;
     let set: Vec<SecretSummary> = secrets::list(state, SecretScope::Registry, &owner).await?;
-    let registries = set.into_iter().filter_map(|SecretSummary { place, updated_at, .. }| {
-        let login = logins.iter().find(|login| login.registry == place.name)?;
-        Some(Registry { host: place.name, username: login.username.clone(), updated_at })
+    let registries = set.into_iter().map(|SecretSummary { place, updated_at, .. }| {
+        let login = logins.iter().find(|login| login.registry == place.name);
+        let username = login.map(|login| login.username.clone()).unwrap_or_default();
+        Registry { host: place.name, username, updated_at }
     });
     Ok(registries.collect())
 }
@@ -52,8 +51,9 @@ pub(crate) async fn set(
     }
     let owner = access.tenant.id.to_string();
     let known = secrets::list(state, SecretScope::Registry, &owner).await?;
-    if known.len() >= MOST && !known.iter().any(|known| known.place.name == registry) {
-        return Err(Problem::conflict(format!("a tenant has at most {MOST} registries")));
+    let most = Secrets::MOST_REGISTRIES;
+    if known.len() >= most && !known.iter().any(|known| known.place.name == registry) {
+        return Err(Problem::conflict(format!("a tenant has at most {most} registries")));
     }
     let login = RegistryLogin { registry, username, password };
     state.secrets().set_registry(&owner, &login, Timestamp::now()).await.map_err(secrets::told)?;
@@ -65,7 +65,8 @@ pub(crate) async fn set(
 /// Forgets who fetches from a registry.
 pub(crate) async fn delete(state: &ServerState, access: &Access, host: &str) -> Result<(), Problem> {
     let registry = host_of(host)?;
-    if !state.store().delete_secret(&of_registry(access.tenant.id, &registry)).await? {
+    let owner = access.tenant.id.to_string();
+    if !state.secrets().delete_registry(&owner, &registry).await.map_err(secrets::told)? {
         return Err(Problem::not_found());
     }
     audit::of_tenant(state, access, "registry.delete", registry, &[]).await;

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use buildit::account::Role;
 use buildit::diagnostic::{Diagnostic, Severity};
-use buildit::id::RepositoryId;
+use buildit::id::{Digest, RepositoryId};
 use buildit::pipeline::CheckoutSpec;
 use buildit::store::{
-    Fetch, Forge, Login, PipelineFilter, Repository, RepositorySettings, SecretScope, StatusMode, StoredPipeline,
+    Fetch, Forge, Login, PipelineFilter, Repository, RepositorySettings, SecretPlace, SecretScope, StatusMode,
+    StoredPipeline,
 };
 use buildit_executors::remote::{Branch, Credential, Head, Mirror, Remote, RemoteAddress, RemoteError, Revision};
+use buildit_storage::secrets::SealError;
 use jiff::Timestamp;
 use secrecy::SecretString;
 use url::Url;
@@ -30,7 +32,7 @@ const BRANCHES: usize = 100;
 pub(crate) const MOST_PIPELINES: usize = 100;
 
 /// What a repository's secrets are called.
-pub(crate) const TOKEN: &str = "TOKEN";
+const TOKEN: &str = "TOKEN";
 const KEY: &str = "KEY";
 const WEBHOOK: &str = "WEBHOOK";
 
@@ -41,6 +43,16 @@ pub(crate) enum Given {
     Nothing,
     Token(SecretString),
     Key(SecretString),
+}
+
+impl From<Credential> for Given {
+    fn from(credential: Credential) -> Self {
+        match credential {
+            Credential::None => Self::Nothing,
+            Credential::Token(token) => Self::Token(token),
+            Credential::Key(key) => Self::Key(key),
+        }
+    }
 }
 
 impl Given {
@@ -225,7 +237,7 @@ pub(crate) async fn connect(
             ask(state, id, &address, given.credential()).await?;
         }
         // Who is broken off in between leaves a secret of nothing, never a repository without one.
-        keep(state, id, &given).await?;
+        keep(state, &repository, &given).await?;
         secrets::seal(state, &of_repository(id, WEBHOOK), &random()?).await?;
         Ok::<_, Problem>(state.store().put_repository(repository.clone()).await?)
     };
@@ -243,13 +255,48 @@ pub(crate) async fn connect(
 }
 
 /// Seals what lets us in.
-async fn keep(state: &ServerState, id: RepositoryId, given: &Given) -> Result<(), Problem> {
+async fn keep(state: &ServerState, repository: &Repository, given: &Given) -> Result<(), Problem> {
     let (name, value) = match given {
         Given::Nothing => return Ok(()),
         Given::Token(token) => (TOKEN, token),
         Given::Key(key) => (KEY, key),
     };
-    secrets::seal(state, &of_repository(id, name), value).await
+    secrets::seal(state, &shown_at(repository, name), value).await
+}
+
+/// Where what lets us in is kept. It is for the addresses of now alone: whoever reads it beside somebody who changes them, or
+/// after one who was killed at that, shows no host what was given for another.
+fn shown_at(repository: &Repository, name: &str) -> SecretPlace {
+    let addresses = format!("{}\n{}", repository.url, repository.settings.api_url.as_deref().unwrap_or_default());
+    let digest = Digest::of(addresses.as_bytes()).to_hex();
+    of_repository(repository.id, &format!("{name}_{}", &digest[..16]))
+}
+
+/// What lets us into a repository as it is now, if it was kept.
+async fn kept(state: &ServerState, repository: &Repository, name: &str) -> Result<Option<SecretString>, SealError> {
+    match state.secrets().open(&shown_at(repository, name)).await? {
+        Some(value) => Ok(Some(value)),
+        // As it was kept before it was told by addresses.
+        None => state.secrets().open(&of_repository(repository.id, name)).await,
+    }
+}
+
+/// The token that a repository's forge knows, if it has one.
+pub(crate) async fn token(state: &ServerState, repository: &Repository) -> Result<Option<SecretString>, SealError> {
+    match repository.settings.login {
+        Login::Token => kept(state, repository, TOKEN).await,
+        Login::None | Login::Key => Ok(None),
+    }
+}
+
+/// Forgets what let us in where a repository was before.
+async fn forget_shown(state: &ServerState, repository: &Repository) -> Result<(), Problem> {
+    for name in [TOKEN, KEY] {
+        for place in [shown_at(repository, name), of_repository(repository.id, name)] {
+            state.store().delete_secret(&place).await?;
+        }
+    }
+    Ok(())
 }
 
 /// The repositories of a tenant, a page at a time.
@@ -335,16 +382,26 @@ pub(crate) async fn update(
     }
     to.version += 1;
     to.updated_at = Timestamp::now();
+    let moves = (&to.url, &to.settings.api_url) != (&known.url, &known.settings.api_url);
+    let given = match given {
+        None if moves => Some(credential(state, known).await?.into()),
+        given => given,
+    };
+    if moves && let Some(given) = &given {
+        keep(state, &to, given).await?;
+    }
     state.store().put_repository(to.clone()).await?;
+    match &given {
+        _ if moves => forget_shown(state, known).await?,
+        // Of two who change it at once, only the one that the store took comes here.
+        Some(given) => keep(state, known, given).await?,
+        None => {}
+    }
     let place = |of: &Repository| (of.url.clone(), of.settings.forge, of.settings.api_url.clone());
     if place(&to) != place(known) {
         // What the one before had says nothing of this one.
         state.store().note_webhook(known.id, None).await?;
         to.webhook = None;
-    }
-    // Of two who change it at once, only the one that the store took comes here.
-    if let Some(given) = &given {
-        keep(state, known.id, given).await?;
     }
     audit::of_tenant(state, access, "repository.update", &to.name, &[("url", to.url.clone().into())]).await;
     Ok(to)
@@ -399,7 +456,7 @@ async fn credential(state: &ServerState, repository: &Repository) -> Result<Cred
         Login::Token => TOKEN,
         Login::Key => KEY,
     };
-    let value = secrets::open(state, &of_repository(repository.id, name)).await?;
+    let value = kept(state, repository, name).await.map_err(secrets::told)?;
     let value = value.ok_or_else(|| Problem::conflict("the repository's token or key is gone: give it anew"))?;
     Ok(if name == TOKEN { Credential::Token(value) } else { Credential::Key(value) })
 }
@@ -422,6 +479,9 @@ pub(crate) async fn renew_webhook(
     repository: &Repository,
 ) -> Result<SecretString, Problem> {
     let made = random()?;
+    if webhooks::may_be_there(repository) {
+        webhooks::doubt(state, repository).await?;
+    }
     secrets::seal(state, &of_repository(repository.id, WEBHOOK), &made).await?;
     audit::of_tenant(state, access, "repository.webhook", &repository.name, &[]).await;
     webhooks::renew(state, access, repository).await;
@@ -543,5 +603,31 @@ mod tests {
         assert!(check_login(&address(web), Login::Token).is_ok() && check_login(&address(ssh), Login::Key).is_ok());
         assert!(check_login(&address(web), Login::Key).is_err() && check_login(&address(ssh), Login::Token).is_err());
         assert!(Given::of(Some("a".into()), Some("b".into())).is_err());
+    }
+
+    #[test]
+    fn what_lets_us_in_is_kept_for_its_addresses_alone() {
+        let at = |url: &str, api_url: Option<&str>| {
+            let settings = RepositorySettings { api_url: api_url.map(str::to_owned), ..RepositorySettings::default() };
+            let now = Timestamp::UNIX_EPOCH;
+            let repository = Repository {
+                id: uuid::Uuid::nil().into(),
+                tenant: buildit::id::TenantId::NONE,
+                name: "shop".into(),
+                url: url.into(),
+                settings,
+                last_fetch: None,
+                webhook: None,
+                version: 1,
+                created_at: now,
+                updated_at: now,
+            };
+            shown_at(&repository, TOKEN)
+        };
+        let known = at("https://a.example/x", None);
+        assert_eq!(known, at("https://a.example/x", None));
+        assert!(
+            known != at("https://b.example/x", None) && known != at("https://a.example/x", Some("https://b.example"))
+        );
     }
 }

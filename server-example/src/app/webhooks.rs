@@ -10,7 +10,6 @@ use crate::access::Access;
 use crate::errands::NotSent;
 use crate::forge::{ForgeError, Hook, Place, Standing};
 use crate::problem::{Problem, told};
-use crate::secrets::of_repository;
 use crate::state::ServerState;
 
 /// Why the forge of a repository cannot be asked.
@@ -46,10 +45,7 @@ impl From<Unreached> for Problem {
 /// Where the API of a repository's forge is, and what it is shown.
 pub(crate) async fn reach(state: &ServerState, repository: &Repository) -> Result<(Place, SecretString), Unreached> {
     let place = Place::of(repository).map_err(ForgeError::from)?;
-    let token = match repository.settings.login {
-        Login::Token => state.secrets().open(&of_repository(repository.id, repositories::TOKEN)).await?,
-        Login::None | Login::Key => None,
-    };
+    let token = repositories::token(state, repository).await?;
     let token = token.ok_or_else(|| ForgeError::NoToken(place.forge()))?;
     Ok((place, token))
 }
@@ -77,6 +73,7 @@ pub(crate) async fn check(state: &ServerState, access: &Access, repository: &Rep
 /// Makes the webhook, or makes what is there of it as it must be, and notes that.
 pub(crate) async fn make(state: &ServerState, access: &Access, repository: &Repository) -> Result<Webhook, Problem> {
     let secret = repositories::webhook_secret(state, repository).await?;
+    doubt(state, repository).await?;
     let made = async {
         let (place, token) = reach(state, repository).await?;
         let hook = Hook { url: repositories::webhook_url(state, repository), secret };
@@ -96,6 +93,13 @@ pub(crate) async fn remove(state: &ServerState, access: &Access, repository: &Re
     };
     let found = removed.await;
     finish(state, access, repository, "webhook.remove", found).await
+}
+
+/// Notes that the webhook may be there and may be wrong, until the forge has answered: whoever asks may be killed before.
+pub(crate) async fn doubt(state: &ServerState, repository: &Repository) -> Result<(), Problem> {
+    let why = Some("the forge was asked, and it is not known what came of it".to_owned());
+    let webhook = Webhook { state: WebhookState::Unknown, why, at: Timestamp::now() };
+    Ok(state.store().note_webhook(repository.id, Some(webhook)).await?)
 }
 
 /// Notes what was found, or that the forge did not say.

@@ -20,7 +20,7 @@ mod signature;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use client::{Client, ForgeError, Hook, Place, Saying, Standing, needs};
+pub(crate) use client::{Client, ForgeError, Hook, Place, Saying, Standing, known, needs};
 pub(crate) use event::{ForgeEvent, PullRequest, Unreadable, ref_name};
 use headers::Forge;
 pub(crate) use headers::{delivery_id, event_name, forge_of};

@@ -4,17 +4,12 @@
 //! The guard looks at what a name means when it is connected to, not before: a name may mean another address each time.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
 
 use reqwest::Client;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
 use crate::abroad;
-
-/// How long whoever is asked may take: to be there, and for all of it.
-const CONNECT: Duration = Duration::from_secs(5);
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Addresses that tell machines of a cloud who they are, beside those that are local to a link.
 const METADATA: [IpAddr; 2] =
@@ -47,7 +42,7 @@ impl Guard {
     /// [`reqwest::Error`] when this system cannot ask anybody.
     pub(crate) fn client(self) -> Result<Client, reqwest::Error> {
         // A proxy of the environment would lead around the guard.
-        abroad::client(|http| http.no_proxy().dns_resolver(self).connect_timeout(CONNECT).timeout(PATIENCE))
+        abroad::client(|http| http.no_proxy().dns_resolver(self))
     }
 
     /// Refuses an address that is never asked, whatever its name means.

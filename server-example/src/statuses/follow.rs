@@ -15,11 +15,15 @@ use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
 use super::story::{Said, Story, of_stage, queued};
+use crate::forge::known;
 use crate::notify::{page_of, pipeline_of};
 use crate::state::ServerStore;
 
 /// How many stages a run may have whose stages are told of: a forge shows a line for each.
 const MOST_STAGES: usize = 100;
+
+/// How long a context may be: no forge shows more.
+const CONTEXT: usize = 255;
 
 /// How often it is tried to note what a run does, and how long it takes until the first time again.
 const TRIES: u32 = 5;
@@ -59,7 +63,11 @@ impl Followed {
             repository: self.repository,
             commit: self.commit.clone(),
             reference: self.reference.clone(),
-            context: stage.map_or_else(|| self.context.clone(), |stage| format!("{}/{stage}", self.context)),
+            context: match stage {
+                // A cell of a matrix may have a name of any length, and forges have lines.
+                Some(stage) => known(&format!("{}/{stage}", self.context), CONTEXT),
+                None => self.context.clone(),
+            },
             run: Some(self.run),
             number: self.number,
             seq,
@@ -148,7 +156,7 @@ impl Reporter {
         let found = follows.get_or_try_init(async || self.follow(&self.store.run(run).await?).await).await?;
         let Some(followed) = found else { return Ok(()) };
         if events.iter().any(|event| turns(&event.body)) {
-            let story = self.story(run, followed, EachStage::Silent).await?;
+            let (story, _) = self.story(run, followed).await?;
             self.store.report_status(followed.status(None, story.seq, story.said())).await?;
         }
         self.of_stages(followed, events).await
@@ -163,8 +171,9 @@ impl Reporter {
         let follows = self.follows(run);
         let found = follows.get_or_try_init(async || self.follow(&self.store.run(run).await?).await).await?;
         if let Some(followed) = found {
-            let story = self.story(run, followed, EachStage::Told).await?;
+            let (story, stages) = self.story(run, followed).await?;
             self.store.report_status(followed.status(None, story.seq, story.said())).await?;
+            self.of_stages(followed, &stages).await?;
         }
         self.leave(run);
         Ok(())
@@ -239,20 +248,18 @@ impl Reporter {
         })))
     }
 
-    /// A run from its beginning; what its stages said is kept on the way, if that is asked for.
-    async fn story(&self, run: RunId, followed: &Followed, each: EachStage) -> Result<Story, StoreError> {
+    /// A run from its beginning, and the last event of each stage, if they are told of.
+    async fn story(&self, run: RunId, followed: &Followed) -> Result<(Story, Vec<Event>), StoreError> {
         let (mut story, mut of_stages) = (Story::default(), HashMap::new());
         each_event::<StoreError>(&*self.store, run, 0, |event| {
             story.hear(&event);
-            if let Some((stage, _)) = of_stage(&event.body).filter(|_| followed.has_stages && each == EachStage::Told) {
+            if let Some((stage, _)) = of_stage(&event.body).filter(|_| followed.has_stages) {
                 of_stages.insert(stage.clone(), event);
             }
             Ok(())
         })
         .await?;
-        let last: Vec<Event> = of_stages.into_values().collect();
-        self.of_stages(followed, &last).await?;
-        Ok(story)
+        Ok((story, of_stages.into_values().collect()))
     }
 
     /// Keeps what these events say of stages.
@@ -267,13 +274,6 @@ impl Reporter {
         }
         Ok(())
     }
-}
-
-/// Whether what a run's stages said is kept once more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum EachStage {
-    Told,
-    Silent,
 }
 
 /// Whether there is something else to say of a run after this event of it. Its end is not kept here.

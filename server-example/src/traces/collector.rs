@@ -1,7 +1,5 @@
 //! The collector: where traces are sent.
 
-use std::time::Duration;
-
 use jiff::SignedDuration;
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
@@ -17,10 +15,6 @@ use crate::abroad;
 use crate::errands::NotSent;
 use crate::problem::told;
 use crate::settings::Settings;
-
-/// How long the collector may take: to be there, and for all of an answer.
-const CONNECT: Duration = Duration::from_secs(5);
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How many spans a request has at most: collectors take some megabytes.
 const AT_ONCE: usize = 1000;
@@ -64,7 +58,7 @@ impl Collector {
         }
         let headers = settings.traces_headers.as_ref().map_or("", |headers| headers.expose());
         let headers = parse(headers).ok_or(CollectorError::Headers)?;
-        let http = abroad::client(|http| http.connect_timeout(CONNECT).timeout(PATIENCE));
+        let http = abroad::client(|http| http);
         let http = http.map_err(CollectorError::Network)?;
         Ok(Some(Self { http, url, headers }))
     }
@@ -93,8 +87,8 @@ impl Collector {
                 (_, None) => NotSent::Later(why),
             });
         }
-        let body = answer.bytes().await.unwrap_or_default();
-        let partial = ExportTraceServiceResponse::decode(body).ok().and_then(|answer| answer.partial_success);
+        let body = abroad::body(answer).await.ok().flatten().unwrap_or_default();
+        let partial = ExportTraceServiceResponse::decode(&*body).ok().and_then(|answer| answer.partial_success);
         if let Some(partial) = partial.filter(|partial| partial.rejected_spans > 0) {
             let (count, why) = (partial.rejected_spans, partial.error_message);
             tracing::warn!(count, why, "the collector rejects spans");

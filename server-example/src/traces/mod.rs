@@ -10,7 +10,8 @@
 //!
 //! A run is a trace, its stages are spans below it, and their attempts below these, each with the times that are in the record
 //! and the names that OpenTelemetry has for pipelines (`cicd.*`). That a run is to be told of is remembered before it is closed,
-//! and forgotten when the collector has it: a server that is killed, or a collector that is down, loses none. Ids follow from the
+//! and forgotten when the collector has it, or will not: a server that is killed loses none, nor does a collector that is down for
+//! less than some seven hours. Ids follow from the
 //! run's, so one that is sent again is the same trace.
 
 mod collector;

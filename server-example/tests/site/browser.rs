@@ -127,6 +127,18 @@ impl Stage {
         self.find("#now").await;
     }
 
+    /// As wide as this many pixels.
+    pub(crate) async fn resize(&self, width: i64) {
+        let size = serde_json::json!({ "width": width, "height": 800, "deviceScaleFactor": 1, "mobile": false });
+        self.browser.cdp().send_raw("Emulation.setDeviceMetricsOverride", size).await.unwrap();
+    }
+
+    /// Requires the page to be no wider than this.
+    pub(crate) async fn fits(&self, width: i64, page: &str) {
+        let wide = self.number("return document.documentElement.scrollWidth").await;
+        assert!(wide <= width, "{page} is {wide} px wide at {width} px");
+    }
+
     pub(crate) async fn until_state(&self, state: &str) {
         self.find(&format!("#now[data-state={state}]")).await;
     }

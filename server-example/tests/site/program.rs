@@ -45,6 +45,7 @@ impl Program {
             if let Some(address) = whole.lines().find_map(|line| line.strip_prefix("listening on http://")) {
                 program.1 = address.to_owned();
             }
+            assert!(program.0.try_wait().unwrap().is_none(), "it says where it listens: {said}");
             std::thread::yield_now();
         }
         program

@@ -115,6 +115,11 @@ impl Things {
         listed["items"][0]["id"].as_str().unwrap().to_owned()
     }
 
+    /// The address of a repository that is not connected.
+    pub(crate) fn unconnected(&self) -> &str {
+        self.origins[1].url()
+    }
+
     pub(crate) fn path(&self, template: &str) -> String {
         let id = match template {
             path if path.starts_with("/api/v1/pipelines/") => &self.pipeline,

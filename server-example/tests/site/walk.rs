@@ -68,7 +68,7 @@ pub(crate) async fn pages(stage: &Stage) -> BTreeMap<String, String> {
 }
 
 /// An organization with something of each kind in it, whose owner is logged in.
-pub(crate) async fn furnished() -> (Stage, Who) {
+pub(crate) async fn furnished() -> (Stage, Who, Things) {
     let stage = Stage::new().await;
     let owner = stage.site.owner().await;
     let things = Things::new(&stage.site, &owner).await;
@@ -78,7 +78,7 @@ pub(crate) async fn furnished() -> (Stage, Who) {
     let registry = json!({ "username": "ann", "password": "s3cr3t-of-ghcr" });
     stage.site.ask(&owner, axum::http::Method::PUT, &format!("{tenant}/registries/ghcr.io"), Some(registry)).await.ok();
     login(&stage, "ada@example.com").await;
-    (stage, owner)
+    (stage, owner, things)
 }
 
 /// Logs in with the password that everybody here has.

@@ -110,7 +110,7 @@ async fn g4_images_that_name_nobody_are_fetched_by_whom_the_source_knows() {
     let own = ImageSpec { credentials: Some(own), ..ImageSpec::new("r.example/own") };
     let pipeline = PipelineBuilder::new("shop")
         .param("tag", "1")
-        .stage(StageBuilder::run("plain", "true").image("r.example/plain"))
+        .stage(StageBuilder::run("plain", "true").image("R.Example/plain"))
         .stage(StageBuilder::run("found", "true").image("r.example/found:${params.tag}").needs(["plain"]))
         .stage(StageBuilder::run("own", "true").image_spec(own).needs(["found"]))
         .stage(StageBuilder::run("hub", "true").image("busybox").needs(["own"]))
@@ -125,7 +125,7 @@ async fn g4_images_that_name_nobody_are_fetched_by_whom_the_source_knows() {
     assert_eq!(
         found,
         [
-            "r.example/plain ann of-the-tenant",
+            "R.Example/plain ann of-the-tenant",
             "r.example/found:1 ann of-the-tenant",
             "r.example/own bob of-the-stage",
             "busybox ann of-the-tenant",

@@ -8,7 +8,6 @@ use axum::http::{HeaderMap, StatusCode};
 use buildit::id::Digest;
 use jiff::fmt::rfc2822;
 use jiff::{SignedDuration, Timestamp};
-use reqwest::Response;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
@@ -16,10 +15,8 @@ use super::call::{Call, cut};
 use super::dialect::{self, Dialect, Found, Hook, PAGE, Saying, Standing};
 use super::error::ForgeError;
 use super::place::Place;
+use crate::abroad;
 use crate::notify::Guard;
-
-/// How long an answer may be, in bytes.
-const LONGEST: usize = 1024 * 1024;
 
 /// How much of a forge's own words is told, in characters.
 const SAID: usize = 200;
@@ -160,7 +157,8 @@ impl Asking<'_> {
         }
         let answer = request.send().await.map_err(|error| ForgeError::Unreachable(error.without_url()))?;
         let (status, headers) = (answer.status(), answer.headers().clone());
-        let text = read(answer).await;
+        let text = abroad::body(answer).await.map_err(|error| ForgeError::Unreachable(error.without_url()));
+        let text = text.and_then(|text| text.ok_or(ForgeError::TooLong));
         if status.is_success() {
             return match text? {
                 text if text.trim_ascii().is_empty() => Ok(Value::Null),
@@ -223,18 +221,6 @@ impl Asking<'_> {
         let message: String = message.chars().filter(|character| !character.is_control()).collect();
         if message.is_empty() { "it does not say why".to_owned() } else { cut(&message, SAID) }
     }
-}
-
-/// The body of an answer, if it is not too long.
-async fn read(mut answer: Response) -> Result<Vec<u8>, ForgeError> {
-    let mut text = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|error| ForgeError::Unreachable(error.without_url()))? {
-        text.extend_from_slice(&chunk);
-        if text.len() > LONGEST {
-            return Err(ForgeError::TooLong);
-        }
-    }
-    Ok(text)
 }
 
 fn number(headers: &HeaderMap, name: &str) -> Option<i64> {

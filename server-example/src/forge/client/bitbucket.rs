@@ -4,12 +4,11 @@ use axum::http::header::{AUTHORIZATION, InvalidHeaderValue};
 use axum::http::{HeaderMap, Method};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use buildit::id::Digest;
 use buildit::store::CommitState;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
-use super::call::{Call, cut};
+use super::call::{Call, cut, known};
 use super::dialect::{Dialect, Found, Hook, INACTIVE, PAGE, Saying, hidden, id, missing};
 use super::place::Place;
 
@@ -37,15 +36,6 @@ fn state(state: CommitState) -> &'static str {
     }
 }
 
-/// A context as a key: one that is too long keeps its beginning, and is told from others by its digest.
-fn key(context: &str) -> String {
-    if context.len() <= KEY {
-        return context.to_owned();
-    }
-    let digest = Digest::of(context.as_bytes()).to_hex();
-    format!("{}-{}", context.chars().filter(char::is_ascii).take(KEY - 13).collect::<String>(), &digest[..12])
-}
-
 fn body(hook: &Hook) -> Value {
     let (url, secret) = (&hook.url, hook.secret.expose_secret());
     json!({ "description": "BuildIt", "url": url, "active": true, "secret": secret, "events": EVENTS })
@@ -65,7 +55,7 @@ impl Dialect for Bitbucket {
     fn say(&self, at: &Place, saying: &Saying<'_>) -> Call {
         Call::new(Method::POST, path(at, ["commit", saying.commit, "statuses", "build"])).with_body(json!({
             "state": state(saying.state),
-            "key": key(saying.context),
+            "key": known(saying.context, KEY),
             "name": cut(saying.context, DESCRIPTION),
             "description": cut(saying.description, DESCRIPTION),
             "url": saying.url,

@@ -16,6 +16,7 @@ mod place;
 mod tests;
 
 pub(crate) use ask::Client;
+pub(crate) use call::known;
 pub(crate) use dialect::{Hook, Saying, Standing, needs};
 pub(crate) use error::ForgeError;
 pub(crate) use place::Place;
