@@ -55,15 +55,11 @@ impl Control {
     }
 
     fn turn(&self) -> Turn {
-        let takes_away = ["/delete", "/revoke", "/cancel"].iter().any(|end| self.to.ends_with(end));
+        let leads = |ends: &[&str]| ends.iter().any(|end| self.to.ends_with(end));
+        let takes_away = leads(&["/delete", "/revoke", "/cancel"]);
+        let leaves = leads(&["/logout", "/settings/tenant", "/settings/organization", "/rename"]);
         match () {
-            () if self.to.ends_with("/logout")
-                || ["/settings/tenant", "/settings/organization", "/rename"]
-                    .iter()
-                    .any(|end| self.to.ends_with(end)) =>
-            {
-                Turn::Leaving
-            }
+            () if self.kind == "submit" && leaves => Turn::Leaving,
             () if self.is_danger || takes_away => Turn::Danger,
             () => Turn::First,
         }
@@ -97,26 +93,27 @@ const PRESS: &str = r#"
     for (const field of one.form ? one.form.elements : []) {
         if (field.value || field.disabled || field.type === 'hidden' || !field.matches('input, textarea')) continue;
         if (field.type === 'email') field.value = `somebody-${arguments[1]}@example.com`;
-        else if (field.type === 'password') field.value = 'correct horse';
+        else if (field.type === 'password') field.value = field.required ? 'correct horse' : '';
+        // What is to be typed to take something away stands there.
+        else if (one.form.action.endsWith('/delete')) field.value = field.placeholder || one.form.querySelector('b').textContent;
+        else if (field.name === 'name') field.value = `thing-${arguments[1]}`;
         else if (field.name === 'host') field.value = `registry-${arguments[1]}.example`;
         else if (field.name === 'url') field.value = arguments[2];
         else if (field.type === 'url' || field.name === 'target') field.value = 'https://example.com/';
         else if (field.type === 'number') field.value = field.min || '1';
-        else if (field.type === 'search' || field.required || field.tagName === 'TEXTAREA') {
-            field.value = `thing-${arguments[1]}`;
-            // The name of a variable has no dash.
-            if (!field.checkValidity()) field.value = `thing_${arguments[1]}`;
-        }
+        else if (field.type === 'search' || field.required || field.name === 'config') field.value = `thing-${arguments[1]}`;
+        // The name of a variable has no dash.
+        if (!field.checkValidity()) field.value = `thing_${arguments[1]}`;
     }
     if (arguments[3]) {
         const fields = [...one.form.elements].filter(field => !field.disabled && field.type !== 'hidden');
         const of = css => fields.find(field => field.matches(css));
         const [box, choice, number, text] =
-            [of('[type=checkbox]'), of('select'), of('[type=number]'), of('[type=email]') || of('textarea') || of('input:not([type=password])')];
+            [of('[type=checkbox]'), of('select'), of('[type=number]'), of('textarea') || of('input:not([type=password], [type=email])')];
         if (box) box.checked = !box.checked;
         else if (choice) choice.selectedIndex = (choice.selectedIndex + 1) % choice.options.length;
         else if (number) number.value = Number(number.value) + 1;
-        else if (text.type === 'email') text.value = `other-${arguments[1]}@example.com`;
+        else if (!text) { /* Passwords are what it has, and have been filled in. */ }
         else text.value += text.matches('textarea') ? '\n' : `-${arguments[1]}`;
     }
     one.click();
@@ -168,7 +165,8 @@ async fn follow(stage: &Stage, page: &str, to: &str) -> Option<String> {
 /// another one, or the same one that says something else now.
 async fn press(stage: &Stage, repository: &str, page: &str, control: &Control, count: usize) -> Option<String> {
     let before: Now = read(stage, NOW, vec![]).await;
-    let saves = ["Save", "Change", "Rename"].iter().any(|word| control.text.starts_with(word));
+    let saves =
+        control.method == "post" && ["Save", "Change", "Rename"].iter().any(|word| control.text.starts_with(word));
     let arguments = vec![control.at.into(), count.into(), repository.into(), saves.into()];
     stage.browser.execute(PRESS, arguments).await.unwrap();
     let told = || format!("{page}: {:?} ({})", control.text, control.to);
@@ -182,7 +180,9 @@ async fn press(stage: &Stage, repository: &str, page: &str, control: &Control, c
             return None;
         }
         if !control.is_toggle && !now.is_same && now.is_ready {
-            if now.status >= 400 {
+            // What others still need is not taken away, and says who they are.
+            let is_needed = now.status == 409 && control.turn() == Turn::Danger;
+            if now.status >= 400 && !is_needed {
                 return Some(format!("{} is answered with {} at {}: {}", told(), now.status, now.path, now.text));
             }
             // A theme is looked at, a search may find what is shown already, and what is as it was is found so.
