@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use buildit::account::{
     ApiKey, AuditEntry, AuditRecord, Invitation, LinkedAccount, Membership, Organization, Role, Session, Tenant,
-    TokenHash, TokenPurpose, User,
+    TenantMember, TokenHash, TokenPurpose, User,
 };
 use buildit::id::{ApiKeyId, InvitationId, OrganizationId, TenantId, UserId};
 use buildit::store::{
@@ -104,6 +104,10 @@ macro_rules! account_ports {
                 user: UserId,
             ) -> Result<Option<Membership>, StoreError> {
                 identity::membership(self, organization, user).await
+            }
+
+            async fn tenant_member(&self, tenant: TenantId, user: UserId) -> Result<Option<TenantMember>, StoreError> {
+                identity::tenant_member(self, tenant, user).await
             }
 
             async fn set_member(&self, member: Membership) -> Result<(), StoreError> {

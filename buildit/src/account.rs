@@ -137,6 +137,17 @@ pub struct Membership {
     pub created_at: Timestamp,
 }
 
+/// A user in a tenant, as a member of its organization.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TenantMember {
+    /// Where.
+    pub tenant: Tenant,
+    /// Who.
+    pub user: User,
+    /// What the user may do there.
+    pub role: Role,
+}
+
 /// A workspace of an organization. Its share of the workers is the queue's:
 /// [`QueueStore::set_share`](crate::store::QueueStore::set_share).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

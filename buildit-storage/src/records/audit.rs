@@ -30,7 +30,7 @@ pub(crate) async fn audit(store: &impl Records, entry: AuditEntry) -> Result<(),
          VALUES ($1, $2, $3, $4, $5, $6, $7)");
     let insert = insert.bind(entry.time).bind(entry.organization).bind(entry.tenant).bind(shown(&entry.actor));
     let insert = insert.bind(shown(&entry.action)).bind(shown(&entry.subject)).bind(to_json(&entry.details)?);
-    store.run(insert).await.map(drop)
+    store.note(insert).await
 }
 
 /// A statement for each filter, so that each is read along its index.

@@ -1,6 +1,8 @@
 //! What is asked about users, organizations and tenants.
 
-use buildit::account::{Invitation, LinkedAccount, Membership, Organization, Role, Tenant, TokenHash, User};
+use buildit::account::{
+    Invitation, LinkedAccount, Membership, Organization, Role, Tenant, TenantMember, TokenHash, User,
+};
 use buildit::id::{InvitationId, OrganizationId, TenantId, UserId};
 use buildit::store::{StoreError, check_link, check_organization, check_tenant, check_text, check_user, is_fit};
 use jiff::Timestamp;
@@ -193,6 +195,21 @@ pub(crate) async fn membership(
     user: UserId,
 ) -> Result<Option<Membership>, StoreError> {
     first(store.read(select_member(organization, user)).await?, read_member)
+}
+
+pub(crate) async fn tenant_member(
+    store: &impl Records,
+    tenant: TenantId,
+    user: UserId,
+) -> Result<Option<TenantMember>, StoreError> {
+    let query = sql("SELECT t.id, t.organization_id, t.name, t.created_at,
+             u.id, u.email, u.email_verified, u.name, u.password_hash, u.created_at, m.role
+         FROM tenants t JOIN org_memberships m ON m.organization_id = t.organization_id
+             JOIN users u ON u.id = m.user_id
+         WHERE t.id = $1 AND m.user_id = $2");
+    first(store.read(query.bind(tenant).bind(user)).await?, |row| {
+        Ok(TenantMember { tenant: read_tenant(row)?, user: read_user(row)?, role: row.take()? })
+    })
 }
 
 pub(crate) async fn set_member(store: &impl Records, member: Membership) -> Result<(), StoreError> {

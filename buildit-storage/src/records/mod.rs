@@ -58,6 +58,11 @@ pub(crate) trait Records: Debug + Send + Sync + 'static {
     /// Makes a change that is one statement; how many rows it changed.
     async fn run(&self, query: Query) -> Result<u64, StoreError>;
 
+    /// Makes a change that is one statement, which is never refused and may be made along with those of others.
+    async fn note(&self, query: Query) -> Result<(), StoreError> {
+        self.run(query).await.map(drop)
+    }
+
     /// Makes a change in a transaction; nothing is changed when it is refused.
     async fn change<C: Change>(&self, change: C) -> Result<C::Answer, StoreError>;
 

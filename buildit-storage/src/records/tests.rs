@@ -133,6 +133,7 @@ async fn try_people(store: &Explained) -> Result<(UserId, OrganizationId, Tenant
     identity::set_member(store, member).await?;
     identity::members(store, shop.id, Some(ada.id), 9).await?;
     identity::membership(store, shop.id, bob.id).await?;
+    identity::tenant_member(store, web.id, bob.id).await?;
     identity::remove_member(store, shop.id, bob.id).await?;
     identity::tenant(store, web.id).await?;
     identity::tenant_named(store, shop.id, "web").await?;

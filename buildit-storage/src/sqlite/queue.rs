@@ -115,6 +115,11 @@ const ADD: Bulk = Bulk {
     tail: "ON CONFLICT (subject, job_type) DO NOTHING",
 };
 
+/// Adds a job if the statement before it has changed something.
+const ADD_NEW: &str =
+    "INSERT INTO job_queue (job_type, subject, tenant_id, priority, max_attempts, scheduled_for, status)
+     SELECT ?, ?, ?, ?, ?, ?, ? WHERE changes() > 0 ON CONFLICT (subject, job_type) DO NOTHING";
+
 #[async_trait]
 impl Write for Add {
     type Answer = ();
@@ -161,10 +166,10 @@ impl Add {
         Ok(())
     }
 
-    /// The same for a run that is kept with it, and its tenant is woken.
+    /// The same for a run that the statement before keeps, if it does; its tenant is woken.
     pub(super) fn add_new(&self, batch: &mut Batch) -> Result<(), StoreError> {
         for job in &self.jobs {
-            self.add(&ADD.statement(1), &[job], batch)?;
+            self.add(ADD_NEW, &[job], batch)?;
             batch.add(WAKE);
             batch.bind(job.tenant.to_string())?;
         }

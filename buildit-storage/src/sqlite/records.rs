@@ -2,9 +2,11 @@
 
 use async_trait::async_trait;
 use buildit::store::StoreError;
+use sqlx::encode::IsNull;
+use sqlx::error::BoxDynError;
 use sqlx::query::Query as Bound;
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Column, Row as _, Sqlite, SqliteConnection, TypeInfo, ValueRef};
+use sqlx::sqlite::{SqliteArguments, SqliteArgumentsBuffer, SqliteRow, SqliteTypeInfo};
+use sqlx::{Column, Encode, Row as _, Sqlite, SqliteConnection, Type, TypeInfo, ValueRef};
 
 use super::SqliteStore;
 use super::error::failed;
@@ -22,6 +24,10 @@ impl Records for SqliteStore {
 
     async fn run(&self, query: Query) -> Result<u64, StoreError> {
         self.write(One(query)).await
+    }
+
+    async fn note(&self, query: Query) -> Result<(), StoreError> {
+        self.write(Noted(query)).await
     }
 
     async fn change<C: Change>(&self, change: C) -> Result<C::Answer, StoreError> {
@@ -46,6 +52,20 @@ impl Write for One {
 
     async fn write(&self, to: &mut Transaction<'_>) -> Result<u64, StoreError> {
         to.connection().await?.run(self.0.clone()).await
+    }
+}
+
+/// One statement that nobody asks the answer of.
+#[derive(Debug)]
+struct Noted(Query);
+
+#[async_trait]
+impl Write for Noted {
+    type Answer = ();
+
+    async fn write(&self, to: &mut Transaction<'_>) -> Result<(), StoreError> {
+        to.note_down(self.0.clone());
+        Ok(())
     }
 }
 
@@ -91,16 +111,28 @@ fn refused(query: &Query, error: sqlx::Error) -> StoreError {
 }
 
 fn bound(query: &Query) -> Bound<'static, Sqlite, SqliteArguments> {
-    let bind = |bound: Bound<'static, Sqlite, SqliteArguments>, value: &Value| match value {
-        Value::Null(_) => bound.bind(None::<i64>),
-        Value::Bool(value) => bound.bind(*value),
-        Value::Int(number) => bound.bind(*number),
-        Value::Text(text) => bound.bind(text.clone()),
-        Value::Bytes(bytes) => bound.bind(bytes.clone()),
-        Value::Uuid(uuid) => bound.bind(uuid.to_string()),
-        Value::Time(time) => bound.bind(to_text(*time)),
-    };
-    query.values.iter().fold(sqlx::query(query.text), bind)
+    query.values.iter().fold(sqlx::query(query.text), |bound, value| bound.bind(value.clone()))
+}
+
+impl Type<Sqlite> for Value {
+    fn type_info() -> SqliteTypeInfo {
+        <str as Type<Sqlite>>::type_info()
+    }
+}
+
+/// As this database has it: ids and times are text.
+impl Encode<'_, Sqlite> for Value {
+    fn encode_by_ref(&self, to: &mut SqliteArgumentsBuffer) -> Result<IsNull, BoxDynError> {
+        match self {
+            Self::Null(_) => Ok(IsNull::Yes),
+            Self::Bool(value) => Encode::<Sqlite>::encode(*value, to),
+            Self::Int(number) => Encode::<Sqlite>::encode(*number, to),
+            Self::Text(text) => Encode::<Sqlite>::encode(text.clone(), to),
+            Self::Bytes(bytes) => Encode::<Sqlite>::encode(bytes.clone(), to),
+            Self::Uuid(uuid) => Encode::<Sqlite>::encode(uuid.to_string(), to),
+            Self::Time(time) => Encode::<Sqlite>::encode(to_text(*time), to),
+        }
+    }
 }
 
 fn row(row: &SqliteRow) -> Result<Row, StoreError> {

@@ -9,6 +9,7 @@ use buildit::store::{
     EventPage, Lease, NewRun, RunFilter, RunProgress, RunRecord, RunStore, RunSummary, Standing, StoreError, TakenRun,
 };
 use jiff::Timestamp;
+use sqlx::Row;
 
 use super::SqliteStore;
 use super::batch::Batch;
@@ -176,26 +177,26 @@ impl Write for Create {
     async fn write(&self, to: &mut Transaction<'_>) -> Result<u64, StoreError> {
         let (run, id) = (&self.run, self.run.id.to_string());
         let connection = to.connection().await?;
-        let created_at = to_text(run.created_at);
-        let next = "INSERT INTO pipelines (tenant_id, name, last_number, created_at)
+        let (tenant, created_at) = (tenant_text(run.tenant), to_text(run.created_at));
+        let mut batch = Batch::default();
+        batch.add(
+            "INSERT INTO pipelines (tenant_id, name, last_number, created_at)
              SELECT ?, ?, 1, ? WHERE NOT EXISTS (SELECT 1 FROM pipeline_runs WHERE id = ?)
              ON CONFLICT (tenant_id, name) DO UPDATE SET last_number = last_number + 1
-             RETURNING place, last_number, stages";
-        let next = sqlx::query_as(next).bind(tenant_text(run.tenant)).bind(&run.plan.name).bind(&created_at).bind(&id);
-        let next: Option<(i64, i64, Option<String>)> = next.fetch_optional(&mut *connection).await.map_err(failed)?;
-        let (pipeline, given, stages) = next.ok_or(StoreError::Exists(run.id))?;
+             RETURNING place, last_number, stages",
+        );
+        for text in [&tenant, &run.plan.name, &created_at, &id] {
+            batch.bind(text)?;
+        }
         let line = RunSummary::of_new(run, 0);
-        let mut batch = Batch::default();
         batch.add(
             "INSERT INTO pipeline_runs (id, tenant_id, pipeline, number, status, created_at, concurrency_group,
                  source_digest, definition, progress, event, branch, commit_id, message, author, pull_request)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, ''), nullif(?, ''), nullif(?, ''), nullif(?, ''),
-                 nullif(?, ''), ?)",
+             SELECT ?, tenant_id, place, last_number, ?, ?, ?, ?, ?, ?, nullif(?, ''), nullif(?, ''), nullif(?, ''),
+                 nullif(?, ''), nullif(?, ''), ?
+             FROM pipelines WHERE tenant_id = ? AND name = ? AND changes() > 0",
         );
         batch.bind(&id)?;
-        batch.bind(tenant_text(run.tenant))?;
-        batch.bind(pipeline)?;
-        batch.bind(given)?;
         batch.bind(RunStatus::default().as_str())?;
         batch.bind(created_at)?;
         batch.bind(&run.group)?;
@@ -206,10 +207,15 @@ impl Write for Create {
             batch.bind(text)?;
         }
         batch.bind(line.pull_request.map(number))?;
+        batch.bind(tenant)?;
+        batch.bind(&run.plan.name)?;
         if let Some(add) = &self.add {
             add.add_new(&mut batch)?;
         }
-        batch.execute(&mut *connection).await?;
+        // The first of them alone gives a row, unless the id is taken: then none of them does anything.
+        let row = batch.fetch(&mut *connection).await?.ok_or(StoreError::Exists(run.id))?;
+        let (pipeline, given): (i64, i64) = (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
+        let stages: Option<String> = row.try_get(2).map_err(failed)?;
         if stages.as_ref() != Some(&self.stages.digest) {
             self.stages.keep(connection, pipeline).await?;
         }

@@ -10,13 +10,18 @@ use buildit::id::{FencingToken, RunId};
 use buildit::store::{RunProgress, StoreError};
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
+use super::batch::Batch;
 use super::bulk::Bulk;
 use super::error::failed;
 use super::group::free_next;
+use crate::records::Query;
 use crate::sql::{ProductRow, StageRow, count, from_json, is_larger, millis, number, to_json, to_text};
 
 /// How many heads are kept; with more, all are forgotten between two transactions.
 const KEPT: usize = 4096;
+
+/// How many notes are handed over at once: each number of them is another text to prepare.
+const NOTES: usize = 16;
 
 /// What the writer knows of the runs at work.
 #[derive(Debug, Default)]
@@ -66,6 +71,8 @@ pub(super) struct Transaction<'a> {
     events: Vec<(String, EventRow)>,
     stages: Vec<(String, StageRow)>,
     products: Vec<(String, ProductRow)>,
+    /// Statements for the end, whose answers nobody asks for.
+    notes: Vec<Query>,
 }
 
 const EVENTS: Bulk =
@@ -111,7 +118,15 @@ impl<'a> Transaction<'a> {
             heads.version = version;
         }
         let changed = HashSet::new();
-        Ok(Self { connection, heads, changed, events: Vec::new(), stages: Vec::new(), products: Vec::new() })
+        Ok(Self {
+            connection,
+            heads,
+            changed,
+            events: Vec::new(),
+            stages: Vec::new(),
+            products: Vec::new(),
+            notes: Vec::new(),
+        })
     }
 
     /// The connection, with everything written that was said.
@@ -165,8 +180,27 @@ impl<'a> Transaction<'a> {
         self.products.extend(derived.products.iter().map(|row| (id.clone(), row.clone())));
     }
 
-    /// Writes what was said.
-    pub(super) async fn flush(&mut self) -> Result<(), StoreError> {
+    /// Says a statement that is done at the end, whatever others of the transaction come after it.
+    pub(super) fn note_down(&mut self, statement: Query) {
+        self.notes.push(statement);
+    }
+
+    /// Writes all that was said.
+    pub(super) async fn finish(mut self) -> Result<(), StoreError> {
+        self.flush().await?;
+        for piece in self.notes.chunks(NOTES) {
+            let mut batch = Batch::default();
+            for note in piece {
+                batch.add_numbered(note.text);
+                note.values.iter().try_for_each(|value| batch.bind(value.clone()))?;
+            }
+            batch.execute(self.connection).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes what was said of runs.
+    async fn flush(&mut self) -> Result<(), StoreError> {
         for (statement, rows) in EVENTS.pieces(&std::mem::take(&mut self.events)) {
             let mut query = sqlx::query(AssertSqlSafe(statement));
             for (id, row) in rows {

@@ -194,5 +194,5 @@ async fn perform(
     for change in batch {
         change.perform(&mut transaction).await?;
     }
-    transaction.flush().await
+    transaction.finish().await
 }

@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::StoreError;
-use crate::account::{Invitation, LinkedAccount, Membership, Organization, Role, Tenant, TokenHash, User};
+use crate::account::{
+    Invitation, LinkedAccount, Membership, Organization, Role, Tenant, TenantMember, TokenHash, User,
+};
 use crate::id::{InvitationId, OrganizationId, TenantId, UserId};
 
 /// Keeps who there is. An organization has an owner at any time.
@@ -151,6 +153,14 @@ pub trait IdentityStore: Debug + Send + Sync + 'static {
     ///
     /// [`StoreError`] when the store cannot tell.
     async fn membership(&self, organization: OrganizationId, user: UserId) -> Result<Option<Membership>, StoreError>;
+
+    /// A user in a tenant, which is all that it takes to say what they may do there; none when either is not there, or the
+    /// user is no member of the tenant's organization. Each request asks for that.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot tell.
+    async fn tenant_member(&self, tenant: TenantId, user: UserId) -> Result<Option<TenantMember>, StoreError>;
 
     /// Adds a member, or changes the role of one; who invited whom and when stays then.
     ///
@@ -343,6 +353,10 @@ impl<T: IdentityStore + ?Sized> IdentityStore for Arc<T> {
 
     async fn membership(&self, organization: OrganizationId, user: UserId) -> Result<Option<Membership>, StoreError> {
         (**self).membership(organization, user).await
+    }
+
+    async fn tenant_member(&self, tenant: TenantId, user: UserId) -> Result<Option<TenantMember>, StoreError> {
+        (**self).tenant_member(tenant, user).await
     }
 
     async fn set_member(&self, member: Membership) -> Result<(), StoreError> {

@@ -13,38 +13,48 @@ pub(crate) struct Access {
     pub(crate) tenant: Tenant,
     pub(crate) role: Role,
     pub(crate) actor: Actor,
+    /// The address of the person whom a key speaks for.
+    speaks_for: Option<String>,
 }
 
 impl Access {
+    /// For the first tenant, while there is no owner.
+    pub(crate) fn of_founder(state: &ServerState) -> Self {
+        Self { tenant: state.founders_tenant(), role: Role::Owner, actor: Actor::Founder, speaks_for: None }
+    }
+
     /// For a tenant, with at least this role.
     pub(crate) async fn to(state: &ServerState, actor: Actor, tenant: TenantId, least: Role) -> Result<Self, Problem> {
         let found = match actor.known()? {
-            Actor::Founder if tenant == state.default_tenant() => {
-                let tenant = state.founders_tenant();
-                Some(Self { tenant, role: Role::Owner, actor: Actor::Founder })
-            }
+            Actor::Founder if tenant == state.default_tenant() => Some(Self::of_founder(state)),
             Actor::Founder | Actor::Nobody => None,
-            Actor::User(user) => match state.identity().tenant(tenant).await? {
-                Some(tenant) => {
-                    let membership = state.identity().membership(tenant.organization, user.id).await?;
-                    membership.map(|of| Self { tenant, role: of.role, actor: Actor::User(user) })
-                }
-                None => None,
-            },
-            Actor::Key(key) if key.tenant == tenant => match state.identity().tenant(tenant).await? {
-                Some(tenant) => {
-                    // A key is never worth more than whoever made it.
-                    let bound = match key.user {
-                        Some(user) => state.identity().membership(tenant.organization, user).await?.map(|of| of.role),
-                        None => Some(key.role),
-                    };
-                    bound.map(|bound| Self { tenant, role: bound.min(key.role), actor: Actor::Key(key) })
-                }
-                None => None,
+            Actor::User(user) => {
+                let member = state.identity().tenant_member(tenant, user.id).await?;
+                member.map(|of| Self { tenant: of.tenant, role: of.role, actor: Actor::User(user), speaks_for: None })
+            }
+            Actor::Key(key) if key.tenant == tenant => match key.user {
+                // A key is never worth more than whoever made it.
+                Some(user) => state.identity().tenant_member(tenant, user).await?.map(|of| Self {
+                    tenant: of.tenant,
+                    role: of.role.min(key.role),
+                    actor: Actor::Key(key),
+                    speaks_for: Some(of.user.email),
+                }),
+                None => state.identity().tenant(tenant).await?.map(|tenant| Self {
+                    tenant,
+                    role: key.role,
+                    actor: Actor::Key(key),
+                    speaks_for: None,
+                }),
             },
             Actor::Key(_) => None,
         };
         found.ok_or_else(Problem::not_found)?.at_least(least)
+    }
+
+    /// The person that acts, who may have given a program a key: what a run is said to be started by.
+    pub(crate) fn person(&self) -> String {
+        self.speaks_for.clone().unwrap_or_else(|| self.actor.name())
     }
 
     /// The same, if its role is at least this one.

@@ -6,7 +6,6 @@ use buildit::store::RunRecord;
 
 use crate::access::{Access, Actor};
 use crate::problem::Problem;
-use crate::state::ServerState;
 
 /// Whom a rule names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,18 +35,6 @@ impl<'a> Who<'a> {
             },
         }
     }
-}
-
-/// The person that acts, who may have given a program a key: what a run is said to be started by.
-pub(crate) async fn person(state: &ServerState, actor: &Actor) -> Result<String, Problem> {
-    let user = match actor {
-        Actor::Key(key) => match key.user {
-            Some(user) => state.identity().user(user).await?,
-            None => None,
-        },
-        _ => None,
-    };
-    Ok(user.map_or_else(|| actor.name(), |user| user.email))
 }
 
 /// Refuses an answer of somebody whom the stage or its environment does not want it from.

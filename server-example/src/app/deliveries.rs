@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
 use super::changes::{Change, Decision, start_change};
-use super::{approvals, audit, repositories};
+use super::{audit, repositories};
 use crate::access::{Access, Actor};
 use crate::forge::{self, Unsigned};
 use crate::list::{List, Page};
@@ -216,7 +216,7 @@ pub(crate) async fn approve(
     if changes.is_empty() {
         return Err(Problem::conflict("it tells of no pull request from a fork"));
     }
-    let by = approvals::person(state, &access.actor).await?;
+    let by = access.person();
     // Before anything starts: that is in the log even of a server that is killed meanwhile.
     let details = [("delivery", known.id.to_string().into())];
     audit::of_tenant(state, &access, "delivery.approve", &repository.name, &details).await;
@@ -361,7 +361,7 @@ mod tests {
         };
         let server = Server::open(settings.clone()).await.unwrap();
         let state = server.state();
-        let access = Access { tenant: state.founders_tenant(), role: Role::Owner, actor: Actor::Founder };
+        let access = Access::of_founder(state);
         let new = New {
             url: origin.path().to_str().unwrap().to_owned(),
             name: Some("shop".to_owned()),
@@ -407,7 +407,7 @@ mod tests {
         let settings = Settings { data: folder.path().to_owned(), docker: false, runs: 0, ..Settings::default() };
         let server = Server::open(settings).await.unwrap();
         let state = server.state();
-        let access = Access { tenant: state.founders_tenant(), role: Role::Owner, actor: Actor::Founder };
+        let access = Access::of_founder(state);
         let new = New { url: "https://git.invalid/a".to_owned(), ..New::default() };
         let repository = repositories::connect(state, &access, new, Check::Unasked).await.unwrap();
         let now = Timestamp::now();

@@ -15,7 +15,7 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{approvals, audit, badges, channels, commits, repositories, schedules};
+use super::{audit, badges, channels, commits, repositories, schedules};
 use crate::access::{Access, Actor};
 use crate::problem::Problem;
 use crate::state::ServerState;
@@ -281,10 +281,9 @@ pub(crate) struct Origin {
 
 impl Origin {
     /// Somebody who asks for it.
-    async fn of_access(state: &ServerState, access: &Access) -> Result<Self, Problem> {
+    fn of_access(access: &Access) -> Self {
         let (tenant, organization) = (access.tenant.id, Some(access.tenant.organization));
-        let person = approvals::person(state, &access.actor).await?;
-        Ok(Self { tenant, organization, event: "manual", name: access.actor.name(), person })
+        Self { tenant, organization, event: "manual", name: access.actor.name(), person: access.person() }
     }
 
     /// The server by itself, for this event.
@@ -318,7 +317,7 @@ pub(crate) async fn trigger(
     pipeline: &StoredPipeline,
     start: Start,
 ) -> Result<RunRecord, Problem> {
-    self::start(state, &Origin::of_access(state, access).await?, pipeline, start).await
+    self::start(state, &Origin::of_access(access), pipeline, start).await
 }
 
 /// Puts a run of it into the queue, whoever or whatever starts it. It is kept when this returns, and what it is made of is

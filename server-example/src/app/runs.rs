@@ -134,7 +134,7 @@ pub(crate) async fn rerun(
         Ok(pipeline) => rerun.of_pipeline(&store.pipeline(pipeline).await?.name)?,
         Err(_) => rerun,
     };
-    let rerun = rerun.started_by(approvals::person(state, &access.actor).await?);
+    let rerun = rerun.started_by(access.person());
     let again = state.engine().enqueue_rerun(rerun, QueueOptions::default()).await?;
     noted(state, access, "run.rerun", record).await;
     Ok(again)

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use super::change::{AccountChange, BegunSignIn, SentToken};
 use super::state::{Accounts, folded};
 use crate::account::{
-    ApiKey, Invitation, LinkedAccount, Membership, Organization, Role, Session, Tenant, TokenHash, TokenPurpose, User,
+    ApiKey, Invitation, LinkedAccount, Membership, Organization, Role, Session, Tenant, TenantMember, TokenHash,
+    TokenPurpose, User,
 };
 use crate::id::{ApiKeyId, InvitationId, OrganizationId, TenantId, UserId};
 use crate::store::StoreError;
@@ -58,6 +59,12 @@ impl Accounts {
 
     pub(in crate::memory) fn membership(&self, organization: OrganizationId, user: UserId) -> Option<&Membership> {
         self.members.get(&(organization, user))
+    }
+
+    pub(in crate::memory) fn tenant_member(&self, tenant: TenantId, user: UserId) -> Option<TenantMember> {
+        let tenant = self.tenant(tenant)?.clone();
+        let role = self.membership(tenant.organization, user)?.role;
+        Some(TenantMember { tenant, user: self.user(user)?.clone(), role })
     }
 
     pub(in crate::memory) fn members(

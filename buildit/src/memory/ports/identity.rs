@@ -5,7 +5,9 @@ use jiff::Timestamp;
 
 use super::super::accounts::AccountChange;
 use super::super::store::MemoryStore;
-use crate::account::{Invitation, LinkedAccount, Membership, Organization, Role, Tenant, TokenHash, User};
+use crate::account::{
+    Invitation, LinkedAccount, Membership, Organization, Role, Tenant, TenantMember, TokenHash, User,
+};
 use crate::id::{InvitationId, OrganizationId, TenantId, UserId};
 use crate::store::{
     IdentityStore, PipelineFilter, PipelineStore, RunFilter, RunStore, StoreError, check_link, check_organization,
@@ -152,6 +154,10 @@ impl IdentityStore for MemoryStore {
 
     async fn membership(&self, organization: OrganizationId, user: UserId) -> Result<Option<Membership>, StoreError> {
         Ok(self.accounts_locked().accounts.membership(organization, user).cloned())
+    }
+
+    async fn tenant_member(&self, tenant: TenantId, user: UserId) -> Result<Option<TenantMember>, StoreError> {
+        Ok(self.accounts_locked().accounts.tenant_member(tenant, user))
     }
 
     async fn set_member(&self, member: Membership) -> Result<(), StoreError> {

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::samples::{at_once, kept_organization, kept_user, member};
-use crate::account::{Membership, Role};
-use crate::id::{OrganizationId, UserId};
+use super::samples::{at_once, kept_organization, kept_user, member, tenant};
+use crate::account::{Membership, Role, TenantMember};
+use crate::id::{OrganizationId, TenantId, UserId};
 use crate::store::{IdentityStore, StoreError};
 use crate::testing::store::Clause;
 use crate::testing::store::clause::{Broken, clauses, ensure, ensure_eq, ensure_refused};
@@ -13,6 +13,7 @@ use crate::testing::store::samples::at;
 pub(in crate::testing::store) fn clauses() -> Vec<Clause<dyn IdentityStore>> {
     clauses![
         a_member_has_a_role_that_changes,
+        a_member_is_one_in_each_tenant_of_the_organization,
         members_are_listed_in_pages,
         an_organization_keeps_an_owner,
         of_two_owners_who_leave_at_once_one_stays,
@@ -40,6 +41,36 @@ async fn a_member_has_a_role_that_changes(store: Arc<dyn IdentityStore>) -> Resu
     ensure!(!store.remove_member(shop, bob).await?, "there was a member twice");
     ensure_eq!(store.membership(shop, bob).await?, None, "who was removed");
     ensure!(!store.remove_member(OrganizationId::new(), bob).await?, "there was a member of nothing");
+    Ok(())
+}
+
+async fn a_member_is_one_in_each_tenant_of_the_organization(store: Arc<dyn IdentityStore>) -> Result<(), Broken> {
+    let (shop, _) = kept_organization(&*store, "ada").await?;
+    let (other, stranger) = kept_organization(&*store, "other").await?;
+    let bob = kept_user(&*store, "bob").await?;
+    store.set_member(member(shop, bob, Role::Admin)).await?;
+    store.set_member(member(other, bob, Role::Viewer)).await?;
+    let mut expected = Vec::new();
+    for (organization, name, role) in
+        [(shop, "web", Role::Admin), (shop, "app", Role::Admin), (other, "web", Role::Viewer)]
+    {
+        let tenant = tenant(organization, name);
+        store.create_tenant(tenant.clone()).await?;
+        let user = store.user(bob).await?.ok_or_else(|| Broken("the user is gone".to_owned()))?;
+        expected.push(TenantMember { tenant, user, role });
+    }
+    for one in expected {
+        let (tenant, organization) = (one.tenant.id, one.tenant.organization);
+        ensure_eq!(store.tenant_member(tenant, bob).await?, Some(one), "a member of the organization");
+        let is_other = organization == other;
+        ensure_eq!(
+            store.tenant_member(tenant, stranger).await?.is_some(),
+            is_other,
+            "whether the other one is a member"
+        );
+        ensure_eq!(store.tenant_member(tenant, UserId::new()).await?, None, "nobody");
+    }
+    ensure_eq!(store.tenant_member(TenantId::new(), bob).await?, None, "a member of no tenant");
     Ok(())
 }
 
