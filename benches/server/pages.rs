@@ -97,36 +97,35 @@ async fn times(client: &mut Client, path: &str, asked: usize) -> Vec<Duration> {
     times
 }
 
-/// Puts in so many pipelines with so many runs each: copies of the one that has run, as the store wrote it.
+/// Puts in so many pipelines with so many runs each: copies of the one that has run, as the store wrote it, with ids that grow
+/// with time, as those of the engine do.
 fn seed(database: &Path, pipelines: usize, runs: usize) {
-    let mut database = Connection::open(database).expect("the server's database");
-    // What is looked up by chance is written by chance: it is to be in memory until then, and need not outlive the machine.
-    database.execute_batch("PRAGMA cache_size = -2000000; PRAGMA synchronous = OFF").expect("settings");
-    let made = database.transaction().expect("nobody else writes");
+    let database = Connection::open(database).expect("the server's database");
+    // It need not outlive the machine.
+    database.execute_batch("PRAGMA cache_size = -500000; PRAGMA synchronous = OFF").expect("settings");
     let (pipelines, runs) = (i64::try_from(pipelines).expect("few"), i64::try_from(runs).expect("few"));
-    made.execute(
-        "WITH RECURSIVE n(at) AS (SELECT 1 UNION ALL SELECT at + 1 FROM n WHERE at < ?1)
-         INSERT INTO pipelines (id, tenant_id, name, folded, last_number, version, source, settings, stages, created_at, updated_at)
-         SELECT lower(hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' || substr(hex(randomblob(2)), 2) || '-8'
-             || substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6))), tenant_id, printf('p%06d', at),
-             printf('p%06d', at), ?2, version, source, settings, stages, created_at, updated_at
-         FROM pipelines, n WHERE name = 'seed'",
-        params![pipelines, runs],
-    )
-    .expect("pipelines");
-    made.execute(
-        "WITH RECURSIVE n(at) AS (SELECT 1 UNION ALL SELECT at + 1 FROM n WHERE at < ?1),
-         seed AS MATERIALIZED (SELECT r.* FROM pipeline_runs r JOIN pipelines p ON p.place = r.pipeline WHERE p.name = 'seed')
+    let made = "WITH RECURSIVE n(at) AS (SELECT 1 UNION ALL SELECT at + 1 FROM n WHERE at < ?1)
+         INSERT INTO pipelines (id, tenant_id, name, folded, last_number, version, source, settings, stages, created_at,
+             updated_at)
+         SELECT printf('00000000-0000-4000-8000-%012x', at), tenant_id, printf('p%06d', at), printf('p%06d', at), ?2,
+             version, source, settings, stages, created_at, updated_at
+         FROM n JOIN pipelines ON name = 'seed'";
+    database.execute(made, params![pipelines, runs]).expect("pipelines");
+    let run = "WITH seed AS MATERIALIZED (
+             SELECT r.* FROM pipeline_runs r JOIN pipelines p ON p.place = r.pipeline WHERE p.name = 'seed')
          INSERT INTO pipeline_runs (id, tenant_id, pipeline, number, status, event, branch, commit_id, message, author,
-             pull_request, created_at, started_at, finished_at, duration_ms, concurrency_group, definition, progress, last_seq, closed)
-         SELECT lower(hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-7' || substr(hex(randomblob(2)), 2) || '-8'
-             || substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6))), seed.tenant_id, p.place, n.at, seed.status,
-             seed.event, CASE n.at % 10 WHEN 0 THEN 'main' ELSE printf('topic-%d', n.at) END, seed.commit_id, seed.message,
-             seed.author, seed.pull_request, strftime('%Y-%m-%dT%H:%M:%f000000Z', seed.created_at, printf('-%d seconds', 1 + (?1 - n.at) * 60 + p.place % 60)),
-             seed.started_at, seed.finished_at, seed.duration_ms, seed.concurrency_group, seed.definition, seed.progress, seed.last_seq, seed.closed
-         FROM n, pipelines p, seed WHERE p.name GLOB 'p[0-9]*'",
-        params![runs],
-    )
-    .expect("runs");
-    made.commit().expect("they are kept");
+             pull_request, created_at, started_at, finished_at, duration_ms, concurrency_group, definition, progress,
+             last_seq, closed)
+         SELECT printf('%08x-0000-7000-8000-%012x', ?1, p.place), seed.tenant_id, p.place, ?1, seed.status, seed.event,
+             CASE ?1 % 10 WHEN 0 THEN 'main' ELSE printf('topic-%d', ?1) END, seed.commit_id, seed.message, seed.author,
+             seed.pull_request,
+             strftime('%Y-%m-%dT%H:%M:%f000000Z', seed.created_at, printf('-%d seconds', 1 + (?2 - ?1) * 60)),
+             seed.started_at, seed.finished_at, seed.duration_ms, seed.concurrency_group, seed.definition, seed.progress,
+             seed.last_seq, seed.closed
+         FROM seed CROSS JOIN pipelines p WHERE p.name GLOB 'p[0-9]*' ORDER BY p.place";
+    for number in 1..=runs {
+        database.execute(run, params![number, runs]).expect("runs");
+        // What is in the database already needs no second place.
+        let _ = database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    }
 }

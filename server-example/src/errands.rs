@@ -4,6 +4,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use buildit::store::{Settled, StoreError};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
@@ -11,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 const LOOK: Duration = Duration::from_secs(1);
 
 /// How many are sent at once.
-pub(crate) const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 16;
 
 /// After how long it is tried again the first time, and at most; each wait is four times the one before.
 const FIRST: SignedDuration = SignedDuration::from_secs(2);
@@ -37,26 +39,51 @@ pub(crate) enum NotSent {
     Never(String),
 }
 
-/// Sends what is due, as often as there may be something, until it is told to stop; what is under way then is sent.
-pub(crate) async fn work_off<Sending>(
+/// Takes what is due, as often as there may be something, and sends it, so many at once: one that hangs takes the place of one
+/// and holds nobody else up. When it is told to stop, what is under way is sent.
+pub(crate) async fn work_off<T, Taking, Sending>(
     what: &str,
     stop: &CancellationToken,
-    send_due: impl Fn(Timestamp) -> Sending + Send + Sync,
+    take: impl Fn(Timestamp, usize) -> Taking + Send + Sync,
+    send: impl Fn(T) -> Sending + Send + Sync,
 ) where
-    Sending: Future<Output = Result<usize, StoreError>> + Send,
+    T: Send,
+    Taking: Future<Output = Result<Vec<T>, StoreError>> + Send,
+    Sending: Future<Output = Result<(), StoreError>> + Send,
 {
-    loop {
-        let sent = send_due(Timestamp::now()).await.unwrap_or_else(|error| {
-            tracing::warn!(error = &error as &dyn std::error::Error, "{what} cannot be looked for");
-            0
+    let complain = |error: StoreError| tracing::warn!(error = &error as &dyn std::error::Error, "{what} are held up");
+    let mut under_way = FuturesUnordered::new();
+    'open: loop {
+        let free = AT_ONCE - under_way.len();
+        let due = match free {
+            0 => Ok(Vec::new()),
+            free => take(Timestamp::now(), free).await,
+        };
+        let due = due.unwrap_or_else(|error| {
+            complain(error);
+            Vec::new()
         });
         // There may be more where that came from.
-        let pause = if sent == AT_ONCE { Duration::ZERO } else { LOOK };
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
+        let is_full = due.len() == free;
+        under_way.extend(due.into_iter().map(&send));
+        let look = tokio::time::sleep(LOOK);
+        tokio::pin!(look);
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break 'open,
+                Some(sent) = under_way.next(), if !under_way.is_empty() => {
+                    sent.unwrap_or_else(complain);
+                    if is_full {
+                        break;
+                    }
+                }
+                () = &mut look => break,
+            }
         }
+    }
+    while let Some(sent) = under_way.next().await {
+        sent.unwrap_or_else(complain);
     }
 }
 
@@ -107,7 +134,39 @@ fn short(error: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+    use std::sync::Mutex;
+
     use super::*;
+
+    #[tokio::test]
+    async fn one_that_hangs_holds_nobody_up_and_is_sent_before_the_end() {
+        let (due, sent) = (Mutex::new((0..100).collect::<VecDeque<u64>>()), Mutex::new(Vec::new()));
+        let (stop, freed) = (CancellationToken::new(), CancellationToken::new());
+        let take = async |_, free: usize| {
+            let mut due = due.lock().unwrap();
+            let free = free.min(due.len());
+            Ok(due.drain(..free).collect())
+        };
+        let send = async |number: u64| {
+            if number == 0 {
+                freed.cancelled().await;
+            }
+            let count = {
+                let mut sent = sent.lock().unwrap();
+                sent.push(number);
+                sent.len()
+            };
+            if count == 99 {
+                stop.cancel();
+                freed.cancel();
+            }
+            if number == 50 { Err(StoreError::NoRun(buildit::id::RunId::new())) } else { Ok(()) }
+        };
+        work_off("errands", &stop, take, send).await;
+        let sent = sent.into_inner().unwrap();
+        assert_eq!((sent.len(), sent[99]), (100, 0));
+    }
 
     #[test]
     fn waits_grow_to_an_hour() {

@@ -134,6 +134,7 @@ impl Server {
         let builder = Engine::builder()
             .executor(Durable::new(Arc::new(LocalBackend::new(data.join("local")))))
             .max_jobs(settings.jobs)
+            .log_limit(settings.log_mebibytes.saturating_mul(1024 * 1024))
             .blobs(Arc::clone(&blobs));
         let (builder, has_docker) = with_docker(builder, &settings).await;
         let (builder, store): (_, Arc<dyn ServerStore>) = match Database::open(&settings, &data).await? {

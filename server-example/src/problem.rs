@@ -182,6 +182,11 @@ impl Problem {
         self.detail.as_deref()
     }
 
+    /// What it says to somebody who reads it: what is wrong here, or else what is in general.
+    pub(crate) fn said(&self) -> String {
+        self.detail().unwrap_or(self.title()).to_owned()
+    }
+
     pub(crate) fn diagnostics(&self) -> &[Finding] {
         &self.diagnostics
     }

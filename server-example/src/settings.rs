@@ -64,6 +64,8 @@ pub struct Settings {
     pub local_repositories: bool,
     /// How large the copy of a repository may be, in MiB.
     pub repository_mebibytes: u64,
+    /// How much of the log of a stage is kept, in MiB, without what is beyond but for its end; 0 for all of it.
+    pub log_mebibytes: u64,
     /// With whom people may sign in, where the server was built for it: tables of the file, or a list of JSON objects in the
     /// variable.
     pub oidc: Vec<ProviderSettings>,
@@ -130,6 +132,7 @@ impl Default for Settings {
             log_format: LogFormat::Text,
             local_repositories: false,
             repository_mebibytes: 8 * 1024,
+            log_mebibytes: 256,
             oidc: Vec::new(),
             docker: true,
         }
@@ -204,7 +207,7 @@ fn foreign(error: serde_json::Error) -> ConfigError {
 }
 
 /// What the environment may set as it stands there.
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 23] = [
     "data",
     "listen",
     "external_url",
@@ -226,6 +229,7 @@ const KEYS: [&str; 22] = [
     "log_format",
     "local_repositories",
     "repository_mebibytes",
+    "log_mebibytes",
     "docker",
 ];
 

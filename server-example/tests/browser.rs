@@ -137,6 +137,44 @@ stage "unit" {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs chromium"]
+async fn a_run_of_5000_stages_and_a_log_of_300000_lines_stay_usable() {
+    use std::fmt::Write as _;
+    let stage = Stage::new().await;
+    stage.found().await;
+    let mut config = String::from("pipeline \"large\"\nstage \"talk\" { run \"seq 1 300000\" }\n");
+    for number in 1..5000 {
+        let needs = if number > 100 { format!(" needs=\"s{}\"", number - 100) } else { String::new() };
+        writeln!(config, "stage \"s{number}\"{needs} {{ when \"false\"; run \"true\" }}").unwrap();
+    }
+    stage.start(&config).await;
+    stage.until_state("succeeded").await;
+    stage.open("/acme/main/pipelines/large/runs/1?stage=talk").await;
+    // A page begins near the end, and holds no more than one can look at.
+    stage.find("#L300001").await;
+    let lines = stage.number("return document.querySelectorAll('#log .l').length").await;
+    assert!((1000..=20_000).contains(&lines), "{lines} lines");
+    assert_eq!(stage.number("return document.querySelectorAll('.jobs .job').length").await, 5000);
+    // All of it is searched, and a line is gone to wherever it is.
+    stage.find("body").await.send_keys("/").await.unwrap();
+    stage.browser.active_element().await.unwrap().send_keys("123456" + Key::Enter).await.unwrap();
+    stage.click("#hits a.hit[href$='#L123457']").await;
+    stage.find("#L123457.lit").await;
+    assert_eq!(stage.text("#L123457 .x").await, "123456");
+    stage.click(".jobs .job[data-stage=s4999]").await;
+    stage.find(".jobs .job[data-stage=s4999][aria-current]").await;
+    for tab in ["waterfall", "plan", "why"] {
+        stage.click(&format!(".tabs a[href*='tab={tab}']")).await;
+        stage.find(&format!(".tabs a[href*='tab={tab}'][aria-current]")).await;
+        for width in [360, 1440] {
+            stage.resize(width).await;
+            stage.fits(width, tab).await;
+        }
+    }
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs chromium"]
 async fn the_palette_goes_to_pipelines_runs_and_stages() {
     let stage = Stage::new().await;
     stage.found().await;

@@ -100,6 +100,17 @@ impl RemoteAddress {
         matches!(self.protocol, Protocol::Https | Protocol::Http)
     }
 
+    /// Where its files of Git LFS are asked for: below it by HTTP, and else at itself, for `ssh` names the place by a command
+    /// and a folder has them in it
+    /// ([server discovery](https://github.com/git-lfs/git-lfs/blob/main/docs/api/server-discovery.md)).
+    pub(super) fn large_files(&self) -> String {
+        match self.protocol {
+            Protocol::Https | Protocol::Http => format!("{}/info/lfs", self.text.trim_end_matches('/')),
+            Protocol::Ssh => self.text.clone(),
+            Protocol::File => format!("file://{}", self.text),
+        }
+    }
+
     /// The protocol, the host and the port, as the address has them: what all repositories there share.
     pub(super) fn origin(&self) -> &str {
         let start = self.text.find("://").map_or(0, |at| at + 3);

@@ -196,14 +196,18 @@ impl Mirror {
     async fn large_files(&self, remote: &Remote, work: &Path) -> Result<(), RemoteError> {
         let reach = remote.reach(&known_hosts(self.folder())).await?;
         // Where they are is not for the commit to say: it may have been written by anybody.
-        let place = format!("lfs.url={}/info/lfs", remote.address().as_str().trim_end_matches('/'));
-        let pull = ["-c", place.as_str(), "lfs", "pull"];
-        run(work, &reach, remote.patience(), &pull).await.map(drop).map_err(|error| match error {
-            RemoteError::Git(said) if said.contains("not a git command") => {
-                RemoteError::Git("files of Git LFS are wanted, and `git-lfs` is not there".into())
-            }
-            other => other,
-        })
+        let place = format!("lfs.url={}", remote.address().large_files());
+        // What is in the tree counts as what is in the commit, for whoever has `git-lfs`.
+        let install: &[&str] = &["lfs", "install", "--local", "--skip-repo"];
+        for arguments in [install, &["-c", &place, "lfs", "pull"]] {
+            run(work, &reach, remote.patience(), arguments).await.map_err(|error| match error {
+                RemoteError::Git(said) if said.contains("not a git command") => {
+                    RemoteError::Git("files of Git LFS are wanted, and `git-lfs` is not there".into())
+                }
+                other => other,
+            })?;
+        }
+        Ok(())
     }
 }
 

@@ -31,6 +31,9 @@ pub enum RemoteError {
     /// `git` refused, or whom it asked.
     #[error("{0}")]
     Git(String),
+    /// The host shows another key than it did before, so somebody else may answer there.
+    #[error("the host shows another key of its own than it did before: somebody else may answer in its place")]
+    OtherHost,
     /// It took too long.
     #[error("`git` was ended after {} s", .0.as_secs())]
     Slow(Duration),

@@ -192,6 +192,9 @@ impl Reach {
     }
 }
 
+/// What `ssh` says of a host whose key is not the one that is known.
+const CHANGED: &[u8] = b"REMOTE HOST IDENTIFICATION HAS CHANGED";
+
 /// What `git` prints in this folder.
 pub(super) async fn run(
     folder: &Path,
@@ -235,6 +238,9 @@ pub(super) async fn run(
     group.0 = None;
     if is_fine {
         return Ok(printed);
+    }
+    if complaints.windows(CHANGED.len()).any(|words| words == CHANGED) {
+        return Err(RemoteError::OtherHost);
     }
     Err(RemoteError::Git(told(&complaints, reach)))
 }

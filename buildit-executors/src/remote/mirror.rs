@@ -146,6 +146,19 @@ impl Mirror {
         remove(&self.repository()).map_err(|error| self.failed(error))
     }
 
+    /// Forgets what keys its hosts have shown, so that those which they show next are the ones that they are known by.
+    ///
+    /// # Errors
+    ///
+    /// [`RemoteError::Folder`] when it cannot be removed.
+    pub async fn forget_hosts(&self) -> Result<(), RemoteError> {
+        let _held = self.hold().await?;
+        match fs::remove_file(known_hosts(&self.folder)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.failed(error)),
+            _ => Ok(()),
+        }
+    }
+
     /// What `git` says of the copy.
     pub(super) async fn local(&self, arguments: &[&str]) -> Result<Vec<u8>, RemoteError> {
         if !self.is_there() {

@@ -366,7 +366,7 @@ impl Deciding<'_> {
                     return Ok(Ok(made));
                 }
                 Err(problem) if problem.status().is_client_error() => {
-                    why = problem.detail().unwrap_or(problem.title()).to_owned();
+                    why = problem.said();
                 }
                 Err(problem) => return Err(problem),
             }

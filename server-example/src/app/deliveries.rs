@@ -270,7 +270,7 @@ async fn work_on(state: ServerState, delivery: Delivery) -> Result<(), StoreErro
     let settled = match came {
         Ok(came) => Delivery { state: DeliveryState::Done, outcome: came.text(), ..delivery },
         Err(problem) => {
-            let why = problem.detail().unwrap_or(problem.title()).to_owned();
+            let why = problem.said();
             tracing::warn!(why, delivery = %delivery.id, "a delivery cannot be worked on");
             let outcome = Came::Nothing { why }.text();
             if delivery.attempts >= TRIES {

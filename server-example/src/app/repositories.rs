@@ -130,6 +130,10 @@ pub(crate) fn told(error: RemoteError) -> Problem {
         RemoteError::UnknownHost { .. } | RemoteError::Git(_) | RemoteError::Slow(_) | RemoteError::Large(_) => {
             Problem::unreachable(error.to_string())
         }
+        RemoteError::OtherHost => {
+            let then = "if that is as it should be, give the repository its key again";
+            Problem::unreachable(format!("{error}; {then}"))
+        }
         RemoteError::NoGit(_) => Problem::unreachable("the server has no `git` to ask it with"),
         error => {
             tracing::error!(error = &error as &dyn std::error::Error, "a repository cannot be read");
@@ -375,7 +379,11 @@ pub(crate) async fn update(
     }
     if given.is_some() || address.as_str() != known.url {
         let credential = match &given {
-            Some(given) => given.credential(),
+            Some(given) => {
+                // Whoever gives it says whom they trust with it, as at first.
+                state.mirrors().of(known.id).forget_hosts().await.map_err(told)?;
+                given.credential()
+            }
             None => credential(state, known).await?,
         };
         ask(state, known.id, &address, credential).await?;
@@ -431,7 +439,7 @@ pub(crate) async fn delete(
         true => webhooks::remove(state, access, repository).await.err(),
         false => None,
     };
-    let left = left.map(|problem| problem.detail().unwrap_or(problem.title()).to_owned());
+    let left = left.map(|problem: Problem| problem.said());
     if !state.store().delete_repository(repository.id).await? {
         return Err(Problem::not_found());
     }

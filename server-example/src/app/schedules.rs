@@ -114,7 +114,7 @@ async fn start(state: &ServerState, due: &Schedule, now: Timestamp) -> Result<()
         if let Err(problem) = pipelines::start(state, &origin, &pipeline, start).await
             && kept(state, run).await?.is_none()
         {
-            let why = problem.detail().unwrap_or(problem.title()).to_owned();
+            let why = problem.said();
             if !problem.status().is_client_error() {
                 return Err(StoreError::backend("schedules", why));
             }

@@ -144,6 +144,6 @@ pub(crate) async fn renew(state: &ServerState, access: &Access, repository: &Rep
 
 /// Says in the log that a webhook could not be asked for beside something else.
 pub(crate) fn note_failure(repository: RepositoryId, what: &str, problem: &Problem) {
-    let why = problem.detail().unwrap_or(problem.title());
+    let why = problem.said();
     tracing::warn!(%repository, why, "a webhook is not {what}");
 }

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use buildit::store::{Dispatch, Settled, StoreError};
-use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
-use crate::errands::{AT_ONCE, in_time, outcome, settled, work_off};
+use crate::errands::{in_time, outcome, settled, work_off};
 use crate::state::ServerState;
 
 /// How long one may take, and how long nobody else takes it: longer than that.
@@ -20,7 +19,8 @@ const OVERLOOKED: Duration = Duration::from_secs(60);
 /// Sends what is due, until it is told to stop; what is under way then is sent.
 pub(crate) async fn work(state: ServerState, stop: CancellationToken) {
     let overlooked = tokio::spawn(tell_of_what_was_overlooked(state.clone()));
-    work_off("notifications", &stop, |now| send_due(&state, now)).await;
+    let take = |now: Timestamp, most| state.store().take_notifications(now, now + TAKEN, most);
+    work_off("notifications", &stop, take, |dispatch| send(&state, dispatch)).await;
     overlooked.abort();
 }
 
@@ -31,16 +31,6 @@ async fn tell_of_what_was_overlooked(state: ServerState) {
         }
         tokio::time::sleep(OVERLOOKED).await;
     }
-}
-
-/// Sends what is due by now; how many that was.
-pub(crate) async fn send_due(state: &ServerState, now: Timestamp) -> Result<usize, StoreError> {
-    let due = state.store().take_notifications(now, now + TAKEN, AT_ONCE).await?;
-    let count = due.len();
-    for sent in join_all(due.into_iter().map(|dispatch| send(state, dispatch))).await {
-        sent?;
-    }
-    Ok(count)
 }
 
 async fn send(state: &ServerState, dispatch: Dispatch) -> Result<(), StoreError> {

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use buildit::store::{Report, Settled, StoreError};
-use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::webhooks::reach;
-use crate::errands::{AT_ONCE, NotSent, in_time, outcome, settled, work_off};
+use crate::errands::{NotSent, in_time, outcome, settled, work_off};
 use crate::forge::Saying;
 use crate::state::ServerState;
 
@@ -19,17 +18,8 @@ const TAKEN: SignedDuration = SignedDuration::from_secs(20);
 
 /// Says what is due, until it is told to stop; what is under way then is said.
 pub(crate) async fn work(state: ServerState, stop: CancellationToken) {
-    work_off("statuses of commits", &stop, |now| send_due(&state, now)).await;
-}
-
-/// Says what is due by now; how much that was.
-async fn send_due(state: &ServerState, now: Timestamp) -> Result<usize, StoreError> {
-    let due = state.store().take_statuses(now, now + TAKEN, AT_ONCE).await?;
-    let count = due.len();
-    for sent in join_all(due.into_iter().map(|report| send(state, report))).await {
-        sent?;
-    }
-    Ok(count)
+    let take = |now: Timestamp, most| state.store().take_statuses(now, now + TAKEN, most);
+    work_off("statuses of commits", &stop, take, |report| send(&state, report)).await;
 }
 
 async fn send(state: &ServerState, report: Report) -> Result<(), StoreError> {

@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use buildit::store::{Export, Settled, StoreError, each_event};
-use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::Collector;
 use super::span::Trace;
-use crate::errands::{AT_ONCE, NotSent, in_time, outcome, settled, work_off};
+use crate::errands::{NotSent, in_time, outcome, settled, work_off};
 use crate::notify::{page_of, pipeline_of};
 use crate::problem::told;
 use crate::state::ServerState;
@@ -21,18 +20,9 @@ const TAKEN: SignedDuration = SignedDuration::from_secs(120);
 /// Tells the collector of the settings, if there is one, until it is told to stop; what is under way then is told.
 pub(crate) async fn work(state: ServerState, stop: CancellationToken) {
     if let Some(collector) = state.collector() {
-        work_off("runs to be traced", &stop, |now| tell_due(&state, collector, now)).await;
+        let take = |now: Timestamp, most| state.store().take_exports(now, now + TAKEN, most);
+        work_off("runs to be traced", &stop, take, |export| tell(&state, collector, export)).await;
     }
-}
-
-/// Tells of what is due by now; how many that was.
-async fn tell_due(state: &ServerState, collector: &Collector, now: Timestamp) -> Result<usize, StoreError> {
-    let due = state.store().take_exports(now, now + TAKEN, AT_ONCE).await?;
-    let count = due.len();
-    for told in join_all(due.into_iter().map(|export| tell(state, collector, export))).await {
-        told?;
-    }
-    Ok(count)
 }
 
 async fn tell(state: &ServerState, collector: &Collector, export: Export) -> Result<(), StoreError> {

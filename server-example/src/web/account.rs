@@ -93,8 +93,8 @@ impl<'a> StepPage<'a> {
     }
 
     pub(super) fn refuse(self, problem: &Problem) -> Result<Response, Problem> {
-        let said = problem.detail().unwrap_or(problem.title());
-        let page = draw(&StepPage { problem: Some(said), ..self })?;
+        let said = problem.said();
+        let page = draw(&StepPage { problem: Some(&said), ..self })?;
         Ok((problem.status(), page).into_response())
     }
 }
@@ -220,7 +220,7 @@ impl<'a> AccountPage<'a> {
         match done {
             Ok(done) => Ok(Redirect::to(&format!("{}/account?done={done}", state.base())).into_response()),
             Err(problem) => {
-                let said = problem.detail().unwrap_or(problem.title()).to_owned();
+                let said = problem.said();
                 let page = draw(&AccountPage { problem: Some(said), ..AccountPage::new(state, headers, user).await? })?;
                 Ok((problem.status(), page).into_response())
             }

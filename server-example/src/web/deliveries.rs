@@ -198,7 +198,7 @@ pub(crate) async fn approve(
             _ => None,
         }),
         Err(problem) => {
-            let page = one(&state, &place, named, Some(super::repositories::said(&problem))).await?;
+            let page = one(&state, &place, named, Some(problem.said())).await?;
             return Ok((problem.status(), draw(&page)?).into_response());
         }
     };

@@ -91,7 +91,7 @@ impl<'a> EnterPage<'a> {
     }
 
     fn refuse(mut self, problem: &Problem) -> Result<Response, Problem> {
-        self.problem = Some(problem.detail().unwrap_or(problem.title()).to_owned());
+        self.problem = Some(problem.said());
         let page = draw(&self)?;
         Ok((problem.status(), page).into_response())
     }

@@ -24,10 +24,6 @@ fn home(place: &Place) -> String {
     format!("{}/environments", place.root())
 }
 
-fn said(problem: &Problem) -> String {
-    problem.detail().unwrap_or(problem.title()).to_owned()
-}
-
 #[derive(Template)]
 #[template(path = "environments.html")]
 struct ListPage {
@@ -101,7 +97,7 @@ pub(crate) async fn create(
         Ok(made) => Ok(Redirect::to(&format!("{}/{}", home(&place), part(&made.name))).into_response()),
         Err(problem) => {
             let page = ListPage::new(&state, &place, &Page::default()).await?;
-            let page = ListPage { problem: Some(said(&problem)), name: new.name, ..page };
+            let page = ListPage { problem: Some(problem.said()), name: new.name, ..page };
             Ok((problem.status(), draw(&page)?).into_response())
         }
     }
@@ -192,7 +188,7 @@ async fn answer(
         Ok(()) => Ok(Redirect::to(&format!("{}/{}", home(place), part(name))).into_response()),
         Err(problem) => {
             let page = OnePage::new(state, place, name).await?;
-            let drawn = draw(&OnePage { problem: Some(said(&problem)), ..page })?;
+            let drawn = draw(&OnePage { problem: Some(problem.said()), ..page })?;
             Ok((problem.status(), drawn).into_response())
         }
     }

@@ -9,7 +9,7 @@ use buildit::store::{DispatchStatus, Report};
 use serde::Deserialize;
 
 use super::page::{Crumb, Frame, Place, When, draw, part};
-use super::repositories::{home, refuse, said};
+use super::repositories::{home, refuse};
 use crate::app::{repositories, statuses, webhooks};
 use crate::list::Page;
 use crate::problem::Problem;
@@ -156,7 +156,7 @@ pub(crate) async fn retry(
         Ok(()) => Ok(Redirect::to(&format!("{}/{}/statuses", home(&place), repository.id)).into_response()),
         Err(problem) => {
             let page = ListPage::new(&state, &place, named.repository, &Page::default()).await?;
-            let page = ListPage { problem: Some(said(&problem)), ..page };
+            let page = ListPage { problem: Some(problem.said()), ..page };
             Ok((problem.status(), draw(&page)?).into_response())
         }
     }

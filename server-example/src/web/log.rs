@@ -137,7 +137,7 @@ impl Chosen {
         let found = match logs::search(state, job, &self.wanted, after).await {
             Ok(found) => found,
             Err(problem) if problem.status().is_client_error() => {
-                self.refused = Some(problem.detail().unwrap_or(problem.title()).to_owned());
+                self.refused = Some(problem.said());
                 return Ok(());
             }
             Err(problem) => return Err(problem),

@@ -32,10 +32,6 @@ fn home(place: &Place) -> String {
     format!("{}/settings/notifications", place.root())
 }
 
-fn said(problem: &Problem) -> String {
-    problem.detail().unwrap_or(problem.title()).to_owned()
-}
-
 /// A rule in a few words.
 fn words(rule: &NoticeRule) -> String {
     let mut words: Vec<&str> = rule.occasions.iter().map(|occasion| occasion.as_str()).collect();
@@ -142,7 +138,7 @@ pub(crate) async fn create(
         }
         Ok((channel, None)) => Ok(Redirect::to(&format!("{}/{}", home(&place), channel.id)).into_response()),
         Err(problem) => {
-            let page = ListPage { problem: Some(said(&problem)), ..ListPage::new(&state, &place).await? };
+            let page = ListPage { problem: Some(problem.said()), ..ListPage::new(&state, &place).await? };
             Ok((problem.status(), draw(&page)?).into_response())
         }
     }
@@ -244,7 +240,7 @@ impl ChannelPage {
     }
 
     fn refuse(self, problem: &Problem) -> Result<Response, Problem> {
-        Ok((problem.status(), draw(&Self { problem: Some(said(problem)), ..self })?).into_response())
+        Ok((problem.status(), draw(&Self { problem: Some(problem.said()), ..self })?).into_response())
     }
 }
 
@@ -409,7 +405,7 @@ pub(crate) async fn set_rule(
             Ok(Redirect::to(&format!("{}/notifications", head.link)).into_response())
         }
         Err(problem) => {
-            let page = RulesPage { problem: Some(said(&problem)), ..RulesPage::new(&state, &place, &pipeline).await? };
+            let page = RulesPage { problem: Some(problem.said()), ..RulesPage::new(&state, &place, &pipeline).await? };
             Ok((problem.status(), draw(&page)?).into_response())
         }
     }

@@ -78,7 +78,7 @@ async fn answer(
             Ok(Redirect::to(&to).into_response())
         }
         Err(problem) => {
-            let said = problem.detail().unwrap_or(problem.title()).to_owned();
+            let said = problem.said();
             let page = OrganizationPage::new(state, place, &Page::default()).await?;
             let drawn = draw(&OrganizationPage { problem: Some(said), ..page })?;
             Ok((problem.status(), drawn).into_response())

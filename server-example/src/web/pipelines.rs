@@ -198,7 +198,7 @@ impl ConfigPage {
                 Some(repository) => {
                     let (config, problem) = match pipelines::text_of(state, &repository, path).await {
                         Ok(text) => (text, None),
-                        Err(problem) => (String::new(), Some(problem.detail().unwrap_or(problem.title()).to_owned())),
+                        Err(problem) => (String::new(), Some(problem.said())),
                     };
                     let link = format!("{}/repositories/{}", place.root(), repository.id);
                     (config, Some((repository.name, link, path.clone())), problem)
@@ -237,7 +237,7 @@ pub(crate) async fn save(
             let page = ConfigPage {
                 config,
                 version: written.version,
-                problem: Some(problem.detail().unwrap_or(problem.title()).to_owned()),
+                problem: Some(problem.said()),
                 findings: problem.diagnostics().to_vec(),
                 ..ConfigPage::new(&state, &place, &pipeline).await?
             };
@@ -274,7 +274,7 @@ impl SettingsPage {
     }
 
     fn refuse(self, problem: &Problem) -> Result<Response, Problem> {
-        let said = Some(problem.detail().unwrap_or(problem.title()).to_owned());
+        let said = Some(problem.said());
         Ok((problem.status(), draw(&Self { problem: said, ..self })?).into_response())
     }
 }

@@ -74,7 +74,7 @@ pub(crate) async fn set(
     match registries::set(&state, &place.grant(Role::Admin)?, &host, &username, password).await {
         Ok(()) => Ok(Redirect::to(&link(&place)).into_response()),
         Err(problem) => {
-            let said = Some(problem.detail().unwrap_or(problem.title()).to_owned());
+            let said = Some(problem.said());
             let page = RegistriesPage { problem: said, host, username, ..RegistriesPage::new(&state, &place).await? };
             Ok((problem.status(), draw(&page)?).into_response())
         }

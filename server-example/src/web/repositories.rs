@@ -29,10 +29,6 @@ pub(super) fn home(place: &Place) -> String {
     format!("{}/repositories", place.root())
 }
 
-pub(super) fn said(problem: &Problem) -> String {
-    problem.detail().unwrap_or(problem.title()).to_owned()
-}
-
 fn login(repository: &Repository) -> &'static str {
     match repository.settings.login {
         Login::None => "as anybody",
@@ -178,7 +174,7 @@ pub(crate) async fn connect(
     match made.await {
         Ok(made) => Ok(Redirect::to(&format!("{}/{}", home(&place), made.id)).into_response()),
         Err(problem) => {
-            let page = NewPage { problem: Some(said(&problem)), ..NewPage::new(&place, filled) };
+            let page = NewPage { problem: Some(problem.said()), ..NewPage::new(&place, filled) };
             Ok((problem.status(), draw(&page)?).into_response())
         }
     }
@@ -352,7 +348,7 @@ pub(super) async fn refuse(
     id: RepositoryId,
     problem: &Problem,
 ) -> Result<Response, Problem> {
-    let page = OnePage { problem: Some(said(problem)), ..OnePage::new(state, place, id).await? };
+    let page = OnePage { problem: Some(problem.said()), ..OnePage::new(state, place, id).await? };
     Ok((problem.status(), draw(&page)?).into_response())
 }
 

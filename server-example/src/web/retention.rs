@@ -94,7 +94,7 @@ pub(crate) async fn set(
     match set.await {
         Ok(_) => Ok(Redirect::to(&format!("{}/settings/retention", place.root())).into_response()),
         Err(problem) => {
-            let said = problem.detail().unwrap_or(problem.title()).to_owned();
+            let said = problem.said();
             let page = RetentionPage { problem: Some(said), filled, ..RetentionPage::new(&state, &place).await? };
             Ok((problem.status(), draw(&page)?).into_response())
         }

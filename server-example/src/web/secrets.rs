@@ -103,7 +103,7 @@ impl SecretsPage {
         match secrets::set(state, &access, &at, value).await {
             Ok(()) => Ok(Redirect::to(&self.action).into_response()),
             Err(problem) => {
-                let said = Some(problem.detail().unwrap_or(problem.title()).to_owned());
+                let said = Some(problem.said());
                 let page = draw(&Self { problem: said, name: at.name, ..self })?;
                 Ok((problem.status(), page).into_response())
             }

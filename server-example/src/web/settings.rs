@@ -99,7 +99,7 @@ pub(crate) async fn create_key(
             draw(&KeysPage { made: Some(token.expose().to_owned()), ..page })
         }
         Err(problem) => {
-            let said = problem.detail().unwrap_or(problem.title()).to_owned();
+            let said = problem.said();
             let page = KeysPage { problem: Some(said), ..KeysPage::new(&state, &place, &Page::default()).await? };
             Ok((problem.status(), draw(&page)?).into_response())
         }
@@ -180,7 +180,7 @@ impl TeamPage {
     }
 
     fn refuse(self, problem: &Problem) -> Result<Response, Problem> {
-        let said = Some(problem.detail().unwrap_or(problem.title()).to_owned());
+        let said = Some(problem.said());
         Ok((problem.status(), draw(&Self { problem: said, ..self })?).into_response())
     }
 }

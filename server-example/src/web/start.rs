@@ -49,7 +49,7 @@ pub(crate) async fn form(
     let (params, problem, findings) = match pipelines::spec(&state, &pipeline).await {
         Ok(spec) => (spec.params, None, Vec::new()),
         Err(problem) => {
-            let said = problem.detail().unwrap_or(problem.title()).to_owned();
+            let said = problem.said();
             (Vec::new(), Some(said), problem.diagnostics().to_vec())
         }
     };
@@ -85,7 +85,7 @@ pub(crate) async fn start(
             let (frame, head) = head(&place, &pipeline, "run");
             let params = pipelines::spec(&state, &pipeline).await.map(|spec| spec.params).unwrap_or_default();
             let (status, findings) = (problem.status(), problem.diagnostics().to_vec());
-            let said = Some(problem.detail().unwrap_or(problem.title()).to_owned());
+            let said = Some(problem.said());
             let is_of_repository = pipeline.source.repository().is_some();
             let page = RunPage { frame, head, params, is_of_repository, given, problem: said, findings };
             Ok((status, draw(&page)?).into_response())

@@ -92,7 +92,7 @@ pub(crate) async fn pause(
             Ok(Redirect::to(&format!("{}/triggers", head.link)).into_response())
         }
         Err(problem) => {
-            let said = Some(problem.detail().unwrap_or(problem.title()).to_owned());
+            let said = Some(problem.said());
             let page = TriggersPage { problem: said, ..TriggersPage::new(&state, &place, &pipeline).await? };
             Ok((problem.status(), draw(&page)?).into_response())
         }

@@ -116,7 +116,7 @@ pub(crate) async fn create(
             let page = NewPage {
                 name: written.name,
                 config,
-                problem: Some(problem.detail().unwrap_or(problem.title()).to_owned()),
+                problem: Some(problem.said()),
                 findings: problem.diagnostics().to_vec(),
                 ..NewPage::new(&state, &place).await?
             };
@@ -150,7 +150,7 @@ pub(crate) async fn create_from(
     match made.await {
         Ok(made) => Ok(Redirect::to(&format!("{}/pipelines/{}", place.root(), part(&made.name))).into_response()),
         Err(problem) => {
-            let said = Some(problem.detail().unwrap_or(problem.title()).to_owned());
+            let said = Some(problem.said());
             let page = NewPage { problem: said, from, ..NewPage::new(&state, &place).await? };
             Ok((problem.status(), draw(&page)?).into_response())
         }

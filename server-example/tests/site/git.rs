@@ -119,6 +119,15 @@ async fn answer(stream: TcpStream, shared: Arc<Shared>) {
         stream.read_exact(&mut body).await.unwrap();
     }
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+    if let Some((kind, body)) = large_files(&shared.root, path, headers.get("host"), shown, &body) {
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&body).await.unwrap();
+        return;
+    }
     let header = |name: &str| headers.get(name).cloned().unwrap_or_default();
     let mut backend = tokio::process::Command::new("git")
         .arg("http-backend")
@@ -148,6 +157,32 @@ async fn answer(stream: TcpStream, shared: Arc<Shared>) {
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(&output[end + 4..]).await.unwrap();
     stream.shutdown().await.unwrap();
+}
+
+/// An answer of Git LFS, by its kind and its bytes: where files are, or one of them
+/// ([batch API](https://github.com/git-lfs/git-lfs/blob/main/docs/api/batch.md)).
+fn large_files(
+    root: &Path,
+    path: &str,
+    host: Option<&String>,
+    shown: &str,
+    body: &[u8],
+) -> Option<(&'static str, Vec<u8>)> {
+    if let Some((repository, id)) = path.split_once("/large/") {
+        let folder =
+            root.join(repository.trim_start_matches('/')).join(".git/lfs/objects").join(&id[..2]).join(&id[2..4]);
+        return Some(("application/octet-stream", std::fs::read(folder.join(id)).unwrap()));
+    }
+    let repository = path.strip_suffix("/info/lfs/objects/batch")?;
+    let asked: serde_json::Value = serde_json::from_slice(body).unwrap();
+    assert_eq!(asked["operation"], "download", "{asked}");
+    let place = |one: &serde_json::Value| {
+        let href = format!("http://{}{repository}/large/{}", host.unwrap(), one["oid"].as_str().unwrap());
+        serde_json::json!({ "oid": one["oid"], "size": one["size"], "actions": { "download": { "href": href, "header": { "Authorization": shown } } } })
+    };
+    let objects: Vec<_> = asked["objects"].as_array().unwrap().iter().map(place).collect();
+    let said = serde_json::json!({ "transfer": "basic", "objects": objects });
+    Some(("application/vnd.git-lfs+json", said.to_string().into_bytes()))
 }
 
 /// Looks at the command lines of all programs, as any user of the machine can.
