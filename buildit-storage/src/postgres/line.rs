@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::column::{searched, shown};
 use super::error::failed;
 use super::run::Progress;
-use crate::sql::{Wanted, count, from_json, number, wanted};
+use crate::sql::{Scope, Wanted, count, from_json, is_listed_at_once, number, wanted};
 
 /// The columns of a run's line.
 pub(super) const LINE: &str = "SELECT r.place, r.pipeline AS pipeline_place, r.id, r.tenant_id,
@@ -93,11 +93,11 @@ pub(super) async fn runs(
         None => None,
     };
     let mut rows: Vec<LineRow> = Vec::new();
-    for pipeline in pipelines(&mut *from, filter).await? {
-        let mut query = list(filter, pipeline, before, limit);
+    for scope in scopes(&mut *from, filter).await? {
+        let mut query = list(filter, &scope, before, limit);
         rows.extend(query.build_query_as::<LineRow>().fetch_all(&mut *from).await.map_err(failed)?);
     }
-    // As they come, when they are of one pipeline or of all.
+    // As they come, when they are of one scope.
     rows.sort_by_key(|row| std::cmp::Reverse(row.in_order()));
     rows.into_iter().take(limit).map(LineRow::summary).collect()
 }
@@ -108,30 +108,48 @@ async fn place(from: &mut PgConnection, run: RunId) -> Result<(Column, i64), Sto
     query.fetch_optional(from).await.map_err(failed)?.ok_or(StoreError::NoRun(run))
 }
 
-/// The places of the pipelines that are meant, each of which is asked for its runs; `None` for whatever pipeline.
-async fn pipelines(from: &mut PgConnection, filter: &RunFilter) -> Result<Vec<Option<i64>>, StoreError> {
-    let Some(name) = &filter.pipeline else { return Ok(vec![None]) };
+/// What is gone through, one after the other.
+async fn scopes(from: &mut PgConnection, filter: &RunFilter) -> Result<Vec<Scope<Uuid>>, StoreError> {
+    let tenant = filter.tenant.map(|tenant| tenant.as_uuid());
+    let Some(name) = &filter.pipeline else {
+        return match tenant {
+            Some(tenant) => Ok(vec![Scope::Tenant(tenant)]),
+            None if is_listed_at_once(filter) => Ok(vec![Scope::All]),
+            None => {
+                let tenants: Vec<Uuid> = sqlx::query_scalar(TENANTS).fetch_all(from).await.map_err(failed)?;
+                Ok(tenants.into_iter().map(Scope::Tenant).collect())
+            }
+        };
+    };
     let mut query = QueryBuilder::<Postgres>::new("SELECT place FROM pipelines WHERE name = ");
     query.push_bind(searched(name));
-    if let Some(tenant) = filter.tenant {
-        query.push(" AND tenant_id = ").push_bind(tenant.as_uuid());
+    if let Some(tenant) = tenant {
+        query.push(" AND tenant_id = ").push_bind(tenant);
     }
-    query.build_query_scalar().fetch_all(from).await.map_err(failed)
+    let places: Vec<i64> = query.build_query_scalar().fetch_all(from).await.map_err(failed)?;
+    Ok(places.into_iter().map(Scope::Pipeline).collect())
 }
 
-/// The list of a pipeline, or of all.
+/// The tenants that have runs: a look at the index for each.
+const TENANTS: &str = "WITH RECURSIVE t AS (
+         (SELECT tenant_id FROM pipeline_runs ORDER BY tenant_id LIMIT 1)
+         UNION ALL SELECT (SELECT r.tenant_id FROM pipeline_runs r WHERE r.tenant_id > t.tenant_id
+             ORDER BY r.tenant_id LIMIT 1) FROM t WHERE t.tenant_id IS NOT NULL)
+     SELECT tenant_id FROM t WHERE tenant_id IS NOT NULL";
+
+/// The list of a scope.
 fn list(
     filter: &RunFilter,
-    pipeline: Option<i64>,
+    scope: &Scope<Uuid>,
     before: Option<(Column, i64)>,
     limit: usize,
 ) -> QueryBuilder<Postgres> {
     let mut query = QueryBuilder::<Postgres>::new(LINE);
     query.push(" FROM pipeline_runs r WHERE true");
-    match (pipeline, filter.tenant) {
-        (Some(pipeline), _) => drop(query.push(" AND r.pipeline = ").push_bind(pipeline)),
-        (None, Some(tenant)) => drop(query.push(" AND r.tenant_id = ").push_bind(tenant.as_uuid())),
-        (None, None) => {}
+    match scope {
+        Scope::Pipeline(place) => drop(query.push(" AND r.pipeline = ").push_bind(*place)),
+        Scope::Tenant(tenant) => drop(query.push(" AND r.tenant_id = ").push_bind(*tenant)),
+        Scope::All => {}
     }
     for (column, wanted) in wanted(filter) {
         query.push(" AND r.").push(column).push(" = ");

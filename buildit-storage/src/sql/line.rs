@@ -11,6 +11,22 @@ pub(crate) enum Wanted<'a> {
     Number(i64),
 }
 
+/// Which runs are gone through at once for a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Scope<T> {
+    /// Those of the pipeline at this place.
+    Pipeline(i64),
+    /// Those of this tenant.
+    Tenant(T),
+    All,
+}
+
+/// Whether the runs of all tenants are in the order of an index when they are narrowed down like this: those of each tenant
+/// are in any case.
+pub(crate) fn is_listed_at_once(filter: &RunFilter) -> bool {
+    wanted(filter).first().is_none_or(|(column, _)| *column == "status")
+}
+
 /// What the columns of a run have to hold for this filter, the one first that leaves the fewest.
 pub(crate) fn wanted(filter: &RunFilter) -> Vec<(&'static str, Wanted<'_>)> {
     let all = [

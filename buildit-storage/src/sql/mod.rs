@@ -23,7 +23,7 @@ pub(crate) use garbage::{ASKED_AT_ONCE, digests};
 #[cfg(feature = "sqlite")]
 pub(crate) use lease::token_of;
 pub(crate) use lease::{claimed_until, is_larger};
-pub(crate) use line::{Wanted, wanted};
+pub(crate) use line::{Scope, Wanted, is_listed_at_once, wanted};
 #[cfg(feature = "sqlite")]
 pub(crate) use page::encode_aside;
 pub(crate) use page::{LinesRow, PageReader, TRIES, rows_of, text_bytes};

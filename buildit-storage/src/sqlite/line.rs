@@ -10,7 +10,7 @@ use sqlx::{FromRow, QueryBuilder, Sqlite, SqlitePool};
 use super::error::failed;
 use super::pipeline::{tenant_of, tenant_text};
 use super::run::run_id;
-use crate::sql::{Wanted, count, from_text, number, run_status, wanted};
+use crate::sql::{Scope, Wanted, count, from_text, is_listed_at_once, number, run_status, wanted};
 
 /// A run's line. The pipeline is looked up by itself, so that the runs are what is gone through.
 pub(super) const LINE: &str = "SELECT r.place, r.pipeline AS pipeline_place, r.id, r.tenant_id,
@@ -84,11 +84,11 @@ pub(super) async fn runs(from: &SqlitePool, filter: &RunFilter, limit: usize) ->
         None => None,
     };
     let mut rows = Vec::new();
-    for pipeline in pipelines(from, filter).await? {
-        let mut query = list(filter, pipeline, before.as_ref(), limit);
+    for scope in scopes(from, filter).await? {
+        let mut query = list(filter, &scope, before.as_ref(), limit);
         rows.extend(query.build_query_as::<LineRow>().fetch_all(from).await.map_err(failed)?);
     }
-    // As they come, when they are of one pipeline or of all.
+    // As they come, when they are of one scope.
     rows.sort_by(|one, two| {
         (Reverse(&one.created_at), Reverse(one.place)).cmp(&(Reverse(&two.created_at), Reverse(two.place)))
     });
@@ -101,33 +101,50 @@ async fn place(from: &SqlitePool, run: RunId) -> Result<(String, i64), StoreErro
     query.fetch_optional(from).await.map_err(failed)?.ok_or(StoreError::NoRun(run))
 }
 
-/// The places of the pipelines that are meant, each of which is asked for its runs; `None` for whatever pipeline.
-async fn pipelines(from: &SqlitePool, filter: &RunFilter) -> Result<Vec<Option<i64>>, StoreError> {
-    let Some(name) = &filter.pipeline else { return Ok(vec![None]) };
+/// What is gone through, one after the other.
+async fn scopes(from: &SqlitePool, filter: &RunFilter) -> Result<Vec<Scope<String>>, StoreError> {
+    let tenant = filter.tenant.map(tenant_text);
+    let Some(name) = &filter.pipeline else {
+        return match tenant {
+            Some(tenant) => Ok(vec![Scope::Tenant(tenant)]),
+            None if is_listed_at_once(filter) => Ok(vec![Scope::All]),
+            None => {
+                let tenants: Vec<String> = sqlx::query_scalar(TENANTS).fetch_all(from).await.map_err(failed)?;
+                Ok(tenants.into_iter().map(Scope::Tenant).collect())
+            }
+        };
+    };
     let mut query = QueryBuilder::<Sqlite>::new("SELECT place FROM pipelines WHERE name = ");
     query.push_bind(name);
-    if let Some(tenant) = filter.tenant {
-        query.push(" AND tenant_id = ").push_bind(tenant_text(tenant));
+    if let Some(tenant) = tenant {
+        query.push(" AND tenant_id = ").push_bind(tenant);
     }
-    query.build_query_scalar().fetch_all(from).await.map_err(failed)
+    let places: Vec<i64> = query.build_query_scalar().fetch_all(from).await.map_err(failed)?;
+    Ok(places.into_iter().map(Scope::Pipeline).collect())
 }
 
-/// The list of a pipeline, or of all. Each column has a `+` before it that the index need not hold: with it that index
-/// is taken whose order is that of the list.
+/// The tenants that have runs: a look at the index for each.
+const TENANTS: &str = "WITH RECURSIVE t(id) AS (
+         SELECT min(tenant_id) FROM pipeline_runs
+         UNION ALL SELECT (SELECT min(tenant_id) FROM pipeline_runs WHERE tenant_id > t.id) FROM t WHERE id IS NOT NULL)
+     SELECT id FROM t WHERE id IS NOT NULL";
+
+/// The list of a scope. Each column has a `+` before it that the index need not hold: with it that index is taken whose order
+/// is that of the list.
 fn list(
     filter: &RunFilter,
-    pipeline: Option<i64>,
+    scope: &Scope<String>,
     before: Option<&(String, i64)>,
     limit: usize,
 ) -> QueryBuilder<Sqlite> {
     let mut query = QueryBuilder::<Sqlite>::new(LINE);
     query.push(" WHERE 1");
-    match (pipeline, filter.tenant) {
-        (Some(pipeline), _) => drop(query.push(" AND r.pipeline = ").push_bind(pipeline)),
-        (None, Some(tenant)) => drop(query.push(" AND r.tenant_id = ").push_bind(tenant_text(tenant))),
-        (None, None) => {}
+    match scope {
+        Scope::Pipeline(place) => drop(query.push(" AND r.pipeline = ").push_bind(*place)),
+        Scope::Tenant(tenant) => drop(query.push(" AND r.tenant_id = ").push_bind(tenant.clone())),
+        Scope::All => {}
     }
-    let mut leads = pipeline.is_some() || filter.tenant.is_none();
+    let mut leads = true;
     for (column, wanted) in wanted(filter) {
         query.push(if leads { " AND r." } else { " AND +r." }).push(column).push(" = ");
         match wanted {
@@ -158,8 +175,12 @@ mod tests {
 
     /// How the database goes about a list.
     async fn plan(store: &SqliteStore, filter: &RunFilter, before: Option<&(String, i64)>) -> Vec<String> {
-        let pipeline = filter.pipeline.is_some().then_some(1);
-        let text = list(filter, pipeline, before, 50).into_string();
+        let scope = match (&filter.pipeline, filter.tenant) {
+            (Some(_), _) => Scope::Pipeline(1),
+            (None, None) if is_listed_at_once(filter) => Scope::All,
+            (None, tenant) => Scope::Tenant(tenant_text(tenant.unwrap_or(TenantId::NONE))),
+        };
+        let text = list(filter, &scope, before, 50).into_string();
         let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}"));
         let rows = sqlx::query(explain).fetch_all(store.reads()).await.unwrap();
         rows.iter().map(|row| row.get::<String, _>("detail")).collect()
@@ -183,11 +204,16 @@ mod tests {
         let pipeline = Some("shop".to_owned());
         for (by, filter) in narrowed {
             let of = |name: &str| format!("pipeline_runs{name}{by}");
+            let of_all = match by {
+                "" => "pipeline_runs_by_time".to_owned(),
+                "_by_status" => of(""),
+                _ => of("_of_tenant"),
+            };
             let cases = [
-                (if by.is_empty() { "pipeline_runs_by_time".to_owned() } else { of("") }, filter.clone()),
+                (of_all, filter.clone()),
                 (of("_of_pipeline"), RunFilter { pipeline: pipeline.clone(), ..filter.clone() }),
                 (of("_of_pipeline"), RunFilter { tenant, pipeline: pipeline.clone(), ..filter.clone() }),
-                ("pipeline_runs_of_tenant".to_owned(), RunFilter { tenant, ..filter }),
+                (of("_of_tenant"), RunFilter { tenant, ..filter }),
             ];
             for (index, filter) in cases {
                 for before in [None, Some(("2026".to_owned(), 1))] {

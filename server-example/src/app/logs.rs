@@ -1,5 +1,7 @@
 //! Logs: what is in them.
 
+use std::time::{Duration, Instant};
+
 use buildit::id::JobId;
 use buildit::job::LogLine;
 use buildit::store::LogQuery;
@@ -10,8 +12,9 @@ use crate::state::ServerState;
 /// How much is read at once.
 const PIECE: usize = 1024 * 1024;
 
-/// How much one request looks through.
+/// How much one request looks through that has found something, and how long it goes on until it has.
 const MOST: usize = 64 * PIECE;
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How many lines one request finds.
 const LINES: usize = 100;
@@ -28,7 +31,7 @@ pub(crate) struct Found {
 /// log itself is read, so it need not have ended.
 pub(crate) async fn search(state: &ServerState, job: &JobId, text: &str, after: u64) -> Result<Found, Problem> {
     let query = LogQuery::new(text).map_err(|error| Problem::invalid(error.to_string()))?;
-    let (mut found, mut after, mut read) = (Found::default(), after, 0);
+    let (mut found, mut after, mut read, begun) = (Found::default(), after, 0, Instant::now());
     loop {
         let page = state.store().read_log(job, after, PIECE).await?;
         let Some(last) = page.chunks.last() else { return Ok(found) };
@@ -46,7 +49,7 @@ pub(crate) async fn search(state: &ServerState, job: &JobId, text: &str, after: 
         if after >= page.last_line {
             return Ok(found);
         }
-        if read >= MOST {
+        if read >= MOST && (!found.lines.is_empty() || begun.elapsed() >= PATIENCE) {
             found.next = Some(after);
             return Ok(found);
         }
