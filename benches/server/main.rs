@@ -9,8 +9,11 @@
 //! | idle: under 64 MiB, under 0.5 % of a processor, a binary under 40 MiB, ready in 300 ms | the program, where it was built with this profile (`cargo build --release --example server`) |
 //!
 //! What a trigger takes is ways to the database's thread and back: 33 changes of context each, 1.05 of two processors used, and
-//! the disk a twentieth of the time. Two statements fewer and three handed over together took it from 0.78 to 0.66 ms. Frames of
-//! a live page waited 40 ms for an acknowledgement before the listener's sockets sent them at once: 48 ms to the first line then.
+//! the disk a twentieth of the time. Two statements fewer and three handed over together took it from 0.78 to 0.66 ms; all that
+//! keeps a run in one way, the entries of the audit log of all who wait together, and who may do what in one read to 0.48 ms.
+//! Frames of a live page waited 40 ms for an acknowledgement before the listener's sockets sent them at once: 48 ms to the first
+//! line then. With a million runs a tenant's dashboard went through all of them for a status that none had: indices of the tenant
+//! for each narrowing brought it to 3 ms.
 
 mod client;
 mod live;

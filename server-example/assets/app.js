@@ -85,7 +85,8 @@ class RunPage {
     socket.onopen = () => {
       this.pause = 250;
       $("#stale").hidden = true;
-      if (this.log?.dataset.stage) this.wish();
+      // A page of a part, which links to the next one, is not sent what comes after it.
+      if (this.log?.dataset.open === "true") this.wish();
     };
     socket.onmessage = ({ data }) => this.hear(JSON.parse(data));
     socket.onclose = () => this.closed();

@@ -52,17 +52,27 @@ pub(crate) async fn work_off<T, Taking, Sending>(
     Sending: Future<Output = Result<(), StoreError>> + Send,
 {
     let complain = |error: StoreError| tracing::warn!(error = &error as &dyn std::error::Error, "{what} are held up");
-    let mut under_way = FuturesUnordered::new();
+    let mut under_way = FuturesUnordered::<Sending>::new();
     'open: loop {
         let free = AT_ONCE - under_way.len();
-        let due = match free {
-            0 => Ok(Vec::new()),
-            free => take(Timestamp::now(), free).await,
-        };
-        let due = due.unwrap_or_else(|error| {
-            complain(error);
-            Vec::new()
-        });
+        let mut due = Vec::new();
+        if free > 0 {
+            let taking = take(Timestamp::now(), free);
+            tokio::pin!(taking);
+            // What is under way may hold what this waits for, such as a connection: it goes on meanwhile.
+            loop {
+                tokio::select! {
+                    taken = &mut taking => {
+                        due = taken.unwrap_or_else(|error| {
+                            complain(error);
+                            Vec::new()
+                        });
+                        break;
+                    }
+                    Some(sent) = under_way.next(), if !under_way.is_empty() => sent.unwrap_or_else(complain),
+                }
+            }
+        }
         // There may be more where that came from.
         let is_full = due.len() == free;
         under_way.extend(due.into_iter().map(&send));
@@ -166,6 +176,28 @@ mod tests {
         work_off("errands", &stop, take, send).await;
         let sent = sent.into_inner().unwrap();
         assert_eq!((sent.len(), sent[99]), (100, 0));
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_what_others_hold_lets_them_go_on() {
+        // A pool of one connection.
+        let pool = tokio::sync::Semaphore::new(1);
+        let (stop, sent) = (CancellationToken::new(), Mutex::new(0));
+        let take = async |_, free: usize| {
+            let _connection = pool.acquire().await.unwrap();
+            tokio::task::yield_now().await;
+            Ok(vec![(); free])
+        };
+        let send = async |()| {
+            let _connection = pool.acquire().await.unwrap();
+            tokio::task::yield_now().await;
+            *sent.lock().unwrap() += 1;
+            if *sent.lock().unwrap() >= 100 {
+                stop.cancel();
+            }
+            Ok(())
+        };
+        tokio::time::timeout(Duration::from_secs(600), work_off("errands", &stop, take, send)).await.unwrap();
     }
 
     #[test]

@@ -174,7 +174,10 @@ async fn press(stage: &Stage, repository: &str, page: &str, control: &Control, c
         let now: Now = match stage.browser.execute(NOW, vec![]).await {
             Ok(found) => serde_json::from_value(found.json().clone()).unwrap(),
             // Between two pages there is nobody to ask.
-            Err(_) => continue,
+            Err(_) => {
+                tokio::time::sleep(BETWEEN).await;
+                continue;
+            }
         };
         if control.is_toggle && now.changes > 0 {
             return None;

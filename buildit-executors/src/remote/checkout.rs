@@ -197,17 +197,14 @@ impl Mirror {
         let reach = remote.reach(&known_hosts(self.folder())).await?;
         // Where they are is not for the commit to say: it may have been written by anybody.
         let place = format!("lfs.url={}", remote.address().large_files());
-        // What is in the tree counts as what is in the commit, for whoever has `git-lfs`.
-        let install: &[&str] = &["lfs", "install", "--local", "--skip-repo"];
-        for arguments in [install, &["-c", &place, "lfs", "pull"]] {
-            run(work, &reach, remote.patience(), arguments).await.map_err(|error| match error {
-                RemoteError::Git(said) if said.contains("not a git command") => {
-                    RemoteError::Git("files of Git LFS are wanted, and `git-lfs` is not there".into())
-                }
-                other => other,
-            })?;
-        }
-        Ok(())
+        // Its filters are not set here: a job without `git-lfs` would be refused by every call of `git` that wants them.
+        let pull = ["-c", &place, "lfs", "pull"];
+        run(work, &reach, remote.patience(), &pull).await.map(drop).map_err(|error| match error {
+            RemoteError::Git(said) if said.contains("not a git command") => {
+                RemoteError::Git("files of Git LFS are wanted, and `git-lfs` is not there".into())
+            }
+            other => other,
+        })
     }
 }
 

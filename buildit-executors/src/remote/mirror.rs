@@ -146,17 +146,29 @@ impl Mirror {
         remove(&self.repository()).map_err(|error| self.failed(error))
     }
 
-    /// Forgets what keys its hosts have shown, so that those which they show next are the ones that they are known by.
+    /// Asks as [`ask`](Self::ask) does, whatever keys its hosts have shown before: those which they show now are the ones that
+    /// they are known by, unless it cannot be reached.
     ///
     /// # Errors
     ///
-    /// [`RemoteError::Folder`] when it cannot be removed.
-    pub async fn forget_hosts(&self) -> Result<(), RemoteError> {
-        let _held = self.hold().await?;
-        match fs::remove_file(known_hosts(&self.folder)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.failed(error)),
-            _ => Ok(()),
+    /// [`RemoteError`] when it cannot be reached or refuses.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future may have forgotten the keys.
+    pub async fn ask_anew(&self, remote: &Remote) -> Result<Head, RemoteError> {
+        let known = known_hosts(&self.folder);
+        let before = match fs::read(&known) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            read => Some(read.map_err(|error| self.failed(error))?),
+        };
+        let Some(before) = before else { return self.ask(remote).await };
+        fs::remove_file(&known).map_err(|error| self.failed(error))?;
+        let asked = self.ask(remote).await;
+        if asked.is_err() {
+            fs::write(&known, before).map_err(|error| self.failed(error))?;
         }
+        asked
     }
 
     /// What `git` says of the copy.

@@ -212,7 +212,8 @@ impl Write for Create {
         if let Some(add) = &self.add {
             add.add_new(&mut batch)?;
         }
-        // The first of them alone gives a row, unless the id is taken: then none of them does anything.
+        // The first of them alone gives a row, unless the id is taken: then none of them does anything but have the tenant
+        // looked at.
         let row = batch.fetch(&mut *connection).await?.ok_or(StoreError::Exists(run.id))?;
         let (pipeline, given): (i64, i64) = (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
         let stages: Option<String> = row.try_get(2).map_err(failed)?;

@@ -198,9 +198,14 @@ async fn ask(
     address: &RemoteAddress,
     credential: Credential,
 ) -> Result<Head, Problem> {
-    let remote = Remote::new(address.clone(), credential, state.mirrors().here(), SHORT_PATIENCE);
+    let remote = briefly(state, address, credential);
     let _turn = state.mirrors().turn().await;
-    state.mirrors().of(id).ask(&remote).await.map_err(told)
+    state.mirrors().of(id).ask_anew(&remote).await.map_err(told)
+}
+
+/// A repository that is asked nothing that takes long.
+fn briefly(state: &ServerState, address: &RemoteAddress, credential: Credential) -> Remote {
+    Remote::new(address.clone(), credential, state.mirrors().here(), SHORT_PATIENCE)
 }
 
 /// Connects a repository.
@@ -378,15 +383,15 @@ pub(crate) async fn update(
         return Err(Problem::invalid("a new address of the forge's API needs the token anew"));
     }
     if given.is_some() || address.as_str() != known.url {
-        let credential = match &given {
-            Some(given) => {
-                // Whoever gives it says whom they trust with it, as at first.
-                state.mirrors().of(known.id).forget_hosts().await.map_err(told)?;
-                given.credential()
+        match &given {
+            // Whoever gives it says whom they trust with it, as at first.
+            Some(given) => ask(state, known.id, &address, given.credential()).await?,
+            None => {
+                let remote = briefly(state, &address, credential(state, known).await?);
+                let _turn = state.mirrors().turn().await;
+                state.mirrors().of(known.id).ask(&remote).await.map_err(told)?
             }
-            None => credential(state, known).await?,
         };
-        ask(state, known.id, &address, credential).await?;
     }
     to.version += 1;
     to.updated_at = Timestamp::now();

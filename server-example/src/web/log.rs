@@ -14,10 +14,11 @@ use crate::view::ansi::{Painter, lines};
 use crate::view::run::{RunView, StageState, StageView};
 use crate::view::words;
 
-/// How much of a log a page begins with.
+/// How much of a log a page begins with, in bytes and in lines.
 const FIRST: usize = 256 * 1024;
+const LINES: u32 = 5000;
 
-/// How many lines a page begins with before the end of a log of what failed.
+/// How many lines a page begins with before the end of a log of what failed, or is not over.
 const TAIL: u64 = 1000;
 
 /// How many lines are shown before one that was found.
@@ -87,15 +88,25 @@ pub(super) async fn look_at(
     let ended = of_attempt.and_then(|of| of.finished_at);
     let has_failed = of_attempt.and_then(|of| of.status).is_some_and(|status| StageState::Ended(status).is_failure());
     let mut after = look.after.unwrap_or(0);
-    let mut read = state.store().read_log(&job, after, FIRST).await;
-    // What failed is told at the end.
-    if let Ok(page) = &read
-        && has_failed
+    let from = async |after| {
+        let mut page = state.store().read_log(&job, after, FIRST).await?;
+        cut(&mut page.chunks, LINES);
+        Ok(page)
+    };
+    let mut read = from(after).await;
+    let is_running = ended.is_none() && stage.finished_at.is_none();
+    // What failed is told at the end, and there it goes on.
+    let mut tail = TAIL;
+    while let Ok(page) = &read
+        && (has_failed || is_running)
         && look.after.is_none()
         && page.chunks.last().is_some_and(|chunk| chunk.last_line() < page.last_line)
+        && tail > 0
     {
-        after = page.last_line.saturating_sub(TAIL);
-        read = state.store().read_log(&job, after, FIRST).await;
+        after = page.last_line.saturating_sub(tail);
+        read = from(after).await;
+        // Long lines are fewer.
+        tail /= 2;
     }
     let (page, removed) = match read {
         Ok(page) => (page, None),
@@ -117,7 +128,7 @@ pub(super) async fn look_at(
         after,
         last,
         has_more,
-        is_open: !has_more && ended.is_none() && stage.finished_at.is_none() && removed.is_none(),
+        is_open: !has_more && is_running && removed.is_none(),
         has_failed,
         removed,
         wanted: look.find.clone().unwrap_or_default(),
@@ -152,6 +163,20 @@ impl Chosen {
         self.hits = hits.collect();
         Ok(())
     }
+}
+
+/// Leaves so many lines.
+fn cut(chunks: &mut Vec<LogChunk>, most: u32) {
+    let mut left = most;
+    chunks.retain_mut(|chunk| {
+        if chunk.lines > left {
+            let lines = chunk.text.split_inclusive(|&byte| byte == b'\n');
+            chunk.text.truncate(lines.take(left as usize).map(<[u8]>::len).sum());
+            chunk.lines = left;
+        }
+        left -= chunk.lines;
+        chunk.lines > 0
+    });
 }
 
 /// The lines by command. A command runs when the one before has passed: all but the last are folded.
@@ -192,6 +217,28 @@ mod tests {
         let lines = u32::try_from(text.lines().count()).unwrap();
         let time = Timestamp::from_second(second).unwrap();
         LogChunk { first_line, lines, time, stream, text: text.into() }
+    }
+
+    #[test]
+    fn a_page_has_so_many_lines_and_no_more() {
+        let all = || {
+            vec![
+                chunk(1, 0, Stream::Command, "make\n"),
+                chunk(2, 1, Stream::Stdout, "a\nb\n"),
+                chunk(4, 1, Stream::Stderr, "c\n"),
+            ]
+        };
+        let cut_to = |most| {
+            let mut chunks = all();
+            cut(&mut chunks, most);
+            let text: String = chunks.iter().map(|chunk| String::from_utf8_lossy(&chunk.text)).collect();
+            (text, chunks.last().map(LogChunk::last_line))
+        };
+        assert_eq!(cut_to(0), (String::new(), None));
+        assert_eq!(cut_to(1), ("make\n".to_owned(), Some(1)));
+        assert_eq!(cut_to(2), ("make\na\n".to_owned(), Some(2)));
+        assert_eq!(cut_to(3), ("make\na\nb\n".to_owned(), Some(3)));
+        assert_eq!(cut_to(9), ("make\na\nb\nc\n".to_owned(), Some(4)));
     }
 
     #[test]
