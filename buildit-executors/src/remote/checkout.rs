@@ -197,8 +197,16 @@ impl Mirror {
         let reach = remote.reach(&known_hosts(self.folder())).await?;
         // Where they are is not for the commit to say: it may have been written by anybody.
         let place = format!("lfs.url={}", remote.address().large_files());
-        // Its filters are not set here: a job without `git-lfs` would be refused by every call of `git` that wants them.
-        let pull = ["-c", &place, "lfs", "pull"];
+        // Without its filters it leaves the files as they are. They are for this call alone: a job that has no `git-lfs` would
+        // be refused by whatever calls them.
+        let filters = [
+            "filter.lfs.clean=git-lfs clean -- %f",
+            "filter.lfs.smudge=git-lfs smudge -- %f",
+            "filter.lfs.process=git-lfs filter-process",
+            "filter.lfs.required=true",
+        ];
+        let settings = filters.into_iter().chain([place.as_str()]).flat_map(|setting| ["-c", setting]);
+        let pull: Vec<&str> = settings.chain(["lfs", "pull"]).collect();
         run(work, &reach, remote.patience(), &pull).await.map(drop).map_err(|error| match error {
             RemoteError::Git(said) if said.contains("not a git command") => {
                 RemoteError::Git("files of Git LFS are wanted, and `git-lfs` is not there".into())
