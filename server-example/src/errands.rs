@@ -173,7 +173,8 @@ mod tests {
             }
             if number == 50 { Err(StoreError::NoRun(buildit::id::RunId::new())) } else { Ok(()) }
         };
-        work_off("errands", &stop, take, send).await;
+        // Held up, it would wait for ever.
+        tokio::time::timeout(Duration::from_secs(600), work_off("errands", &stop, take, send)).await.unwrap();
         let sent = sent.into_inner().unwrap();
         assert_eq!((sent.len(), sent[99]), (100, 0));
     }

@@ -167,9 +167,16 @@ async fn a_repository_is_fetched_by_ssh_with_the_key_of_its_own() {
     let refused = site.post(&owner, &format!("/api/v1/repositories/{id}/scan"), json!({})).await;
     assert_eq!(refused.status, StatusCode::FAILED_DEPENDENCY, "{}", refused.text);
     assert!(refused.text.contains("another key of its own than it did before"), "{}", refused.text);
+    let path = format!("/api/v1/repositories/{id}");
+    // Who mistypes a key trusts nobody by that.
+    let mistyped = json!({ "key": sshd.key("stranger") });
+    let refused = site.ask(&owner, Method::PATCH, &path, Some(mistyped)).await;
+    assert_eq!(refused.status, StatusCode::FAILED_DEPENDENCY, "{}", refused.text);
+    let refused = site.post(&owner, &format!("{path}/scan"), json!({})).await;
+    assert!(refused.text.contains("another key of its own than it did before"), "{}", refused.text);
     let given = json!({ "key": key });
-    site.ask(&owner, Method::PATCH, &format!("/api/v1/repositories/{id}"), Some(given)).await.ok();
-    site.post(&owner, &format!("/api/v1/repositories/{id}/scan"), json!({})).await.ok();
+    site.ask(&owner, Method::PATCH, &path, Some(given)).await.ok();
+    site.post(&owner, &format!("{path}/scan"), json!({})).await.ok();
     site.server.shutdown().await;
 }
 

@@ -1,5 +1,6 @@
 //! Running `git` for a repository that is elsewhere.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -318,9 +319,27 @@ pub(super) fn known_hosts(folder: &Path) -> PathBuf {
     folder.join("known_hosts")
 }
 
+/// What is remembered of hosts (`sshd(8)`, a line for each key) when these lines were and those are shown now: of a host that
+/// shows any, those alone.
+pub(super) fn of_hosts(before: &str, shown: &str) -> String {
+    let host = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
+    let hosts: HashSet<String> = shown.lines().map(host).collect();
+    let stay = before.lines().filter(|line| !hosts.contains(&host(line)));
+    stay.chain(shown.lines()).flat_map(|line| [line, "\n"]).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_host_that_shows_keys_those_alone_are_remembered() {
+        let before = "a.example ssh-ed25519 OLD\n[b.example]:22 ssh-ed25519 B\n";
+        let shown = "a.example ssh-ed25519 NEW\na.example ssh-rsa ALSO\n";
+        let expected = "[b.example]:22 ssh-ed25519 B\na.example ssh-ed25519 NEW\na.example ssh-rsa ALSO\n";
+        assert_eq!(of_hosts(before, shown), expected);
+        assert_eq!((of_hosts(before, ""), of_hosts("", shown)), (before.to_owned(), shown.to_owned()));
+    }
 
     #[test]
     fn no_path_becomes_code_of_the_shell() {

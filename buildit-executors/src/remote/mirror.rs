@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tempfile::NamedTempFile;
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::git::{Reach, known_hosts, run};
+use super::git::{Reach, known_hosts, of_hosts, run};
 use super::{Remote, RemoteError};
 
 /// How often it is looked whether a copy has become too large while it is fetched.
@@ -59,7 +60,44 @@ impl Mirror {
     /// [`RemoteError`] when it cannot be reached or refuses.
     pub async fn ask(&self, remote: &Remote) -> Result<Head, RemoteError> {
         self.make_folder()?;
-        let reach = remote.reach(&known_hosts(&self.folder)).await?;
+        self.ask_known(remote, &known_hosts(&self.folder)).await
+    }
+
+    /// Asks as [`ask`](Self::ask) does, whatever keys its hosts have shown before: when that goes well, those which they show
+    /// now are the ones that they are known by.
+    ///
+    /// # Errors
+    ///
+    /// [`RemoteError`] when it cannot be reached or refuses; then its hosts are known as before.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future leaves its hosts known as before.
+    pub async fn ask_anew(&self, remote: &Remote) -> Result<Head, RemoteError> {
+        self.make_folder()?;
+        let known = known_hosts(&self.folder);
+        let kept = || {
+            let anew = NamedTempFile::new_in(&self.folder)?;
+            let before = match fs::read_to_string(&known) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+                read => read?,
+            };
+            Ok((anew, before))
+        };
+        let (anew, before) = kept().map_err(|error| self.failed(error))?;
+        let head = self.ask_known(remote, anew.path()).await?;
+        let keep = || {
+            let shown = fs::read_to_string(anew.path())?;
+            fs::write(anew.path(), of_hosts(&before, &shown))?;
+            anew.persist(&known).map(drop).map_err(|error| error.error)
+        };
+        keep().map_err(|error| self.failed(error))?;
+        Ok(head)
+    }
+
+    /// Asks it, where the keys of hosts are remembered in this file.
+    async fn ask_known(&self, remote: &Remote, known: &Path) -> Result<Head, RemoteError> {
+        let reach = remote.reach(known).await?;
         let question = ["ls-remote", "--symref", "--", remote.address().as_str(), "HEAD"];
         let said = run(&self.folder, &reach, remote.patience(), &question).await?;
         let said = String::from_utf8_lossy(&said);
@@ -144,31 +182,6 @@ impl Mirror {
         let _held = self.hold().await?;
         self.done.store(0, Ordering::SeqCst);
         remove(&self.repository()).map_err(|error| self.failed(error))
-    }
-
-    /// Asks as [`ask`](Self::ask) does, whatever keys its hosts have shown before: those which they show now are the ones that
-    /// they are known by, unless it cannot be reached.
-    ///
-    /// # Errors
-    ///
-    /// [`RemoteError`] when it cannot be reached or refuses.
-    ///
-    /// # Cancel safety
-    ///
-    /// A dropped future may have forgotten the keys.
-    pub async fn ask_anew(&self, remote: &Remote) -> Result<Head, RemoteError> {
-        let known = known_hosts(&self.folder);
-        let before = match fs::read(&known) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            read => Some(read.map_err(|error| self.failed(error))?),
-        };
-        let Some(before) = before else { return self.ask(remote).await };
-        fs::remove_file(&known).map_err(|error| self.failed(error))?;
-        let asked = self.ask(remote).await;
-        if asked.is_err() {
-            fs::write(&known, before).map_err(|error| self.failed(error))?;
-        }
-        asked
     }
 
     /// What `git` says of the copy.

@@ -18,7 +18,8 @@ use uuid::Uuid;
 
 use super::{Body, Id, IfMatch, Tagged};
 use crate::access::{Access, Actor};
-use crate::app::repositories::{self, Check, Given, Scan};
+use crate::app::logins::Given;
+use crate::app::repositories::{self, Check, Scan};
 use crate::list::{Asked, List, Page};
 use crate::problem::{Finding, Problem};
 use crate::state::ServerState;

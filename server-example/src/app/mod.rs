@@ -14,6 +14,7 @@ pub(crate) mod environments;
 pub(crate) mod hooks;
 pub(crate) mod keys;
 pub(crate) mod letter;
+pub(crate) mod logins;
 pub(crate) mod logs;
 pub(crate) mod members;
 pub(crate) mod organizations;

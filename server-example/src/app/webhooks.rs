@@ -5,7 +5,7 @@ use buildit::store::{Login, Repository, Webhook, WebhookState};
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use super::{audit, repositories};
+use super::{audit, logins, repositories};
 use crate::access::Access;
 use crate::errands::NotSent;
 use crate::forge::{ForgeError, Hook, Place, Standing};
@@ -45,7 +45,7 @@ impl From<Unreached> for Problem {
 /// Where the API of a repository's forge is, and what it is shown.
 pub(crate) async fn reach(state: &ServerState, repository: &Repository) -> Result<(Place, SecretString), Unreached> {
     let place = Place::of(repository).map_err(ForgeError::from)?;
-    let token = repositories::token(state, repository).await?;
+    let token = logins::token(state, repository).await?;
     let token = token.ok_or_else(|| ForgeError::NoToken(place.forge()))?;
     Ok((place, token))
 }
