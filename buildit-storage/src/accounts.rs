@@ -85,6 +85,10 @@ macro_rules! account_ports {
                 identity::update_organization(self, organization).await
             }
 
+            async fn delete_organization(&self, id: OrganizationId) -> Result<bool, StoreError> {
+                identity::delete_organization(self, id).await
+            }
+
             async fn organizations_of(&self, user: UserId) -> Result<Vec<(Organization, Role)>, StoreError> {
                 identity::organizations_of(self, user).await
             }

@@ -225,7 +225,8 @@ impl From<StoreError> for Problem {
             | StoreError::Taken(_)
             | StoreError::LastOwner
             | StoreError::LastWayIn
-            | StoreError::NotEmpty(_) => Self::conflict(error.to_string()),
+            | StoreError::NotEmpty(_)
+            | StoreError::HasTenants(_) => Self::conflict(error.to_string()),
             StoreError::Unfit(_) => Self::invalid(error.to_string()),
             error => {
                 tracing::error!(error = &error as &dyn std::error::Error, "the store failed");

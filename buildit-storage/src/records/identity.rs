@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use super::found::{CreateOrganization, Found, insert_user};
 use super::invitation::{Accept, insert_invitation, read_invitation};
 use super::link::{CreateLinked, Unlink, insert_link, read_link};
-use super::member::{RemoveMember, SetMember, read_member, select_member};
-use super::tenant::{DeleteTenant, insert_tenant, read_tenant};
+use super::member::{DeleteOrganization, RemoveMember, SetMember, read_member, select_member};
+use super::tenant::{CreateTenant, DeleteTenant, read_tenant};
 use super::{Records, Row, all, first, found as required, sql};
 use crate::sql::number;
 
@@ -164,6 +164,10 @@ pub(crate) async fn update_organization(store: &impl Records, organization: Orga
     required(store.run(update).await?, || format!("organization {id}"))
 }
 
+pub(crate) async fn delete_organization(store: &impl Records, id: OrganizationId) -> Result<bool, StoreError> {
+    store.change(DeleteOrganization(id)).await
+}
+
 pub(crate) async fn organizations_of(
     store: &impl Records,
     user: UserId,
@@ -226,7 +230,7 @@ pub(crate) async fn remove_member(
 
 pub(crate) async fn create_tenant(store: &impl Records, tenant: Tenant) -> Result<(), StoreError> {
     check_tenant(&tenant)?;
-    store.run(insert_tenant(&tenant)).await.map(drop)
+    store.change(CreateTenant(tenant)).await
 }
 
 pub(crate) async fn tenant(store: &impl Records, id: TenantId) -> Result<Option<Tenant>, StoreError> {

@@ -1,4 +1,5 @@
-//! Who belongs to an organization. Whoever changes that locks the organization, so that two at once leave an owner.
+//! Who belongs to an organization. Whoever changes that, or what tenants it has, locks
+//! the organization, so that two at once leave an owner, and no tenant without it.
 
 use async_trait::async_trait;
 use buildit::account::{Membership, Role};
@@ -94,5 +95,25 @@ impl Change for RemoveMember {
              AND tenant_id IN (SELECT id FROM tenants WHERE organization_id = $1)");
         to.run(keys.bind(organization).bind(user)).await?;
         Ok(true)
+    }
+}
+
+/// Its members and invitations go with it, by their references.
+#[derive(Debug)]
+pub(super) struct DeleteOrganization(pub(super) OrganizationId);
+
+#[async_trait]
+impl Change for DeleteOrganization {
+    type Answer = bool;
+
+    async fn change(&self, to: &mut dyn Statements) -> Result<bool, StoreError> {
+        if !lock(to, self.0).await? {
+            return Ok(false);
+        }
+        let tenants = sql("SELECT id FROM tenants WHERE organization_id = $1 LIMIT 1").bind(self.0);
+        if !to.rows(tenants).await?.is_empty() {
+            return Err(StoreError::HasTenants(self.0));
+        }
+        Ok(to.run(sql("DELETE FROM organizations WHERE id = $1").bind(self.0)).await? > 0)
     }
 }

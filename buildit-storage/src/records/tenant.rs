@@ -5,6 +5,7 @@ use buildit::account::Tenant;
 use buildit::id::TenantId;
 use buildit::store::StoreError;
 
+use super::member::lock;
 use super::{Change, Query, Row, Statements, sql};
 
 pub(super) fn read_tenant(row: &mut Row) -> Result<Tenant, StoreError> {
@@ -19,6 +20,20 @@ pub(super) fn insert_tenant(tenant: &Tenant) -> Query {
         .bind(tenant.created_at)
         .or_taken(format!("the name `{}`, or the id of the tenant,", tenant.name))
         .or_missing(format!("organization {}", tenant.organization))
+}
+
+/// Its organization is held, so that nobody deletes it meanwhile.
+#[derive(Debug)]
+pub(super) struct CreateTenant(pub(super) Tenant);
+
+#[async_trait]
+impl Change for CreateTenant {
+    type Answer = ();
+
+    async fn change(&self, to: &mut dyn Statements) -> Result<(), StoreError> {
+        lock(to, self.0.organization).await?;
+        to.run(insert_tenant(&self.0)).await.map(drop)
+    }
 }
 
 /// Its keys go with it, by their reference.

@@ -128,6 +128,13 @@ pub trait IdentityStore: Debug + Send + Sync + 'static {
     /// [`StoreError::Unfit`] when no store keeps a text.
     async fn update_organization(&self, organization: Organization) -> Result<(), StoreError>;
 
+    /// Forgets an organization that has no tenants, with its members and its invitations; whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::HasTenants`] when it has some, also one that is made at the same time.
+    async fn delete_organization(&self, id: OrganizationId) -> Result<bool, StoreError>;
+
     /// The organizations that a user is a member of, in order of their names.
     ///
     /// # Errors
@@ -336,6 +343,10 @@ impl<T: IdentityStore + ?Sized> IdentityStore for Arc<T> {
 
     async fn update_organization(&self, organization: Organization) -> Result<(), StoreError> {
         (**self).update_organization(organization).await
+    }
+
+    async fn delete_organization(&self, id: OrganizationId) -> Result<bool, StoreError> {
+        (**self).delete_organization(id).await
     }
 
     async fn organizations_of(&self, user: UserId) -> Result<Vec<(Organization, Role)>, StoreError> {

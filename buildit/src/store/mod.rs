@@ -71,7 +71,7 @@ pub use status::{CommitState, CommitStatus, Report, StatusStore, check_status};
 pub use summary::{RunFilter, RunSummary};
 pub use upkeep::{KeptLogs, LogRetention, LogRetentions, LogSift, LogSifts, LogUpkeep};
 
-use crate::id::{JobId, RunId, TenantId};
+use crate::id::{JobId, OrganizationId, RunId, TenantId};
 
 /// Everything that an engine keeps.
 pub trait Store: RunStore + AskStore + LogStore + QueueStore {}
@@ -151,6 +151,9 @@ pub enum StoreError {
     /// The tenant still has pipelines or runs.
     #[error("tenant {0} still has pipelines or runs")]
     NotEmpty(TenantId),
+    /// The organization still has tenants.
+    #[error("organization {0} still has tenants")]
+    HasTenants(OrganizationId),
     /// Another process has the store open.
     #[error("the store {place} is in use by {holder}")]
     InUse {

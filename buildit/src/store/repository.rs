@@ -50,6 +50,9 @@ pub struct RepositorySettings {
     pub api_url: Option<String>,
     /// What is shown to get into it.
     pub login: Login,
+    /// Whether the forge's API is shown a token of its own, which is a secret, in place of what lets somebody in.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub forge_token: bool,
     /// The branch of runs that name none; what the repository says without.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_branch: Option<String>,
@@ -57,6 +60,14 @@ pub struct RepositorySettings {
     pub checkout: CheckoutSpec,
     /// Of what its forge is told how it stands.
     pub statuses: StatusMode,
+}
+
+impl RepositorySettings {
+    /// Whether the forge's API is shown a token: its own, or what lets somebody in.
+    #[must_use]
+    pub fn has_token(&self) -> bool {
+        self.forge_token || self.login == Login::Token
+    }
 }
 
 /// Of what a forge is told how it stands with a commit.

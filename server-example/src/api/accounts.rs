@@ -56,6 +56,16 @@ impl From<(Kept, Role)> for Organization {
     }
 }
 
+/// An organization that is to be made.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewOrganization {
+    /// Lower-case letters, digits and `-`: it stands in addresses.
+    name: String,
+    /// The name of its first tenant; `main` without.
+    tenant: Option<String>,
+}
+
 /// What of an organization is another from now on; what is left out stays.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -182,6 +192,19 @@ pub(crate) async fn organizations(
     Ok(Json(List { items: items.collect(), next: None }))
 }
 
+/// Makes an organization with a tenant, as an owner of the organization that came first may: whoever makes it owns it.
+#[utoipa::path(post, path = "/api/v1/organizations", tag = "accounts", request_body = NewOrganization,
+    responses((status = CREATED, body = Organization), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn create_organization(
+    State(state): State<ServerState>,
+    actor: Actor,
+    Body(new): Body<NewOrganization>,
+) -> Result<(StatusCode, Json<Organization>), Problem> {
+    let tenant = new.tenant.as_deref().unwrap_or(all::FIRST_TENANT);
+    let (made, _) = all::create(&state, &actor, &new.name, tenant).await?;
+    Ok((StatusCode::CREATED, Json((made, Role::Owner).into())))
+}
+
 /// An organization.
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}", tag = "accounts", params(("organization" = Uuid, Path)),
     responses((status = OK, body = Organization), (status = "default", body = Problem, content_type = "application/problem+json")))]
@@ -205,6 +228,18 @@ pub(crate) async fn change_organization(
 ) -> Result<Json<Organization>, Problem> {
     let ChangedOrganization { name, billing_email } = changed;
     Ok(Json(all::change(&state, &actor, id, OrganizationChange { name, billing_email }).await?.into()))
+}
+
+/// Forgets an organization whose tenants have neither pipelines, runs nor repositories any more, with all that is its.
+#[utoipa::path(delete, path = "/api/v1/organizations/{organization}", tag = "accounts", params(("organization" = Uuid, Path)),
+    responses((status = NO_CONTENT), (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn delete_organization(
+    State(state): State<ServerState>,
+    actor: Actor,
+    Id(id): Id<OrganizationId>,
+) -> Result<StatusCode, Problem> {
+    all::delete(&state, &actor, id).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// The members of an organization.
@@ -289,7 +324,7 @@ pub(crate) async fn rename_tenant(
     Ok(Json(all::rename_tenant(&state, &access, &new.name).await?.into()))
 }
 
-/// Forgets a tenant that has neither pipelines nor runs any more, with its keys, secrets of no pipeline, and environments.
+/// Forgets a tenant that has neither pipelines, runs nor repositories any more, with its keys, secrets and environments.
 #[utoipa::path(delete, path = "/api/v1/tenants/{tenant}", tag = "accounts", params(("tenant" = Uuid, Path)),
     responses((status = NO_CONTENT), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn delete_tenant(

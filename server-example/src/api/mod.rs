@@ -10,6 +10,7 @@ mod compare;
 mod deliveries;
 mod environments;
 mod hooks;
+mod invitations;
 mod keys;
 mod live;
 mod logs;
@@ -70,10 +71,12 @@ impl utoipa::Modify for Bearer {
 fn described() -> OpenApiRouter<ServerState> {
     OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(accounts::me))
-        .routes(routes!(accounts::organizations))
+        .routes(routes!(accounts::organizations, accounts::create_organization))
         .routes(routes!(accounts::members))
         .routes(routes!(accounts::set_member, accounts::remove_member))
-        .routes(routes!(accounts::organization, accounts::change_organization))
+        .routes(routes!(accounts::organization, accounts::change_organization, accounts::delete_organization))
+        .routes(routes!(invitations::list, invitations::create))
+        .routes(routes!(invitations::revoke))
         .routes(routes!(accounts::tenants, accounts::create_tenant))
         .routes(routes!(accounts::rename_tenant, accounts::delete_tenant))
         .routes(routes!(accounts::audit))

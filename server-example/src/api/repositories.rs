@@ -11,7 +11,7 @@ use buildit::id::{RepositoryId, TenantId};
 use buildit::pipeline::CheckoutSpec;
 use buildit::store::{Forge, Login, Repository as Stored, StatusMode, StoreError, Webhook as StoredWebhook};
 use jiff::Timestamp;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -38,6 +38,8 @@ pub(crate) struct Repository {
     api_url: Option<String>,
     /// What the server shows to get in: `none`, `token` or `key`.
     login: &'static str,
+    /// Whether the forge's API is shown a token of its own.
+    forge_token: bool,
     /// The branch of runs that name none; what the repository says without.
     default_branch: Option<String>,
     checkout: Checkout,
@@ -112,6 +114,7 @@ impl From<Stored> for Repository {
                 Login::Token => "token",
                 Login::Key => "key",
             },
+            forge_token: settings.forge_token,
             default_branch: settings.default_branch,
             checkout: settings.checkout.into(),
             statuses: settings.statuses.as_str(),
@@ -145,6 +148,10 @@ pub(crate) struct NewRepository {
     /// A private key for ssh, without a passphrase. It is sealed and never shown.
     #[schema(value_type = Option<String>, write_only)]
     key: Option<SecretString>,
+    /// A token for the API of its forge alone, for webhooks and statuses; `token` is for both without. It is sealed and never
+    /// shown.
+    #[schema(value_type = Option<String>, write_only)]
+    forge_token: Option<SecretString>,
     /// `github`, `gitlab`, `gitea` or `bitbucket`; what the address suggests without.
     forge: Option<String>,
     api_url: Option<String>,
@@ -173,6 +180,9 @@ pub(crate) struct RepositoryChange {
     #[schema(value_type = Option<String>, write_only)]
     key: Option<SecretString>,
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, write_only)]
+    forge_token: Option<Option<SecretString>>,
+    #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>)]
     forge: Option<Option<String>>,
     #[serde(default, deserialize_with = "given")]
@@ -187,8 +197,16 @@ pub(crate) struct RepositoryChange {
 }
 
 /// What is there, also when it is null.
-fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<String>>, D::Error> {
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(from).map(Some)
+}
+
+/// A token that is one: forms send what was left out as nothing at all.
+fn forge_token(token: SecretString) -> Result<SecretString, Problem> {
+    match token.expose_secret().trim().is_empty() {
+        true => Err(Problem::invalid("the forge's token is empty")),
+        false => Ok(token),
+    }
 }
 
 fn mode(word: &str) -> Result<StatusMode, Problem> {
@@ -281,6 +299,7 @@ pub(crate) async fn create(
         forge: new.forge.as_deref().map(forge).transpose()?,
         api_url: new.api_url,
         given: Given::of(new.token, new.key)?,
+        forge_token: new.forge_token.map(forge_token).transpose()?,
         default_branch: new.default_branch,
         checkout: new.checkout.into(),
         statuses: new.statuses.as_deref().map(mode).transpose()?.unwrap_or_default(),
@@ -327,6 +346,7 @@ pub(crate) async fn update(
         forge: change.forge.map(|word| word.as_deref().map(forge).transpose()).transpose()?,
         api_url: change.api_url,
         given,
+        forge_token: change.forge_token.map(|given| given.map(forge_token).transpose()).transpose()?,
         default_branch: change.default_branch,
         checkout: change.checkout.map(CheckoutSpec::from),
         statuses: change.statuses.as_deref().map(mode).transpose()?,

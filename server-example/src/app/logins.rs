@@ -14,6 +14,7 @@ use crate::state::ServerState;
 /// What the secrets are called.
 const TOKEN: &str = "TOKEN";
 const KEY: &str = "KEY";
+const FORGE: &str = "FORGE";
 
 /// What somebody has given to get in.
 #[derive(Clone, Debug, Default)]
@@ -22,16 +23,6 @@ pub(crate) enum Given {
     Nothing,
     Token(SecretString),
     Key(SecretString),
-}
-
-impl From<Credential> for Given {
-    fn from(credential: Credential) -> Self {
-        match credential {
-            Credential::None => Self::Nothing,
-            Credential::Token(token) => Self::Token(token),
-            Credential::Key(key) => Self::Key(key),
-        }
-    }
 }
 
 impl Given {
@@ -62,14 +53,45 @@ impl Given {
     }
 }
 
-/// Seals what lets us in.
-pub(super) async fn keep(state: &ServerState, repository: &Repository, given: &Given) -> Result<(), Problem> {
-    let (name, value) = match given {
-        Given::Nothing => return Ok(()),
-        Given::Token(token) => (TOKEN, token),
-        Given::Key(key) => (KEY, key),
-    };
-    secrets::seal(state, &shown_at(repository, name), value).await
+/// What somebody has given anew; the rest is as it was.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Anew<'a> {
+    pub(super) given: Option<&'a Given>,
+    pub(super) forge_token: Option<&'a SecretString>,
+}
+
+impl<'a> Anew<'a> {
+    fn named(self, name: &str) -> Option<&'a SecretString> {
+        match (name, self.given) {
+            (FORGE, _) => self.forge_token,
+            (TOKEN, Some(Given::Token(value))) | (KEY, Some(Given::Key(value))) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+/// Seals what is shown at the addresses of a repository: what was given anew and, for other addresses than before, what was
+/// kept for those.
+pub(super) async fn keep(
+    state: &ServerState,
+    before: Option<&Repository>,
+    repository: &Repository,
+    anew: Anew<'_>,
+) -> Result<(), Problem> {
+    let settings = &repository.settings;
+    let shown =
+        [(TOKEN, settings.login == Login::Token), (KEY, settings.login == Login::Key), (FORGE, settings.forge_token)];
+    for (name, _) in shown.into_iter().filter(|(_, is_shown)| *is_shown) {
+        let value = match (anew.named(name), before) {
+            (Some(value), _) => Some(value.clone()),
+            (None, Some(before)) => kept(state, before, name).await.map_err(secrets::told)?,
+            (None, None) => None,
+        };
+        if let Some(value) = value {
+            secrets::seal(state, &shown_at(repository, name), &value).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Where what lets us in is kept. It is for the addresses of now alone: whoever reads it beside somebody who changes them, or
@@ -89,17 +111,24 @@ async fn kept(state: &ServerState, repository: &Repository, name: &str) -> Resul
     }
 }
 
-/// The token that a repository's forge knows, if it has one.
+/// The token that the API of a repository's forge is shown, if it is shown one: its own, or what lets us in.
 pub(crate) async fn token(state: &ServerState, repository: &Repository) -> Result<Option<SecretString>, SealError> {
-    match repository.settings.login {
-        Login::Token => kept(state, repository, TOKEN).await,
-        Login::None | Login::Key => Ok(None),
+    match (repository.settings.forge_token, repository.settings.login) {
+        (true, _) => kept(state, repository, FORGE).await,
+        (false, Login::Token) => kept(state, repository, TOKEN).await,
+        (false, Login::None | Login::Key) => Ok(None),
     }
+}
+
+/// Forgets what the API alone was shown.
+pub(super) async fn forget_forge(state: &ServerState, repository: &Repository) -> Result<(), Problem> {
+    state.store().delete_secret(&shown_at(repository, FORGE)).await?;
+    Ok(())
 }
 
 /// Forgets what let us in where a repository was before.
 pub(super) async fn forget(state: &ServerState, repository: &Repository) -> Result<(), Problem> {
-    for name in [TOKEN, KEY] {
+    for name in [TOKEN, KEY, FORGE] {
         for place in [shown_at(repository, name), of_repository(repository.id, name)] {
             state.store().delete_secret(&place).await?;
         }

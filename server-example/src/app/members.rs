@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::audit;
 use super::letter::{self, Letter};
 use crate::access::{Actor, Token, role_in};
+use crate::list::{List, Page};
 use crate::problem::Problem;
 use crate::state::ServerState;
 
@@ -62,10 +63,10 @@ const INVITED: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// What became of an invitation.
 #[derive(Debug)]
 pub(crate) enum Invite {
-    /// It was sent to this address.
-    Sent(String),
+    /// It was sent to its address.
+    Sent(Invitation),
     /// Whoever invites passes this link on: there is no mail server, or it did not take the letter.
-    ToPassOn(String),
+    ToPassOn(Invitation, String),
 }
 
 /// Invites somebody to an organization, by mail where it is sent.
@@ -90,7 +91,7 @@ pub(crate) async fn invite(
         created_at: now,
         expires_at: now + INVITED,
     };
-    state.identity().create_invitation(invitation, token.hash()).await?;
+    state.identity().create_invitation(invitation.clone(), token.hash()).await?;
     let what = format!("{email} {}", role.as_str());
     audit::of_organization(state, actor, organization.id, "member.invite", what).await;
     let link = format!("{}/invitations/{}", state.settings().url(), token.expose());
@@ -101,10 +102,42 @@ pub(crate) async fn invite(
         role.as_str()
     );
     match letter::post(state, Letter { to: &email, subject: &subject, text: &text, link: &link }).await {
-        Ok(true) => Ok(Invite::Sent(email)),
+        Ok(true) => Ok(Invite::Sent(invitation)),
         // It is made: who invites can still pass it on.
-        Ok(false) | Err(_) => Ok(Invite::ToPassOn(link)),
+        Ok(false) | Err(_) => Ok(Invite::ToPassOn(invitation, link)),
     }
+}
+
+/// The invitations to an organization that nobody has accepted yet, a page at a time.
+pub(crate) async fn invited(
+    state: &ServerState,
+    actor: &Actor,
+    organization: OrganizationId,
+    page: &Page,
+) -> Result<List<Invitation>, Problem> {
+    role_in(state, actor, organization, Role::Admin).await?;
+    let found = state.identity().invitations(organization, page.after()?, page.limit() + 1).await?;
+    Ok(List::cut(found, page.limit(), |one| one.id.to_string()))
+}
+
+/// Takes an invitation back.
+pub(crate) async fn revoke(
+    state: &ServerState,
+    actor: &Actor,
+    organization: OrganizationId,
+    id: InvitationId,
+) -> Result<(), Problem> {
+    let mut page = Page::default();
+    let invitation = loop {
+        let found = invited(state, actor, organization, &page).await?;
+        if let Some(found) = found.items.into_iter().find(|one| one.id == id) {
+            break found;
+        }
+        page = Page::at(Some(found.next.ok_or_else(Problem::not_found)?));
+    };
+    state.identity().revoke_invitation(id).await?;
+    audit::of_organization(state, actor, organization, "member.revoke", invitation.email).await;
+    Ok(())
 }
 
 /// The invitation that the token of this hash accepts, if whoever made it could make it today: one who was taken out, or has a

@@ -2,7 +2,7 @@
 
 use buildit::account::{Organization, Role, Tenant};
 use buildit::id::{OrganizationId, TenantId};
-use buildit::store::SecretScope;
+use buildit::store::{PipelineFilter, RunFilter, SecretScope};
 use jiff::Timestamp;
 
 use super::members::{address, slug};
@@ -10,7 +10,14 @@ use super::{audit, channels, secrets};
 use crate::access::{Access, Actor, role_in};
 use crate::list::{List, Page};
 use crate::problem::Problem;
+use crate::secrets::owner_of_environment;
 use crate::state::ServerState;
+
+/// What an organization pays for, of which there is one.
+pub(crate) const PLAN: &str = "free";
+
+/// What its first tenant is called when nobody says.
+pub(crate) const FIRST_TENANT: &str = "main";
 
 /// What of an organization is to be another; what is left out stays.
 #[derive(Clone, Debug, Default)]
@@ -54,6 +61,54 @@ pub(crate) async fn change(
     Ok((organization, role))
 }
 
+/// Makes an organization with a tenant, as the owners of the installation may: whoever makes it owns it.
+pub(crate) async fn create(
+    state: &ServerState,
+    actor: &Actor,
+    name: &str,
+    tenant: &str,
+) -> Result<(Organization, Tenant), Problem> {
+    let Actor::User(user) = actor.clone().known()? else {
+        return Err(Problem::forbidden("an organization is owned by a person"));
+    };
+    Access::to_installation(state, actor.clone()).await?;
+    let created_at = Timestamp::now();
+    let (id, name, plan) = (OrganizationId::new(), slug(name.trim())?, PLAN.to_owned());
+    let organization = Organization { id, name, plan, billing_email: None, created_at };
+    let tenant = Tenant { id: TenantId::new(), organization: id, name: slug(tenant.trim())?, created_at };
+    state.identity().create_organization(organization.clone(), user.id).await?;
+    state.identity().create_tenant(tenant.clone()).await?;
+    audit::of_organization(state, actor, id, "organization.create", &organization.name).await;
+    Ok((organization, tenant))
+}
+
+/// Whether an organization is the one that came first.
+pub(crate) async fn is_installation(state: &ServerState, id: OrganizationId) -> Result<bool, Problem> {
+    let first = state.identity().tenant(state.default_tenant()).await?;
+    Ok(first.is_some_and(|tenant| tenant.organization == id))
+}
+
+/// Forgets an organization whose tenants have neither pipelines nor runs, with these, its members and its invitations. The
+/// first one stays, whose owners are those of the installation.
+pub(crate) async fn delete(state: &ServerState, actor: &Actor, id: OrganizationId) -> Result<(), Problem> {
+    role_in(state, actor, id, Role::Owner).await?;
+    let organization = state.identity().organization(id).await?.ok_or_else(Problem::not_found)?;
+    let tenants = state.identity().tenants(id, None, usize::MAX).await?;
+    for tenant in &tenants {
+        check_may_go(state, tenant).await?;
+    }
+    for tenant in &tenants {
+        // Whoever deletes it at the same time has done this.
+        remove_tenant(state, actor, tenant).await?;
+    }
+    if !state.identity().delete_organization(id).await? {
+        return Err(Problem::not_found());
+    }
+    state.ended().notify_waiters();
+    audit::of_organization(state, actor, id, "organization.delete", &organization.name).await;
+    Ok(())
+}
+
 /// The tenants of an organization by name, a page at a time.
 pub(crate) async fn tenants(
     state: &ServerState,
@@ -88,20 +143,51 @@ pub(crate) async fn rename_tenant(state: &ServerState, access: &Access, name: &s
     Ok(Tenant { name, ..access.tenant.clone() })
 }
 
-/// Forgets a tenant that has neither pipelines nor runs, with its keys, secrets, environments and channels. The first one stays: what is whose
-/// is not said belongs there.
+/// Forgets a tenant that has neither pipelines, runs nor repositories, with its keys, secrets, environments and channels. The
+/// first one stays: what is whose is not said belongs there.
 pub(crate) async fn delete_tenant(state: &ServerState, access: &Access) -> Result<(), Problem> {
-    let Tenant { id, organization, name, .. } = &access.tenant;
+    check_may_go(state, &access.tenant).await?;
+    match remove_tenant(state, &access.actor, &access.tenant).await? {
+        true => Ok(()),
+        false => Err(Problem::not_found()),
+    }
+}
+
+/// Refuses to forget a tenant that is needed, or in use.
+async fn check_may_go(state: &ServerState, tenant: &Tenant) -> Result<(), Problem> {
+    let Tenant { id, name, .. } = tenant;
     if *id == state.default_tenant() {
         return Err(Problem::conflict("the first tenant of a server stays"));
     }
+    let has_pipelines = !state.store().pipelines(&PipelineFilter::of_tenant(*id), 1).await?.is_empty();
+    if has_pipelines || !state.store().runs(&RunFilter::of_tenant(*id), 1).await?.is_empty() {
+        return Err(Problem::conflict(format!("the tenant `{name}` still has pipelines or runs")));
+    }
+    // Its forge would go on to send webhooks of it.
+    if let Some(repository) = state.store().repositories(*id, None, 1).await?.first() {
+        let repository = &repository.name;
+        return Err(Problem::conflict(format!(
+            "the tenant `{name}` still has the repository `{repository}`: let it go first"
+        )));
+    }
+    Ok(())
+}
+
+/// Forgets a tenant and what its store does not know to be its; whether it was there.
+async fn remove_tenant(state: &ServerState, actor: &Actor, tenant: &Tenant) -> Result<bool, Problem> {
+    let Tenant { id, organization, name, .. } = tenant;
+    let environments = state.store().environments(*id, None, usize::MAX).await?;
     if !state.identity().delete_tenant(*id).await? {
-        return Err(Problem::not_found());
+        return Ok(false);
     }
     channels::forget_all(state, *id).await?;
     for scope in [SecretScope::Tenant, SecretScope::Registry] {
         secrets::forget_all(state, scope, &id.to_string()).await?;
     }
-    audit::of_organization(state, &access.actor, *organization, "tenant.delete", name).await;
-    Ok(())
+    for environment in environments {
+        let owner = owner_of_environment(*id, &environment.name);
+        secrets::forget_all(state, SecretScope::Environment, &owner).await?;
+    }
+    audit::of_organization(state, actor, *organization, "tenant.delete", name).await;
+    Ok(true)
 }

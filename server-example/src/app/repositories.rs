@@ -15,9 +15,10 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::commits::{self, Commit};
-use super::logins::{Given, credential, forget, keep};
+use super::logins::{Anew, Given, credential, forget, forget_forge, keep};
 use super::{audit, pipelines, secrets, webhooks};
 use crate::access::{Access, Actor};
+use crate::forge::Place;
 use crate::list::{List, Page};
 use crate::mirrors::{PATIENCE, SHORT_PATIENCE};
 use crate::problem::Problem;
@@ -43,6 +44,8 @@ pub(crate) struct New {
     pub(crate) forge: Option<Forge>,
     pub(crate) api_url: Option<String>,
     pub(crate) given: Given,
+    /// What the API of its forge is shown; what lets us in without.
+    pub(crate) forge_token: Option<SecretString>,
     pub(crate) default_branch: Option<String>,
     pub(crate) checkout: CheckoutSpec,
     pub(crate) statuses: StatusMode,
@@ -58,6 +61,7 @@ pub(crate) struct Change {
     pub(crate) forge: Option<Option<Forge>>,
     pub(crate) api_url: Option<Option<String>>,
     pub(crate) given: Option<Given>,
+    pub(crate) forge_token: Option<Option<SecretString>>,
     pub(crate) default_branch: Option<Option<String>>,
     pub(crate) checkout: Option<CheckoutSpec>,
     pub(crate) statuses: Option<StatusMode>,
@@ -165,7 +169,7 @@ pub(crate) async fn connect(
     new: New,
     check: Check,
 ) -> Result<Repository, Problem> {
-    let New { name, url, forge, api_url, given, default_branch, checkout, statuses, with_webhook } = new;
+    let New { name, url, forge, api_url, given, forge_token, default_branch, checkout, statuses, with_webhook } = new;
     let address = state.mirrors().address(&url).map_err(told)?;
     check_login(&address, given.login())?;
     check_branch(default_branch.as_ref())?;
@@ -175,6 +179,7 @@ pub(crate) async fn connect(
         forge: forge.or_else(|| forge_of(&address)),
         api_url,
         login: given.login(),
+        forge_token: forge_token.is_some(),
         default_branch,
         checkout,
         statuses,
@@ -196,7 +201,8 @@ pub(crate) async fn connect(
             ask(state, id, &address, given.credential()).await?;
         }
         // Who is broken off in between leaves a secret of nothing, never a repository without one.
-        keep(state, &repository, &given).await?;
+        let anew = Anew { given: Some(&given), forge_token: forge_token.as_ref() };
+        keep(state, None, &repository, anew).await?;
         secrets::seal(state, &of_repository(id, WEBHOOK), &random()?).await?;
         Ok::<_, Problem>(state.store().put_repository(repository.clone()).await?)
     };
@@ -263,7 +269,7 @@ pub(crate) async fn update(
     if version != known.version {
         return Err(Problem::changed());
     }
-    let Change { name, url, forge, api_url, given, default_branch, checkout, statuses } = change;
+    let Change { name, url, forge, api_url, given, forge_token, default_branch, checkout, statuses } = change;
     let mut to = known.clone();
     if let Some(name) = name {
         to.name = pipelines::named("a repository", &name)?;
@@ -281,10 +287,12 @@ pub(crate) async fn update(
     settings.checkout = checkout.unwrap_or_else(|| settings.checkout.clone());
     settings.statuses = statuses.unwrap_or(settings.statuses);
     settings.login = given.as_ref().map_or(settings.login, Given::login);
+    settings.forge_token = forge_token.as_ref().map_or(settings.forge_token, Option::is_some);
     check_login(&address, settings.login)?;
     check_branch(settings.default_branch.as_ref())?;
     check_api(state, settings.api_url.as_ref())?;
-    if leads_away(&to, known) && given.is_none() && to.settings.login == Login::Token {
+    let anew = Anew { given: given.as_ref(), forge_token: forge_token.as_ref().and_then(Option::as_ref) };
+    if leads_away(&to, known, anew) {
         return Err(Problem::invalid("a new address of the forge's API needs the token anew"));
     }
     if given.is_some() || address.as_str() != known.url {
@@ -301,19 +309,17 @@ pub(crate) async fn update(
     to.version += 1;
     to.updated_at = Timestamp::now();
     let moves = (&to.url, &to.settings.api_url) != (&known.url, &known.settings.api_url);
-    let given = match given {
-        None if moves => Some(credential(state, known).await?.into()),
-        given => given,
-    };
-    if moves && let Some(given) = &given {
-        keep(state, &to, given).await?;
+    if moves {
+        keep(state, Some(known), &to, anew).await?;
     }
     state.store().put_repository(to.clone()).await?;
-    match &given {
-        _ if moves => forget(state, known).await?,
-        // Of two who change it at once, only the one that the store took comes here.
-        Some(given) => keep(state, known, given).await?,
-        None => {}
+    // Of two who change it at once, only the one that the store took comes here.
+    match moves {
+        true => forget(state, known).await?,
+        false => keep(state, None, &to, anew).await?,
+    }
+    if !to.settings.forge_token {
+        forget_forge(state, &to).await?;
     }
     let place = |of: &Repository| (of.url.clone(), of.settings.forge, of.settings.api_url.clone());
     if place(&to) != place(known) {
@@ -325,11 +331,18 @@ pub(crate) async fn update(
     Ok(to)
 }
 
-/// Whether the token would be shown to another host than the repository's and the one that it was shown to before.
-fn leads_away(to: &Repository, known: &Repository) -> bool {
+/// Whether a token that was not given anew would be shown to a host that it was not given for.
+fn leads_away(to: &Repository, known: &Repository, anew: Anew<'_>) -> bool {
     let origin = |url: &str| Url::parse(url).ok().map(|url| url.origin());
+    if to.settings.forge_token {
+        let at = |of: &Repository| Place::of(of).ok().map(|place| place.origin());
+        return anew.forge_token.is_none() && at(to) != at(known);
+    }
+    let was_shown = |url: &String| known.settings.api_url.as_ref() == Some(url) && !known.settings.forge_token;
     match &to.settings.api_url {
-        Some(url) if to.settings.api_url != known.settings.api_url => origin(url) != origin(&to.url),
+        Some(url) if to.settings.login == Login::Token && anew.given.is_none() && !was_shown(url) => {
+            origin(url) != origin(&to.url)
+        }
         // Without one it is the repository's, or that of a forge that has one of its own.
         _ => false,
     }

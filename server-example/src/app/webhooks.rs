@@ -1,7 +1,7 @@
 //! The webhooks of repositories at their forges: looked for, made and removed by way of their APIs.
 
 use buildit::id::RepositoryId;
-use buildit::store::{Login, Repository, Webhook, WebhookState};
+use buildit::store::{Repository, Webhook, WebhookState};
 use jiff::Timestamp;
 use secrecy::SecretString;
 
@@ -52,7 +52,7 @@ pub(crate) async fn reach(state: &ServerState, repository: &Repository) -> Resul
 
 /// Whether the forge of a repository can be asked at all, as far as that is known without asking.
 pub(crate) fn is_reachable(repository: &Repository) -> bool {
-    repository.settings.login == Login::Token && Place::of(repository).is_ok()
+    repository.settings.has_token() && Place::of(repository).is_ok()
 }
 
 /// Looks how it stands with the webhook, and notes it.

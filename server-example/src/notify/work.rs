@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use buildit::id::TenantId;
 use buildit::store::{Dispatch, Settled, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
-use crate::errands::{in_time, outcome, settled, work_off};
+use crate::errands::{Breaker, outcome, settled, work_off};
 use crate::state::ServerState;
 
 /// How long one may take, and how long nobody else takes it: longer than that.
@@ -20,7 +21,8 @@ const OVERLOOKED: Duration = Duration::from_secs(60);
 pub(crate) async fn work(state: ServerState, stop: CancellationToken) {
     let overlooked = tokio::spawn(tell_of_what_was_overlooked(state.clone()));
     let take = |now: Timestamp, most| state.store().take_notifications(now, now + TAKEN, most);
-    work_off("notifications", &stop, take, |dispatch| send(&state, dispatch)).await;
+    let breaker = Breaker::default();
+    work_off("notifications", &stop, take, |dispatch| send(&state, &breaker, dispatch)).await;
     overlooked.abort();
 }
 
@@ -33,11 +35,16 @@ async fn tell_of_what_was_overlooked(state: ServerState) {
     }
 }
 
-async fn send(state: &ServerState, dispatch: Dispatch) -> Result<(), StoreError> {
+/// Who is told by whom.
+type Told = (TenantId, String);
+
+async fn send(state: &ServerState, breaker: &Breaker<Told>, dispatch: Dispatch) -> Result<(), StoreError> {
     let Dispatch { notification, tries, .. } = dispatch;
     // One that was deleted meanwhile took its notifications along.
     let Some(channel) = state.store().channel(notification.channel).await? else { return Ok(()) };
-    let how = settled(in_time(LONGEST, state.courier().tell(state, &channel, &notification)).await, tries);
+    let told = (channel.tenant, channel.target.clone());
+    let telling = state.courier().tell(state, &channel, &notification);
+    let how = settled(breaker.send(told, LONGEST, telling).await, tries);
     match &how {
         Settled::Sent { .. } => {}
         Settled::Later { error, .. } => tracing::debug!(channel = %channel.id, error, "a notification is tried again"),

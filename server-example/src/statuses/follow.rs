@@ -8,7 +8,7 @@ use buildit::event::{Event, EventBody, StageReason};
 use buildit::id::{RepositoryId, RunId, StatusId};
 use buildit::pipeline::RunContext;
 use buildit::store::{
-    CommitState, CommitStatus, Login, PipelineSource, Repository, RunRecord, StatusMode, StoreError, StoredPipeline,
+    CommitState, CommitStatus, PipelineSource, Repository, RunRecord, StatusMode, StoreError, StoredPipeline,
     each_event,
 };
 use jiff::Timestamp;
@@ -113,7 +113,7 @@ fn reference(context: &RunContext) -> String {
 /// Whether the forge of a repository wants to hear how it stands with commits.
 fn wants(repository: &Repository) -> bool {
     let settings = &repository.settings;
-    settings.forge.is_some() && settings.login == Login::Token && settings.statuses != StatusMode::Off
+    settings.forge.is_some() && settings.has_token() && settings.statuses != StatusMode::Off
 }
 
 impl Reporter {

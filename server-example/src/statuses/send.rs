@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use buildit::store::{Report, Settled, StoreError};
+use buildit::id::TenantId;
+use buildit::store::{CommitStatus, Report, Settled, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
+use url::Origin;
 
 use crate::app::webhooks::reach;
-use crate::errands::{NotSent, in_time, outcome, settled, work_off};
+use crate::errands::{Breaker, NotSent, outcome, settled, work_off};
 use crate::forge::Saying;
 use crate::state::ServerState;
 
@@ -19,12 +21,16 @@ const TAKEN: SignedDuration = SignedDuration::from_secs(20);
 /// Says what is due, until it is told to stop; what is under way then is said.
 pub(crate) async fn work(state: ServerState, stop: CancellationToken) {
     let take = |now: Timestamp, most| state.store().take_statuses(now, now + TAKEN, most);
-    work_off("statuses of commits", &stop, take, |report| send(&state, report)).await;
+    let breaker = Breaker::default();
+    work_off("statuses of commits", &stop, take, |report| send(&state, &breaker, report)).await;
 }
 
-async fn send(state: &ServerState, report: Report) -> Result<(), StoreError> {
+/// Who is told, and by whom.
+type Told = (TenantId, Origin);
+
+async fn send(state: &ServerState, breaker: &Breaker<Told>, report: Report) -> Result<(), StoreError> {
     let Report { status, tries, .. } = &report;
-    let how = settled(in_time(LONGEST, say(state, &report)).await, *tries);
+    let how = settled(say(state, breaker, status).await, *tries);
     let repository = status.repository;
     match &how {
         Settled::Sent { .. } => {}
@@ -35,8 +41,7 @@ async fn send(state: &ServerState, report: Report) -> Result<(), StoreError> {
     state.store().settle_status(status.id, *tries, how).await.map(drop)
 }
 
-async fn say(state: &ServerState, report: &Report) -> Result<(), NotSent> {
-    let status = &report.status;
+async fn say(state: &ServerState, breaker: &Breaker<Told>, status: &CommitStatus) -> Result<(), NotSent> {
     let later = |error: StoreError| NotSent::Later(error.to_string());
     let repository = state.store().repository(status.repository).await.map_err(later)?;
     let repository = repository.ok_or_else(|| NotSent::Never("the repository is not connected any more".into()))?;
@@ -49,5 +54,6 @@ async fn say(state: &ServerState, report: &Report) -> Result<(), NotSent> {
         description: &status.description,
         url: &status.url,
     };
-    Ok(state.forges().say(&place, &token, &saying).await?)
+    let told = (repository.tenant, place.origin());
+    breaker.send(told, LONGEST, async { Ok(state.forges().say(&place, &token, &saying).await?) }).await
 }

@@ -17,6 +17,7 @@ use super::page::{Theme, draw, part};
 use crate::access::{Actor, Token, USER};
 use crate::app::audit;
 use crate::app::members::{accept as accept_invitation, address, open_invitation, slug};
+use crate::app::organizations::PLAN;
 use crate::problem::Problem;
 use crate::state::{Peer, ServerState};
 
@@ -203,7 +204,7 @@ async fn found(state: &ServerState, filled: Filled, session: &Session) -> Result
     let organization = Organization {
         id: OrganizationId::new(),
         name: organization,
-        plan: "free".to_owned(),
+        plan: PLAN.to_owned(),
         billing_email: None,
         created_at: now,
     };

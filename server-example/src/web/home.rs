@@ -5,6 +5,7 @@ use axum::Form;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Redirect, Response};
+use buildit::account::User;
 use buildit::event::RunStatus;
 use buildit::store::{RunFilter, RunSummary};
 use serde::Deserialize;
@@ -12,7 +13,8 @@ use serde::Deserialize;
 use super::assets::VERSION;
 use super::page::{Crumb, Frame, Place, Theme, draw, part};
 use super::rows::RunRow;
-use crate::access::Actor;
+use crate::access::{Access, Actor};
+use crate::app::organizations;
 use crate::problem::Problem;
 use crate::state::ServerState;
 
@@ -45,6 +47,31 @@ struct TenantsPage {
     version: &'static str,
     /// Organizations with their tenants and where these are.
     organizations: Vec<(String, Vec<(String, String)>)>,
+    may_make: bool,
+    /// What was to be made, and why it was not.
+    filled: String,
+    problem: Option<String>,
+}
+
+impl TenantsPage {
+    async fn new(state: &ServerState, user: &User, headers: &HeaderMap) -> Result<Self, Problem> {
+        let mut organizations = Vec::new();
+        for (organization, _) in state.identity().organizations_of(user.id).await? {
+            let root = format!("{}/{}", state.base(), part(&organization.name));
+            let tenants = state.identity().tenants(organization.id, None, TENANTS).await?.into_iter();
+            let links = tenants.map(|tenant| (format!("{root}/{}", part(&tenant.name)), tenant.name));
+            organizations.push((organization.name, links.collect()));
+        }
+        Ok(Self {
+            base: state.base().to_owned(),
+            theme: Theme::of(headers).word(),
+            version: &VERSION,
+            organizations,
+            may_make: Access::to_installation(state, Actor::User(user.clone())).await.is_ok(),
+            filled: String::new(),
+            problem: None,
+        })
+    }
 }
 
 /// Where one may go.
@@ -54,15 +81,33 @@ pub(crate) async fn tenants(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let Actor::User(user) = actor else { return Err(Problem::unauthenticated()) };
-    let mut organizations = Vec::new();
-    for (organization, _) in state.identity().organizations_of(user.id).await? {
-        let root = format!("{}/{}", state.base(), part(&organization.name));
-        let tenants = state.identity().tenants(organization.id, None, TENANTS).await?.into_iter();
-        let links = tenants.map(|tenant| (format!("{root}/{}", part(&tenant.name)), tenant.name));
-        organizations.push((organization.name, links.collect()));
+    draw(&TenantsPage::new(&state, &user, &headers).await?)
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Named {
+    name: String,
+}
+
+/// Makes an organization, and goes to its team, which is to be invited.
+pub(crate) async fn create_organization(
+    State(state): State<ServerState>,
+    actor: Actor,
+    headers: HeaderMap,
+    Form(named): Form<Named>,
+) -> Result<Response, Problem> {
+    let Actor::User(user) = actor.clone() else { return Err(Problem::unauthenticated()) };
+    match organizations::create(&state, &actor, &named.name, organizations::FIRST_TENANT).await {
+        Ok((made, tenant)) => {
+            let to = format!("{}/{}/{}/settings/team", state.base(), part(&made.name), part(&tenant.name));
+            Ok(Redirect::to(&to).into_response())
+        }
+        Err(problem) => {
+            let page = TenantsPage::new(&state, &user, &headers).await?;
+            let page = TenantsPage { filled: named.name, problem: Some(problem.said()), ..page };
+            Ok((problem.status(), draw(&page)?).into_response())
+        }
     }
-    let (base, theme) = (state.base().to_owned(), Theme::of(&headers).word());
-    draw(&TenantsPage { base, theme, version: &VERSION, organizations })
 }
 
 #[derive(Template)]

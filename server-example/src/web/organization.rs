@@ -24,6 +24,8 @@ struct OrganizationPage {
     is_owner: bool,
     is_admin: bool,
     is_first: bool,
+    /// Whether it is the organization whose owners are those of the installation.
+    is_installation: bool,
     problem: Option<String>,
 }
 
@@ -40,6 +42,7 @@ impl OrganizationPage {
             is_owner: place.may(Role::Owner),
             is_admin: place.may(Role::Admin),
             is_first: place.access.tenant.id == state.default_tenant(),
+            is_installation: organizations::is_installation(state, place.organization.id).await?,
             problem: None,
         })
     }
@@ -132,6 +135,23 @@ pub(crate) async fn rename_tenant(
 #[derive(Debug, Deserialize)]
 pub(crate) struct Typed {
     typed: String,
+}
+
+pub(crate) async fn delete(
+    State(state): State<ServerState>,
+    place: Place,
+    Form(sure): Form<Typed>,
+) -> Result<Response, Problem> {
+    let access = place.grant(Role::Owner)?;
+    let done = if sure.typed.trim() == place.organization.name {
+        organizations::delete(&state, &access.actor, place.organization.id).await
+    } else {
+        Err(Problem::invalid("type the name of the organization to delete it"))
+    };
+    match done {
+        Ok(()) => Ok(Redirect::to(&format!("{}/tenants", state.base())).into_response()),
+        Err(problem) => answer(&state, &place, Err(problem)).await,
+    }
 }
 
 pub(crate) async fn delete_tenant(

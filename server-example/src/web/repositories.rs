@@ -88,6 +88,9 @@ pub(crate) struct Filled {
     name: String,
     token: SecretString,
     key: SecretString,
+    forge_token: SecretString,
+    /// Whether the forge's own token is to go.
+    forge_token_gone: Option<String>,
     forge: String,
     api_url: String,
     default_branch: String,
@@ -99,18 +102,31 @@ pub(crate) struct Filled {
     version: u64,
 }
 
+fn filled(secret: &SecretString) -> Option<&SecretString> {
+    Some(secret).filter(|secret| !secret.expose_secret().trim().is_empty())
+}
+
+fn trimmed(token: &SecretString) -> SecretString {
+    token.expose_secret().trim().into()
+}
+
 fn text(text: &str) -> Option<String> {
     Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
 impl Filled {
     fn given(&self) -> Result<Given, Problem> {
-        let filled =
-            |secret: &SecretString| Some(secret.clone()).filter(|secret| !secret.expose_secret().trim().is_empty());
         // Forms send every line end as two characters.
         let key = filled(&self.key).map(|key| SecretString::from(key.expose_secret().replace("\r\n", "\n")));
-        let token = filled(&self.token).map(|token| SecretString::from(token.expose_secret().trim().to_owned()));
-        Given::of(token, key)
+        Given::of(filled(&self.token).map(trimmed), key)
+    }
+
+    /// What is to become of the forge's own token.
+    fn forge_token(&self) -> Option<Option<SecretString>> {
+        match filled(&self.forge_token).map(trimmed) {
+            Some(token) => Some(Some(token)),
+            None => self.forge_token_gone.is_some().then_some(None),
+        }
     }
 
     fn forge(&self) -> Result<Option<Forge>, Problem> {
@@ -166,6 +182,7 @@ pub(crate) async fn connect(
             forge: filled.forge()?,
             api_url: text(&filled.api_url),
             given: filled.given()?,
+            forge_token: filled.forge_token().flatten(),
             default_branch: text(&filled.default_branch),
             with_webhook: filled.webhook.is_some(),
             ..New::default()
@@ -277,6 +294,10 @@ impl OnePage {
 
     fn login(&self) -> &'static str {
         login(&self.repository)
+    }
+
+    fn is_by_token(&self) -> bool {
+        self.repository.settings.login == Login::Token
     }
 
     fn is_web(&self) -> bool {
@@ -417,6 +438,7 @@ pub(crate) async fn save(
             forge: Some(filled.forge()?),
             api_url: Some(text(&filled.api_url)),
             given,
+            forge_token: filled.forge_token(),
             default_branch: Some(text(&filled.default_branch)),
             checkout: Some(filled.checkout()?),
             statuses: filled.statuses()?,

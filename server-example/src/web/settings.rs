@@ -11,15 +11,11 @@ use jiff::{Timestamp, ToSpan};
 use serde::Deserialize;
 
 use super::page::{Crumb, Frame, Place, When, draw};
-use crate::access::role_in;
-use crate::app::members::{Invite, address, change_role, invite as invite_by, take_out};
-use crate::app::{audit, keys as api_keys};
+use crate::app::keys as api_keys;
+use crate::app::members::{self, Invite, address, change_role, invite as invite_by, invited, take_out};
 use crate::list::{List, Page};
 use crate::problem::Problem;
 use crate::state::ServerState;
-
-/// How many open invitations are looked through for the one that is revoked.
-const INVITATIONS: usize = 200;
 
 /// The roles, as a form lists them.
 const ROLES: [&str; 4] = ["viewer", "member", "admin", "owner"];
@@ -147,17 +143,17 @@ struct TeamPage {
 impl TeamPage {
     async fn new(state: &ServerState, place: &Place, look: TeamLook) -> Result<Self, Problem> {
         let organization = place.organization.id;
-        let (of_members, of_invitations) = (Page::at(look.cursor), Page::at(look.invited));
+        let of_members = Page::at(look.cursor);
         let limit = Page::default().limit();
         let invitations = match place.may(Role::Admin) {
-            true => state.identity().invitations(organization, of_invitations.after()?, limit + 1).await?,
-            false => Vec::new(),
+            true => invited(state, &place.access.actor, organization, &Page::at(look.invited)).await?,
+            false => List { items: Vec::new(), next: None },
         };
         let members = state.identity().members(organization, of_members.after()?, limit + 1).await?;
         Ok(Self {
             frame: frame(place, "Team"),
             members: List::cut(members, limit, |(user, _)| user.id.to_string()),
-            invitations: List::cut(invitations, limit, |one| one.id.to_string()),
+            invitations,
             link: None,
             sent: None,
             problem: None,
@@ -210,10 +206,11 @@ pub(crate) async fn invite(
         invite_by(&state, &place.access.actor, &place.organization, email, role).await
     };
     match made.await {
-        Ok(Invite::Sent(email)) => {
-            draw(&TeamPage { sent: Some(email), ..TeamPage::new(&state, &place, TeamLook::default()).await? })
-        }
-        Ok(Invite::ToPassOn(link)) => {
+        Ok(Invite::Sent(invitation)) => draw(&TeamPage {
+            sent: Some(invitation.email),
+            ..TeamPage::new(&state, &place, TeamLook::default()).await?
+        }),
+        Ok(Invite::ToPassOn(_, link)) => {
             draw(&TeamPage { link: Some(link), ..TeamPage::new(&state, &place, TeamLook::default()).await? })
         }
         Err(problem) => TeamPage::new(&state, &place, TeamLook::default()).await?.refuse(&problem),
@@ -261,12 +258,7 @@ pub(crate) async fn revoke(
     place: Place,
     Path(named): Path<NamedInvitation>,
 ) -> Result<Redirect, Problem> {
-    let (actor, organization) = (&place.access.actor, place.organization.id);
-    role_in(&state, actor, organization, Role::Admin).await?;
-    let open = state.identity().invitations(organization, None, INVITATIONS).await?;
-    let invitation = open.into_iter().find(|one| one.id == named.invitation).ok_or_else(Problem::not_found)?;
-    state.identity().revoke_invitation(invitation.id).await?;
-    audit::of_organization(&state, actor, organization, "member.revoke", invitation.email).await;
+    members::revoke(&state, &place.access.actor, place.organization.id, named.invitation).await?;
     Ok(Redirect::to(&format!("{}/settings/team", place.root())))
 }
 

@@ -47,6 +47,7 @@ pub(in crate::memory) enum AccountChange {
     Link(LinkedAccount),
     SignIn(TokenHash, BegunSignIn),
     NoMember(OrganizationId, UserId),
+    NoOrganization(OrganizationId),
     NoTenant(TenantId),
     NoInvitation(InvitationId),
     NoKey(ApiKeyId),

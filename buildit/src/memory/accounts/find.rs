@@ -251,6 +251,16 @@ impl Accounts {
         these.map(|(_, key)| AccountChange::NoKey(key.id)).collect()
     }
 
+    /// What forgets an organization, which has no tenants, and who belongs to it.
+    pub(in crate::memory) fn without_organization(&self, id: OrganizationId) -> Vec<AccountChange> {
+        let members = self.members.keys().filter(|(organization, _)| *organization == id);
+        let mut changes: Vec<_> = members.map(|(_, user)| AccountChange::NoMember(id, *user)).collect();
+        let invitations = self.invitations(id, None, usize::MAX);
+        changes.extend(invitations.into_iter().map(|invitation| AccountChange::NoInvitation(invitation.id)));
+        changes.push(AccountChange::NoOrganization(id));
+        changes
+    }
+
     /// The organization of a tenant.
     pub(in crate::memory) fn organization_of(&self, tenant: TenantId) -> Option<OrganizationId> {
         self.tenants.get(&tenant).map(|tenant| tenant.organization)

@@ -61,6 +61,11 @@ impl Accounts {
             }
             AccountChange::SignIn(hash, begun) => drop(self.sign_ins.insert(hash, begun)),
             AccountChange::NoMember(organization, user) => drop(self.members.remove(&(organization, user))),
+            AccountChange::NoOrganization(id) => {
+                if let Some(organization) = self.organizations.remove(&id) {
+                    self.organization_names.remove(&organization.name);
+                }
+            }
             AccountChange::NoTenant(id) => self.remove_tenant(id),
             AccountChange::NoInvitation(id) => {
                 if let Some((hash, _)) = self.invitations.remove(&id) {

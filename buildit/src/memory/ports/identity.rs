@@ -139,6 +139,18 @@ impl IdentityStore for MemoryStore {
         journaled.change(vec![AccountChange::Organization(Organization { created_at, ..organization })])
     }
 
+    async fn delete_organization(&self, id: OrganizationId) -> Result<bool, StoreError> {
+        let mut journaled = self.accounts_locked();
+        if journaled.accounts.organization(id).is_none() {
+            return Ok(false);
+        }
+        if !journaled.accounts.tenants(id, None, 1).is_empty() {
+            return Err(StoreError::HasTenants(id));
+        }
+        let changes = journaled.accounts.without_organization(id);
+        journaled.change(changes).map(|()| true)
+    }
+
     async fn organizations_of(&self, user: UserId) -> Result<Vec<(Organization, Role)>, StoreError> {
         Ok(self.accounts_locked().accounts.organizations_of(user))
     }

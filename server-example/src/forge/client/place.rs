@@ -1,7 +1,7 @@
 //! Where the API of a repository's forge is.
 
 use buildit::store::{Forge, Repository};
-use url::Url;
+use url::{Origin, Url};
 
 use super::super::pages;
 use super::error::NoPlace;
@@ -48,6 +48,11 @@ impl Place {
     /// Which forge that is.
     pub(crate) fn forge(&self) -> Forge {
         self.forge
+    }
+
+    /// Whoever is at the API.
+    pub(crate) fn origin(&self) -> Origin {
+        self.base.origin()
     }
 
     /// The address of the API.

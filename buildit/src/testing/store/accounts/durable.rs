@@ -42,6 +42,9 @@ async fn try_out(open: impl AsyncFn() -> Arc<dyn AccountStore>) -> Result<(), Br
     let bob = kept_user(&*store, "bob").await?;
     store.create_tenant(gone.clone()).await?;
     store.delete_tenant(gone.id).await?;
+    let closed = organization("closed");
+    store.create_organization(closed.clone(), ada.id).await?;
+    store.delete_organization(closed.id).await?;
     let key = key(web.id);
     store.create_key(key.clone(), hash(1)).await?;
     let session = Session { user: ada.id, data: vec![1, 2], created_at: at(1), expires_at: at(100) };
@@ -68,6 +71,7 @@ async fn try_out(open: impl AsyncFn() -> Arc<dyn AccountStore>) -> Result<(), Br
     ensure!(!store.found(user("eve"), organization("e"), tenant(shop.id, "e")).await?, "it was founded again");
     ensure_eq!(store.user_by_email("ADA@example.org").await?, Some(ada.clone()), "the user");
     ensure_eq!(store.organization_named("shop").await?, Some(shop.clone()), "the organization");
+    ensure_eq!(store.organization(closed.id).await?, None, "the organization that was deleted");
     let role = store.membership(shop.id, ada.id).await?.map(|member| member.role);
     ensure_eq!(role, Some(Role::Owner), "the role");
     ensure_eq!(store.tenants(shop.id, None, 9).await?, [web], "the tenants");

@@ -19,6 +19,8 @@ pub(in crate::testing::store) fn clauses() -> Vec<Clause<dyn IdentityStore>> {
         an_address_has_one_user_in_either_case,
         an_organization_is_kept_and_owned,
         an_organization_changes_but_for_the_name_of_another,
+        an_organization_without_tenants_is_deleted,
+        of_a_tenant_that_is_made_and_its_organization_that_is_deleted_one_stays,
         organizations_of_a_user_are_listed_by_name,
         texts_that_no_store_keeps_are_refused,
     ]
@@ -167,6 +169,51 @@ async fn an_organization_changes_but_for_the_name_of_another(store: Arc<dyn Iden
         "one that is not there"
     );
     ensure_eq!(store.organization(id).await?, Some(changed), "what was not changed");
+    Ok(())
+}
+
+async fn an_organization_without_tenants_is_deleted(store: Arc<dyn IdentityStore>) -> Result<(), Broken> {
+    let (shop, ada) = kept_organization(&*store, "shop").await?;
+    let (other, _) = kept_organization(&*store, "other").await?;
+    let web = tenant(shop, "web");
+    store.create_tenant(web.clone()).await?;
+    store.create_invitation(invitation(shop, Role::Viewer), hash(1)).await?;
+    store.create_invitation(invitation(other, Role::Viewer), hash(2)).await?;
+    ensure_refused!(store.delete_organization(shop).await, StoreError::HasTenants(_), "an organization with a tenant");
+    ensure!(store.membership(shop, ada).await?.is_some(), "its owner is gone");
+    store.delete_tenant(web.id).await?;
+    ensure!(store.delete_organization(shop).await?, "there was none");
+    ensure!(!store.delete_organization(shop).await?, "there was one twice");
+    ensure_eq!(store.organization(shop).await?, None, "what was deleted");
+    ensure_eq!(store.organization_named("shop").await?, None, "what had its name");
+    ensure_eq!(store.membership(shop, ada).await?, None, "a member of it");
+    ensure_eq!(store.organizations_of(ada).await?, [], "the organizations of who owned it");
+    ensure_eq!(store.invitations(shop, None, 9).await?, [], "its invitations");
+    ensure_eq!(store.invitation(&hash(1), at(50)).await?, None, "an invitation to it");
+    ensure!(store.invitation(&hash(2), at(50)).await?.is_some(), "an invitation to another one is gone");
+    ensure!(store.user(ada).await?.is_some(), "who owned it is gone");
+    store.create_organization(organization("shop"), ada).await?;
+    Ok(())
+}
+
+async fn of_a_tenant_that_is_made_and_its_organization_that_is_deleted_one_stays(
+    store: Arc<dyn IdentityStore>,
+) -> Result<(), Broken> {
+    for round in 0..8 {
+        let (shop, _) = kept_organization(&*store, &format!("shop {round}")).await?;
+        let web = tenant(shop, "web");
+        let (deleting, making) = (store.delete_organization(shop), store.create_tenant(web.clone()));
+        let (deleted, made) = match round % 2 {
+            0 => at_once(deleting, making).await,
+            _ => tokio::join!(deleting, making),
+        };
+        let is_there = store.tenant(web.id).await?.is_some();
+        match (deleted, made) {
+            (Ok(true), Err(StoreError::NotFound(_))) => ensure!(!is_there, "a tenant of nothing"),
+            (Err(StoreError::HasTenants(_)), Ok(())) => ensure!(is_there, "the tenant is gone"),
+            other => return Err(Broken(format!("both, or neither: {other:?}"))),
+        }
+    }
     Ok(())
 }
 

@@ -93,7 +93,7 @@ pub(super) async fn kept_tenant(
 }
 
 /// Two calls at the same time; the first one begins late, but before the other one ends if that has to wait.
-pub(super) async fn at_once<T>(one: impl Future<Output = T>, two: impl Future<Output = T>) -> (T, T) {
+pub(super) async fn at_once<T, U>(one: impl Future<Output = T>, two: impl Future<Output = U>) -> (T, U) {
     let one = async {
         tokio::task::yield_now().await;
         one.await

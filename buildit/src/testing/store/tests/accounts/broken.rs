@@ -26,6 +26,7 @@ pub(super) enum Fault {
     OwnersAreMembers,
     StrangersAreMembers,
     RenamesOver,
+    DeletesOrganizationsWithTenants,
     ListsOrganizationsBackwards,
     TakesAnyText,
     ForgetsInviters,
@@ -75,6 +76,13 @@ pub(super) const REJECTED: &[(Fault, &[&str])] = &[
     (Fault::OwnersAreMembers, &["an_organization_is_kept_and_owned"]),
     (Fault::StrangersAreMembers, &["a_member_is_one_in_each_tenant_of_the_organization"]),
     (Fault::RenamesOver, &["an_organization_changes_but_for_the_name_of_another"]),
+    (
+        Fault::DeletesOrganizationsWithTenants,
+        &[
+            "an_organization_without_tenants_is_deleted",
+            "of_a_tenant_that_is_made_and_its_organization_that_is_deleted_one_stays",
+        ],
+    ),
     (Fault::ListsOrganizationsBackwards, &["organizations_of_a_user_are_listed_by_name"]),
     (Fault::TakesAnyText, &["texts_that_no_store_keeps_are_refused"]),
     (Fault::ForgetsInviters, &["a_member_has_a_role_that_changes"]),

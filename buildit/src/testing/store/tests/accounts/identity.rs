@@ -137,6 +137,13 @@ impl IdentityStore for BrokenAccounts {
         }
     }
 
+    async fn delete_organization(&self, id: OrganizationId) -> Result<bool, StoreError> {
+        match self.inner.delete_organization(id).await {
+            Err(StoreError::HasTenants(_)) if self.has(Fault::DeletesOrganizationsWithTenants) => Ok(true),
+            deleted => deleted,
+        }
+    }
+
     async fn organizations_of(&self, user: UserId) -> Result<Vec<(Organization, Role)>, StoreError> {
         let mut found = self.inner.organizations_of(user).await?;
         if self.has(Fault::ListsOrganizationsBackwards) {
