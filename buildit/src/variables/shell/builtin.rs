@@ -11,6 +11,9 @@ pub(super) fn judge(name: &str, words: &[Word], shared: &mut Shared, out: &mut J
         "declare" | "typeset" | "integer" | "float" | "nameref" => {
             shared.integers |= matches!(name, "integer" | "float" | "nameref");
             note_attributes(words, shared);
+            for word in words.iter().filter(|word| word.assignment.is_some()) {
+                assign(word, true, out);
+            }
             out.refuse(words, Refusal::Name);
         }
         "local" | "export" | "readonly" => {

@@ -155,6 +155,9 @@ impl Reader<'_> {
         for range in judgement.evaluated.drain(..) {
             self.note_evaluated_in(range);
         }
+        for (name, range) in judgement.flows.drain(..) {
+            self.note_flow(name, range);
+        }
         for range in judgement.spliced.drain(..) {
             self.note_spliced(&range);
         }
@@ -293,7 +296,7 @@ impl Reader<'_> {
         }
         let name = self.word()?;
         self.refuse(&name.spots, Refusal::Name);
-        let first = self.first_spot();
+        let (first, start) = (self.first_spot(), self.at);
         self.lines()?;
         let is_in = self.sees(b"in")
             && !self.bytes[..self.end].get(self.at + 2).is_some_and(|byte| byte.is_ascii_alphanumeric());
@@ -308,6 +311,7 @@ impl Reader<'_> {
                     let spots = first..self.first_spot();
                     let assigned = |spot| Assigned { spot, name: name.text.clone(), by_builtin: false };
                     self.assigned.extend(spots.map(assigned));
+                    self.note_flow(name.text, start..self.at);
                     return Ok(());
                 }
                 _ => {

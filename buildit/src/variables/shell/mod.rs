@@ -10,7 +10,8 @@
 //!   `echo`, a here-document or a here-string;
 //! - where the command is named, behind a command that only the shell knows (`$CMD …`), and in what a builtin takes as
 //!   the name of a variable;
-//! - assigned to a variable that the same scripts use in arithmetic, in code for an interpreter or as a command.
+//! - assigned to a variable that the same scripts use in arithmetic, in code for an interpreter or as a command, or to one
+//!   that is named in what such a variable is assigned.
 //!
 //! What a script does with a variable by further steps of its own is its author's business, as is what a program makes
 //! of an argument that begins with `-`.
@@ -103,6 +104,7 @@ fn judge(sources: &[Source], shell: &Shell) -> Vec<Vec<Verdict>> {
             }
         });
     }
+    shared.follow();
     // A variable that evaluates what is assigned to it may have been made so anywhere in these scripts.
     for (index, Assigned { spot, name, by_builtin }) in assigned {
         let verdict = &mut all[index][spot];

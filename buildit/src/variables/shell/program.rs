@@ -21,6 +21,8 @@ pub(super) struct Judgement {
     pub(super) evaluated: Vec<Range<usize>>,
     /// The parts of the script that become code as the shell expands them: the words of `eval`, the command's own name.
     pub(super) spliced: Vec<Range<usize>>,
+    /// Variables that it assigns, and the parts of the script that they take: all words, with or without references.
+    pub(super) flows: Vec<(Vec<u8>, Range<usize>)>,
     /// References that it writes as they are: those of `echo` and `printf`.
     pub(super) written: Vec<usize>,
 }
@@ -65,6 +67,7 @@ pub(super) fn assign(word: &Word, by_builtin: bool, out: &mut Judgement) {
     }
     let name = word.assigned_name().unwrap_or_default().as_bytes().to_vec();
     out.assigned.extend(word.spots.iter().map(|spot| Assigned { spot: *spot, name: name.clone(), by_builtin }));
+    out.flows.push((name, word.range.clone()));
 }
 
 fn command(mut words: &[Word], shared: &mut Shared, out: &mut Judgement) {

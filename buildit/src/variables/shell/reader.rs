@@ -1,6 +1,6 @@
 //! The reader's place in a script, and what it has found out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::place::{Refusal, Verdict};
@@ -24,6 +24,28 @@ pub(super) struct Shared {
     /// Variables whose values are evaluated somewhere: those that stand in arithmetic, in code for an interpreter, or
     /// where a command is named.
     pub(super) evaluated: BTreeSet<Vec<u8>>,
+    /// Variables, and the names in what is assigned to them: a shell that evaluates `n` goes on with what `n` says.
+    pub(super) flows: BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>>,
+}
+
+impl Shared {
+    /// Notes as evaluated what the variables say that are.
+    pub(super) fn follow(&mut self) {
+        let mut open: Vec<Vec<u8>> = self.evaluated.iter().cloned().collect();
+        while let Some(name) = open.pop() {
+            for said in self.flows.remove(&name).unwrap_or_default() {
+                if self.evaluated.insert(said.clone()) {
+                    open.push(said);
+                }
+            }
+        }
+    }
+}
+
+/// The names of variables in a text.
+fn names(text: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    let words = text.split(|byte| *byte != b'_' && !byte.is_ascii_alphanumeric());
+    words.filter(|word| word.first().is_some_and(|byte| !byte.is_ascii_digit())).map(<[u8]>::to_vec)
 }
 
 /// A reference whose value a variable of the script takes.
@@ -250,10 +272,15 @@ impl<'s> Reader<'s> {
 
     /// Notes that this part of the script is evaluated.
     pub(super) fn note_evaluated_in(&mut self, range: Range<usize>) {
-        let is_part = |byte: &u8| *byte == b'_' || byte.is_ascii_alphanumeric();
-        let words = self.bytes[range].split(|byte| !is_part(byte));
-        let names = words.filter(|word| word.first().is_some_and(|byte| !byte.is_ascii_digit()));
-        self.shared.evaluated.extend(names.map(<[u8]>::to_vec));
+        self.shared.evaluated.extend(names(&self.bytes[range]));
+    }
+
+    /// Notes that a variable takes this part of the script, as it is written and without its quotes.
+    pub(super) fn note_flow(&mut self, name: Vec<u8>, range: Range<usize>) {
+        let written = &self.bytes[range];
+        let plain: Vec<u8> = written.iter().copied().filter(|byte| !b"\"'\\".contains(byte)).collect();
+        let taken: Vec<Vec<u8>> = names(written).chain(names(&plain)).collect();
+        self.shared.flows.entry(name).or_default().extend(taken);
     }
 
     /// Refuses a reference that was placed before.
