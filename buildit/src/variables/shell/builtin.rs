@@ -1,8 +1,9 @@
 //! Builtins that take a word as a name, or evaluate it.
 
+use super::flow::operand;
 use super::place::Refusal;
 use super::program::{Judgement, assign};
-use super::reader::Shared;
+use super::reader::{Assigned, Shared};
 use super::table;
 use super::word::Word;
 
@@ -14,7 +15,7 @@ pub(super) fn judge(name: &str, words: &[Word], shared: &mut Shared, out: &mut J
             for word in words.iter().filter(|word| word.assignment.is_some()) {
                 assign(word, true, out);
             }
-            out.refuse(words, Refusal::Name);
+            names(words, out);
         }
         "local" | "export" | "readonly" => {
             note_attributes(words, shared);
@@ -22,13 +23,21 @@ pub(super) fn judge(name: &str, words: &[Word], shared: &mut Shared, out: &mut J
                 if word.assignment.is_some() && !word.is_array {
                     assign(word, true, out);
                 } else {
-                    out.refuse(std::slice::from_ref(word), Refusal::Name);
+                    if word.is_array {
+                        assign(word, true, out);
+                    }
+                    names(std::slice::from_ref(word), out);
                 }
             }
         }
         "set" => {
             let from = words.iter().position(|word| word.literal() == Some("--"));
-            out.refuse(&words[..from.unwrap_or(words.len())], Refusal::Name);
+            let (before, operands) = words.split_at(from.unwrap_or(words.len()));
+            out.refuse(before, Refusal::Name);
+            let operands = operands.iter().filter(|word| word.literal() != Some("--")).enumerate();
+            for (word, name) in operands.flat_map(|(at, word)| operand(at == 0).iter().map(move |name| (word, name))) {
+                takes(word, name, out);
+            }
         }
         "." | "source" => {
             // The value would name the script that runs.
@@ -37,6 +46,13 @@ pub(super) fn judge(name: &str, words: &[Word], shared: &mut Shared, out: &mut J
             {
                 out.refuse(std::slice::from_ref(script), Refusal::CommandWord);
             }
+        }
+        "read" => {
+            for name in words.iter().filter_map(Word::literal).filter(|name| !name.starts_with('-')) {
+                shared.flows.read_into(name.as_bytes().to_vec());
+            }
+            shared.flows.read_into(b"REPLY".to_vec());
+            names(words, out);
         }
         "[" | "test" => test(words, shared, out),
         "printf" => printf(words, shared, out),
@@ -51,10 +67,23 @@ pub(super) fn judge(name: &str, words: &[Word], shared: &mut Shared, out: &mut J
                 out.refuse(words, Refusal::Name);
             }
         }
-        _ if table::NAME_TAKERS.contains(&name) => out.refuse(words, Refusal::Name),
+        _ if table::NAME_TAKERS.contains(&name) => names(words, out),
         _ if shared.evaluates && table::NUMBER_TAKERS.contains(&name) => out.refuse(words, Refusal::Arithmetic),
         _ => {}
     }
+}
+
+/// Words that are names of variables, or hold some: subscripts in them are evaluated.
+fn names(words: &[Word], out: &mut Judgement) {
+    out.spliced.extend(words.iter().map(|word| word.range.clone()));
+    out.refuse(words, Refusal::Name);
+}
+
+/// Notes that a variable takes what a word says.
+fn takes(word: &Word, name: &[u8], out: &mut Judgement) {
+    out.flows.push((name.to_vec(), word.range.clone()));
+    let assigned = |spot: &usize| Assigned { spot: *spot, name: name.to_vec(), by_builtin: false };
+    out.assigned.extend(word.spots.iter().map(assigned));
 }
 
 /// Notes that a variable may evaluate what is assigned to it. Which one is not asked: the stage's scripts share a shell,
@@ -87,6 +116,9 @@ fn test(words: &[Word], shared: &Shared, out: &mut Judgement) {
     }
     let end = words.iter().position(|word| word.literal() == Some("]")).unwrap_or(words.len());
     let words = &words[..end];
+    if let Some(at) = words.iter().position(|word| word.literal() == Some("-v")) {
+        out.spliced.extend(words.get(at + 1).map(|word| word.range.clone()));
+    }
     for (at, word) in words.iter().enumerate().filter(|(_, word)| !word.spots.is_empty()) {
         let before = at.checked_sub(1).map(|before| &words[before]);
         let is_operand = is(before, table::UNARY_TESTS) || is_binary(before) || is_binary(words.get(at + 1));
@@ -103,6 +135,14 @@ fn printf(words: &[Word], shared: &Shared, out: &mut Judgement) {
         _ => words,
     };
     let Some((format, values)) = words.split_first() else { return };
+    if format.literal() == Some("-v")
+        && let Some((name, printed)) = values.split_first()
+    {
+        out.spliced.push(name.range.clone());
+        for word in printed {
+            takes(word, name.prefix().as_bytes(), out);
+        }
+    }
     if format.prefix().is_empty() && format.is_dynamic || format.prefix().starts_with('-') {
         return out.refuse(words, Refusal::Name);
     }

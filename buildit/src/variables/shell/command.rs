@@ -1,7 +1,7 @@
 //! Commands: what ends them, which words are reserved, what their words are handed to.
 
 use super::place::Refusal;
-use super::program::{self, Judgement};
+use super::program::{self, Call, Judgement};
 use super::reader::{Assigned, Next, Read, Reader};
 use super::word::Word;
 
@@ -19,7 +19,7 @@ pub(super) enum Until {
 /// What a command turned out to be.
 enum Command {
     /// A command, or a reserved word before one.
-    Plain(Judgement),
+    Plain(Box<Judgement>),
     /// `esac`.
     Esac,
 }
@@ -89,7 +89,7 @@ impl Reader<'_> {
                 _ => match self.command()? {
                     Command::Esac if until == Until::CaseItem => return Ok(true),
                     Command::Esac => return Err(Refusal::Unclear),
-                    Command::Plain(judgement) => self.join(&mut pipe, judgement),
+                    Command::Plain(judgement) => self.join(&mut pipe, *judgement),
                 },
             }
         }
@@ -101,6 +101,7 @@ impl Reader<'_> {
 
     /// A command whose input is code makes code of what is written into its pipe.
     fn join(&mut self, pipe: &mut Pipe, judgement: Judgement) {
+        self.poured.extend(&pipe.spots);
         if judgement.reads_code {
             self.refuse(&std::mem::take(&mut pipe.spots), Refusal::Interpreter);
             self.pending.iter_mut().skip(pipe.documents).for_each(|document| document.is_code = true);
@@ -121,7 +122,7 @@ impl Reader<'_> {
                 }
                 Next::Byte(b'(') => {
                     self.function_parentheses(&words)?;
-                    return Ok(Command::Plain(Judgement::default()));
+                    return Ok(Command::Plain(Box::default()));
                 }
                 Next::Byte(b'<' | b'>') if self.peek_second() != Some(b'(') => input.extend(self.redirection()?),
                 _ => {
@@ -156,17 +157,29 @@ impl Reader<'_> {
             self.note_evaluated_in(range);
         }
         for (name, range) in judgement.flows.drain(..) {
-            self.note_flow(name, range);
+            let text = self.text_of(range);
+            self.shared.flows.take(name, text);
         }
         for range in judgement.spliced.drain(..) {
-            self.note_spliced(&range);
+            let text = self.text_of(range);
+            self.shared.flows.splice(text);
         }
+        for range in judgement.commands.drain(..) {
+            let text = self.text_of(range);
+            self.shared.flows.run(text);
+        }
+        if let Some(Call { command, first, operands, spots }) = judgement.call.take() {
+            let (first, all) = (self.text_of(first), self.text_of(operands));
+            self.operands.extend(spots.into_iter().map(|(spot, is_first)| (command.clone(), spot, is_first)));
+            self.shared.flows.call(command, first, all);
+        }
+        self.poured.extend(&input);
         if judgement.reads_code {
             self.refuse(&input, Refusal::Interpreter);
         } else {
             judgement.written.extend(input);
         }
-        Ok(Command::Plain(judgement))
+        Ok(Command::Plain(Box::new(judgement)))
     }
 
     /// What a reserved word at the place of a command begins; `None` when it is an ordinary word.
@@ -175,7 +188,7 @@ impl Reader<'_> {
             return Ok(None);
         }
         // `{` and `[[` look like patterns; as reserved words they are themselves.
-        let plain = || Ok(Some(Command::Plain(Judgement::default())));
+        let plain = || Ok(Some(Command::Plain(Box::default())));
         match word.text.as_slice() {
             b"if" | b"then" | b"else" | b"elif" | b"fi" | b"do" | b"done" | b"while" | b"until" | b"!" | b"{"
             | b"}" => plain(),
@@ -186,6 +199,7 @@ impl Reader<'_> {
                 self.blanks();
                 let name = self.word()?;
                 self.refuse(&name.spots, Refusal::Name);
+                self.shared.flows.define(name.text.clone());
                 self.blanks();
                 if self.peek() == Some(b'(') {
                     self.function_parentheses(std::slice::from_ref(&name))?;
@@ -205,6 +219,7 @@ impl Reader<'_> {
         if name.literal().is_none() || self.peek() != Some(b')') {
             return Err(Refusal::Unclear);
         }
+        self.shared.flows.define(name.text.clone());
         self.at += 1;
         Ok(())
     }
@@ -311,7 +326,8 @@ impl Reader<'_> {
                     let spots = first..self.first_spot();
                     let assigned = |spot| Assigned { spot, name: name.text.clone(), by_builtin: false };
                     self.assigned.extend(spots.map(assigned));
-                    self.note_flow(name.text, start..self.at);
+                    let text = self.text_of(start..self.at);
+                    self.shared.flows.take(name.text, text);
                     return Ok(());
                 }
                 _ => {

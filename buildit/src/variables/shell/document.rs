@@ -82,7 +82,10 @@ impl Reader<'_> {
             match self.next() {
                 Next::End => return Ok(()),
                 Next::Spot(spot) if self.spans_lines(spot) => return Err(Refusal::Unclear),
-                Next::Spot(spot) => self.take_spot(spot, Verdict::Quoted),
+                Next::Spot(spot) => {
+                    self.poured.push(spot);
+                    self.take_spot(spot, Verdict::Quoted);
+                }
                 Next::Byte(b'\\') => {
                     let last = self.at + 1 >= self.end;
                     if last {

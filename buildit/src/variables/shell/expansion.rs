@@ -1,7 +1,8 @@
 //! What begins with `$` or a backtick.
 
+use super::flow::{Text, is_arithmetic};
 use super::place::{Refusal, Verdict};
-use super::reader::{Next, Read, Reader};
+use super::reader::{Assigned, Next, Read, Reader};
 
 impl Reader<'_> {
     /// Reads an expansion at its `$`. Says whether it is one; a lone `$` is only itself.
@@ -58,6 +59,7 @@ impl Reader<'_> {
         let in_document = std::mem::replace(&mut self.in_document, false);
         let start = self.at;
         self.nested(|reader| reader.list(super::command::Until::Parenthesis))?;
+        self.substitutions.push(start..self.at);
         // Where the body of a here-document lies whose line ends within a substitution, shells disagree.
         let crosses = !outer.is_empty() && self.bytes[start..self.at].contains(&b'\n');
         if !self.pending.is_empty() || crosses {
@@ -89,6 +91,7 @@ impl Reader<'_> {
 
     /// Backticks, at the first. The next one that no backslash precedes ends them, whatever quotes stand between.
     pub(super) fn backticks(&mut self) -> Read<()> {
+        let start = self.at;
         self.at += 1;
         loop {
             match self.next() {
@@ -102,6 +105,11 @@ impl Reader<'_> {
                 }
                 Next::Byte(b'`') => {
                     self.at += 1;
+                    let body = &self.bytes[start..self.at];
+                    if is_arithmetic(body) {
+                        self.shared.flows.evaluate(Text::of(body));
+                    }
+                    self.substitutions.push(start..self.at);
                     return Ok(());
                 }
                 Next::Byte(_) => self.at += 1,
@@ -183,6 +191,7 @@ impl Reader<'_> {
         if matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'|' | b'(')) {
             return Err(Refusal::Unclear);
         }
+        let is_indirect = self.peek() == Some(b'!');
         if matches!(self.peek(), Some(b'#' | b'!')) && self.peek_second() != Some(b'}') {
             self.at += 1;
         }
@@ -194,12 +203,26 @@ impl Reader<'_> {
         } else if self.peek().is_some_and(|byte| b"@*#?-$!".contains(&byte)) {
             self.at += 1;
         }
-        self.expansions.push((name, self.bytes[name..self.at].to_vec()));
+        let name = (name, self.bytes[name..self.at].to_vec());
+        // The value is the name of what is expanded, or a text with expansions of its own.
+        if is_indirect || self.sees(b"@P") {
+            self.shared.flows.splice(Text { expanded: [name.1.clone()].into(), ..Text::default() });
+        }
+        self.expansions.push(name.clone());
         let is_colon = usize::from(self.peek() == Some(b':'));
         let is_default = self.bytes[..self.end].get(self.at + is_colon).is_some_and(|byte| b"-=+?".contains(byte));
         if is_default {
+            let assigns = self.bytes[self.at + is_colon] == b'=';
             self.at += 1 + is_colon;
-            return self.parameter_word(quoted);
+            let (start, first) = (self.at, self.first_spot());
+            self.parameter_word(quoted)?;
+            if assigns {
+                let text = self.text_of(start..self.at);
+                self.shared.flows.take(name.1.clone(), text);
+                let assigned = |spot| Assigned { spot, name: name.1.clone(), by_builtin: false };
+                self.assigned.extend((first..self.first_spot()).map(assigned));
+            }
+            return Ok(());
         }
         // A subscript, an offset and a length are arithmetic.
         let start = self.at;

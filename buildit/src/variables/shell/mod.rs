@@ -11,7 +11,7 @@
 //! - where the command is named, behind a command that only the shell knows (`$CMD …`), and in what a builtin takes as
 //!   the name of a variable;
 //! - assigned to a variable that the same scripts use in arithmetic, in code for an interpreter or as a command, or to one
-//!   that is named in what such a variable is assigned.
+//!   that is named in what such a variable is assigned; also by `read`, and as an operand of a function (see `flow.rs`).
 //!
 //! What a script does with a variable by further steps of its own is its author's business, as is what a program makes
 //! of an argument that begins with `-`.
@@ -20,6 +20,7 @@ mod builtin;
 mod command;
 mod document;
 mod expansion;
+mod flow;
 mod place;
 mod program;
 mod reader;
@@ -33,6 +34,7 @@ use std::ops::Range;
 
 use super::reference::{Reference, ReferenceError, may_refer};
 use crate::pipeline::Shell;
+use flow::Text;
 use place::Verdict;
 use reader::{Assigned, Reader, Shared};
 use source::Source;
@@ -82,7 +84,7 @@ fn judge(sources: &[Source], shell: &Shell) -> Vec<Vec<Verdict>> {
     // A script that does not end where it should swallows the beginning of the next.
     let mut is_open = false;
     let mut all = Vec::with_capacity(sources.len());
-    let mut assigned = Vec::new();
+    let (mut assigned, mut operands, mut poured) = (Vec::new(), Vec::new(), Vec::new());
     if !sources.iter().any(|source| !source.spots.is_empty()) {
         return vec![Vec::new(); sources.len()];
     }
@@ -90,28 +92,46 @@ fn judge(sources: &[Source], shell: &Shell) -> Vec<Vec<Verdict>> {
         let refuse_all = |refusal| vec![Verdict::Refused(refusal); source.spots.len()];
         if is_open {
             all.push(refuse_all(Refusal::Unclosed));
+            shared.flows.evaluate(Text::of(source.text.as_bytes()));
             continue;
         }
         let mut reader = Reader::new(source, shared);
         let end = if source.text.contains('\0') { Err(Refusal::Unclear) } else { reader.script() };
         shared = reader.shared;
         assigned.extend(reader.assigned.drain(..).map(|assigned| (index, assigned)));
+        operands.extend(reader.operands.drain(..).map(|operand| (index, operand)));
+        poured.extend(reader.poured.drain(..).map(|spot| (index, spot)));
         all.push(match end {
             Ok(()) => reader.verdicts,
             Err(refusal) => {
                 is_open = refusal == Refusal::Unclosed;
+                // Whatever it does with its variables, it may evaluate them.
+                shared.flows.evaluate(Text::of(source.text.as_bytes()));
                 refuse_all(refusal)
             }
         });
     }
-    shared.follow();
-    // A variable that evaluates what is assigned to it may have been made so anywhere in these scripts.
-    for (index, Assigned { spot, name, by_builtin }) in assigned {
-        let verdict = &mut all[index][spot];
-        let evaluates = shared.integers || by_builtin && shared.arrays || shared.evaluated.contains(&name);
-        if evaluates && !matches!(verdict, Verdict::Refused(_) | Verdict::Comment) {
+    shared.flows.follow();
+    let mut refuse = |index: usize, spot: usize| {
+        let verdict: &mut Verdict = &mut all[index][spot];
+        if !matches!(verdict, Verdict::Refused(_) | Verdict::Comment) {
             *verdict = Verdict::Refused(Refusal::Arithmetic);
         }
+    };
+    // A variable that evaluates what is assigned to it may have been made so anywhere in these scripts.
+    let evaluates = |name: &[u8]| shared.integers || shared.flows.evaluates(name);
+    for (index, Assigned { spot, name, by_builtin }) in assigned {
+        if by_builtin && shared.arrays || evaluates(&name) {
+            refuse(index, spot);
+        }
+    }
+    for (index, (command, spot, is_first)) in operands {
+        if shared.flows.evaluates_operand(&command, is_first) {
+            refuse(index, spot);
+        }
+    }
+    if shared.flows.readers().any(evaluates) {
+        poured.into_iter().for_each(|(index, spot)| refuse(index, spot));
     }
     all
 }

@@ -21,10 +21,24 @@ pub(super) struct Judgement {
     pub(super) evaluated: Vec<Range<usize>>,
     /// The parts of the script that become code as the shell expands them: the words of `eval`, the command's own name.
     pub(super) spliced: Vec<Range<usize>>,
+    /// Its operands, under its name: it may be a function.
+    pub(super) call: Option<Call>,
     /// Variables that it assigns, and the parts of the script that they take: all words, with or without references.
     pub(super) flows: Vec<(Vec<u8>, Range<usize>)>,
+    /// The parts of the script that name what it runs.
+    pub(super) commands: Vec<Range<usize>>,
     /// References that it writes as they are: those of `echo` and `printf`.
     pub(super) written: Vec<usize>,
+}
+
+/// What a command is called with.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) command: Vec<u8>,
+    pub(super) first: Range<usize>,
+    pub(super) operands: Range<usize>,
+    /// The references among them, and whether they are in the first one.
+    pub(super) spots: Vec<(usize, bool)>,
 }
 
 impl Judgement {
@@ -57,6 +71,14 @@ pub(super) fn judge(words: &[Word], shared: &mut Shared) -> Judgement {
         assign(word, false, &mut out);
     }
     command(&words[first..], shared, &mut out);
+    if let [name, operands @ ..] = &words[first..]
+        && let (Some(command), [begin, ..], [.., end]) = (name.literal(), operands, operands)
+    {
+        let spots = operands.iter().enumerate();
+        let spots = spots.flat_map(|(at, word)| word.spots.iter().map(move |spot| (*spot, at == 0))).collect();
+        let (first, operands) = (begin.range.clone(), begin.range.start..end.range.end);
+        out.call = Some(Call { command: command.into(), first, operands, spots });
+    }
     out
 }
 
@@ -77,7 +99,7 @@ fn command(mut words: &[Word], shared: &mut Shared, out: &mut Judgement) {
             // What runs is known only to the shell; it may be `eval`.
             let within_path = !first.spots.is_empty() && first.prefix().contains('/');
             let refused = if within_path { rest } else { words };
-            out.spliced.push(first.range.clone());
+            out.commands.push(first.range.clone());
             out.reads_code = true;
             return out.refuse(refused, Refusal::CommandWord);
         };

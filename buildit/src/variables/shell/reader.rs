@@ -1,8 +1,8 @@
 //! The reader's place in a script, and what it has found out.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+use super::flow::{Flows, Name, Text};
 use super::place::{Refusal, Verdict};
 use super::source::Source;
 
@@ -21,31 +21,8 @@ pub(super) struct Shared {
     pub(super) integers: bool,
     /// Whether some variable is an array, so that `local x=…` may read the value as a list of words.
     pub(super) arrays: bool,
-    /// Variables whose values are evaluated somewhere: those that stand in arithmetic, in code for an interpreter, or
-    /// where a command is named.
-    pub(super) evaluated: BTreeSet<Vec<u8>>,
-    /// Variables, and the names in what is assigned to them: a shell that evaluates `n` goes on with what `n` says.
-    pub(super) flows: BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>>,
-}
-
-impl Shared {
-    /// Notes as evaluated what the variables say that are.
-    pub(super) fn follow(&mut self) {
-        let mut open: Vec<Vec<u8>> = self.evaluated.iter().cloned().collect();
-        while let Some(name) = open.pop() {
-            for said in self.flows.remove(&name).unwrap_or_default() {
-                if self.evaluated.insert(said.clone()) {
-                    open.push(said);
-                }
-            }
-        }
-    }
-}
-
-/// The names of variables in a text.
-fn names(text: &[u8]) -> impl Iterator<Item = Vec<u8>> {
-    let words = text.split(|byte| *byte != b'_' && !byte.is_ascii_alphanumeric());
-    words.filter(|word| word.first().is_some_and(|byte| !byte.is_ascii_digit())).map(<[u8]>::to_vec)
+    /// What the scripts do with their variables.
+    pub(super) flows: Flows,
 }
 
 /// A reference whose value a variable of the script takes.
@@ -79,8 +56,14 @@ pub(super) struct Reader<'s> {
     pub(super) shared: Shared,
     /// The variables that the shell expands, and where.
     pub(super) expansions: Vec<(usize, Vec<u8>)>,
+    /// Where substitutions stand, in the order of their ends.
+    pub(super) substitutions: Vec<Range<usize>>,
     /// References that are assigned to variables.
     pub(super) assigned: Vec<Assigned>,
+    /// References among the operands of a command, which may be a function, and whether they are in its first one.
+    pub(super) operands: Vec<(Name, usize, bool)>,
+    /// References whose values come in to some command, by a pipe or a here-document.
+    pub(super) poured: Vec<usize>,
 }
 
 /// A here-document that was announced.
@@ -121,7 +104,10 @@ impl<'s> Reader<'s> {
             depth: 0,
             shared,
             expansions: Vec::new(),
+            substitutions: Vec::new(),
             assigned: Vec::new(),
+            operands: Vec::new(),
+            poured: Vec::new(),
         }
     }
 
@@ -263,24 +249,48 @@ impl<'s> Reader<'s> {
         self.note_evaluated_in(start..self.at);
     }
 
-    /// Notes that the variables which the shell expands in this part of the script become code. What stands in single
-    /// quotes there it does not expand: `sh -c 'echo "$X"'` is the way that is right.
-    pub(super) fn note_spliced(&mut self, range: &Range<usize>) {
-        let within = self.expansions.iter().filter(|(at, _)| range.contains(at));
-        self.shared.evaluated.extend(within.map(|(_, name)| name.clone()));
-    }
-
     /// Notes that this part of the script is evaluated.
     pub(super) fn note_evaluated_in(&mut self, range: Range<usize>) {
-        self.shared.evaluated.extend(names(&self.bytes[range]));
+        let text = self.text_of(range);
+        self.shared.flows.evaluate(text);
     }
 
-    /// Notes that a variable takes this part of the script, as it is written and without its quotes.
-    pub(super) fn note_flow(&mut self, name: Vec<u8>, range: Range<usize>) {
-        let written = &self.bytes[range];
-        let plain: Vec<u8> = written.iter().copied().filter(|byte| !b"\"'\\".contains(byte)).collect();
-        let taken: Vec<Vec<u8>> = names(written).chain(names(&plain)).collect();
-        self.shared.flows.entry(name).or_default().extend(taken);
+    /// What is known of a part of the script that was read, but for what its substitutions print.
+    pub(super) fn text_of(&self, range: Range<usize>) -> Text {
+        let mut written = Vec::new();
+        let mut expansions = Vec::new();
+        let mut at = range.start;
+        for substitution in self.outermost(&range) {
+            self.add(at..substitution.start, &mut written, &mut expansions);
+            at = substitution.end;
+        }
+        self.add(at..range.end, &mut written, &mut expansions);
+        let mut text = Text::of(&written);
+        expansions.into_iter().for_each(|name| text.expand(name));
+        text
+    }
+
+    /// The substitutions in a part of the script that stand in no other one of it, in order.
+    fn outermost(&self, range: &Range<usize>) -> Vec<Range<usize>> {
+        let first = self.substitutions.partition_point(|one| one.end <= range.start);
+        let mut outer: Vec<Range<usize>> = Vec::new();
+        // An outer one ends behind those in it.
+        for one in self.substitutions[first..].iter().take_while(|one| one.end <= range.end) {
+            while outer.last().is_some_and(|last| one.start <= last.start) {
+                outer.pop();
+            }
+            outer.push(one.clone());
+        }
+        outer.retain(|one| one.start >= range.start);
+        outer
+    }
+
+    /// Adds a part of the script in which no substitution stands.
+    fn add<'r>(&'r self, range: Range<usize>, written: &mut Vec<u8>, expansions: &mut Vec<&'r [u8]>) {
+        let first = self.expansions.partition_point(|(at, _)| *at < range.start);
+        let within = self.expansions[first..].iter().take_while(|(at, _)| *at < range.end);
+        expansions.extend(within.map(|(_, name)| &name[..]));
+        written.extend_from_slice(&self.bytes[range]);
     }
 
     /// Refuses a reference that was placed before.

@@ -73,6 +73,13 @@ fn references_are_quoted_for_their_place() {
         "curl x | sh -s -- @",
         "python3 deploy.py @",
         "awk -v x=@ '{ print x }' @",
+        "file=@; size=$(du -b \"$file\"); echo $((size / 1024))",
+        "tag=@; CMD=\"docker build --tag\"; $CMD \"app:$tag\"",
+        "read -r name < x; echo @ | cat; n=1; echo $((n + 1)) \"%\"",
+        "log() { echo \"$*\"; }; log @; i=0; i=$((i + 1))",
+        "retry() { n=$1; shift; until \"$*\"; do n=$((n - 1)); done; }; echo @",
+        "run() { shift; $*; }; run 3 deploy @ \"%\"",
+        "name=@; n=3; while [ $n -gt 0 ]; do n=$((n - 1)); echo \"$name\"; done",
         "sed -e s/a/b/ @",
         "./scripts/@.sh",
         "diff <(echo @) >(cat)",
@@ -140,6 +147,30 @@ fn references_are_refused_where_no_expansion_is_safe() {
         ("a_b=@; for n in 1 a\"_\"b; do : $((n)); done", Arithmetic),
         ("declare n=a; a=@; let x=n", Arithmetic),
         ("name=@; greet=\"echo $name\"; eval \"$greet\"", Arithmetic),
+        ("n=@; y=`echo $((n + 1))`", Arithmetic),
+        ("eval 'echo $((n))'; n=@", Arithmetic),
+        ("var=x_@; echo \"${!var}\"", Arithmetic),
+        (": \"${n:=@}\"; echo $((n))", Arithmetic),
+        ("IFS=. read -r a b <<< @; echo $((b + 1))", Arithmetic),
+        ("echo @ | while read n; do : $((n)); done", Arithmetic),
+        ("while read n; do : $((n)); done <<E\n@\nE", Arithmetic),
+        ("declare -i n; read n <<E\n@\nE", Arithmetic),
+        ("key=@; read \"$key\" < x", Arithmetic),
+        ("key=@; unset \"cache[$key]\"", Arithmetic),
+        ("key=@; printf -v \"$key\" x", Arithmetic),
+        ("key=@; [ -v \"$key\" ]", Arithmetic),
+        ("key=@; declare \"$key=1\"", Arithmetic),
+        ("printf -v n %s a; : $((n)); a=@", Arithmetic),
+        ("f() { local n=(a); }; a=@; : $((n))", Arithmetic),
+        ("n=$'\\x61'; : $((n)); a=@", Arithmetic),
+        ("n=fo\\\no; : $((n)); foo=@", Arithmetic),
+        ("bump() { echo $(( $1 + 1 )); }; bump @", Arithmetic),
+        ("f @; function f { local n=$1; echo $((n)); }", Arithmetic),
+        ("f() { echo $(( $1 )); }; x=@; f a \"$x\"", Arithmetic),
+        ("set -- @; : $(( ${1} ))", Arithmetic),
+        ("run() { $*; }; run @ a", Arithmetic),
+        ("set -- @ a; $* b", Arithmetic),
+        ("run() { eval \"$*\"; }; run a @", Arithmetic),
         ("x=@; $x a", Arithmetic),
         ("x=@; eval \"echo $x\"", Arithmetic),
         ("x=@ sh -c \"echo $x\"", Arithmetic),
@@ -259,6 +290,11 @@ fn escapes_and_foreign_expansions_stay() {
 
 #[test]
 fn scripts_share_what_one_shell_keeps() {
+    let prompt = compiled_by("n=${git.tag}; echo \"${n@P}\"", "bash");
+    assert_eq!(prompt.references[0].placement, Placement::Refused(Refusal::Arithmetic));
+    // A script that cannot be read may do anything with what another one assigns.
+    let unread = compile(&["n=${git.tag}", "for ((i=0; i<n; i++)); do :; done"], &Shell::new("bash"));
+    assert_eq!(unread[0].references[0].placement, Placement::Refused(Refusal::Arithmetic));
     let texts = |sources: &[&str]| compile(sources, &Shell::default());
     let scripts = texts(&["declare -i n", "n=${git.tag}"]);
     assert_eq!(scripts[1].references[0].placement, Placement::Refused(Refusal::Arithmetic));
@@ -276,6 +312,10 @@ fn deep_nesting_is_refused_and_long_scripts_are_read_quickly() {
     }
     let source = format!("{}echo ${{git.tag}}", "cat <<E\n$(a) \\\n'\nE\n".repeat(20_000));
     assert_eq!(compiled(&source).references[0].placement, Placement::Expanded);
+    let many = "$(a $x)".repeat(20_000);
+    let chain: String = (0..20_000).map(|at| format!("n{at}=n{}; f{at}() {{ g $n{at}; }}; ", at + 1)).collect();
+    let source = format!("x=\"{many}\"; eval \"{many}\"; : $(({many})); {chain} : $((n0)); n20000=${{git.tag}}");
+    assert_eq!(compiled(&source).references[0].placement, Placement::Refused(Refusal::Arithmetic));
 }
 
 #[test]
