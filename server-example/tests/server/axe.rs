@@ -1,7 +1,9 @@
-//! Every page in a real browser, found by following links: who cannot see or has no mouse can use it.
+//! Every page in a real browser, found by following links: who cannot see or has no mouse can use it, and it looks as it did
+//! when somebody last looked.
 
 use std::collections::BTreeSet;
 
+use crate::site::golden;
 use crate::site::walk::{furnished, kind, pages, read};
 
 /// The rules of accessibility that a program can check: axe-core, <https://github.com/dequelabs/axe-core>.
@@ -9,7 +11,7 @@ const AXE: &str = include_str!("../axe/axe.min.js");
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs chromium"]
-async fn no_page_has_a_serious_fault_of_accessibility() {
+async fn no_page_has_a_serious_fault_of_accessibility_or_looks_otherwise() {
     let (stage, _, _things) = furnished().await;
     let mut found = BTreeSet::new();
     let pages = pages(&stage).await;
@@ -22,6 +24,7 @@ async fn no_page_has_a_serious_fault_of_accessibility() {
             let run = "return (await axe.run()).violations.filter(one => ['serious', 'critical'].includes(one.impact)).flatMap(one => one.nodes.map(node => `${one.id}: ${node.html.slice(0, 160)}: ${(node.failureSummary || '').replace(/\\s+/g, ' ').slice(0, 200)}`))";
             let faults: Vec<String> = read(&stage, run, vec![]).await;
             found.extend(faults.into_iter().map(|fault| format!("{theme} {}: {fault}", kind(path))));
+            found.extend(golden::compare(&stage, &kind(path), theme).await);
         }
     }
     assert!(found.is_empty(), "{found:#?}");

@@ -123,7 +123,12 @@ impl Stage {
 
     /// As wide as this many pixels.
     pub(crate) async fn resize(&self, width: i64) {
-        let size = serde_json::json!({ "width": width, "height": 800, "deviceScaleFactor": 1, "mobile": false });
+        self.resize_to(width, 800, 1.0).await;
+    }
+
+    /// So wide and high, with so many pixels for one of the page.
+    pub(crate) async fn resize_to(&self, width: i64, height: i64, scale: f64) {
+        let size = serde_json::json!({ "width": width, "height": height, "deviceScaleFactor": scale, "mobile": false });
         self.browser.cdp().send_raw("Emulation.setDeviceMetricsOverride", size).await.unwrap();
     }
 

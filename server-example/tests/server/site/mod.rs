@@ -2,6 +2,7 @@
 
 pub(crate) mod browser;
 pub(crate) mod git;
+pub(crate) mod golden;
 pub(crate) mod hub;
 pub(crate) mod post;
 pub(crate) mod program;
