@@ -47,7 +47,8 @@ impl Change for DeleteTenant {
     async fn change(&self, to: &mut dyn Statements) -> Result<bool, StoreError> {
         let of_tenant = "SELECT 1 WHERE EXISTS (SELECT 1 FROM pipelines WHERE tenant_id = $1 AND id IS NOT NULL)
              OR EXISTS (SELECT 1 FROM pipeline_runs WHERE tenant_id = $1)
-             OR EXISTS (SELECT 1 FROM job_queue WHERE tenant_id = $1)";
+             OR EXISTS (SELECT 1 FROM job_queue WHERE tenant_id = $1)
+             OR EXISTS (SELECT 1 FROM repositories WHERE tenant_id = $1)";
         if !to.rows(sql("SELECT id FROM tenants WHERE id = $1").bind(self.0)).await?.is_empty()
             && !to.rows(sql(of_tenant).bind(self.0)).await?.is_empty()
         {
@@ -55,7 +56,6 @@ impl Change for DeleteTenant {
         }
         to.run(sql("DELETE FROM environments WHERE tenant_id = $1").bind(self.0)).await?;
         to.run(sql("DELETE FROM retention_policies WHERE tenant_id = $1").bind(self.0)).await?;
-        to.run(sql("DELETE FROM repositories WHERE tenant_id = $1").bind(self.0)).await?;
         // The names that its runs had made, of which none is left.
         to.run(sql("DELETE FROM pipelines WHERE tenant_id = $1 AND id IS NULL").bind(self.0)).await?;
         Ok(to.run(sql("DELETE FROM tenants WHERE id = $1").bind(self.0)).await? > 0)

@@ -125,12 +125,6 @@ impl JournaledRepositories {
         Ok(is_there)
     }
 
-    /// Forgets all of a tenant.
-    pub(super) fn delete_of(&mut self, tenant: TenantId) -> Result<(), StoreError> {
-        let all = self.list(tenant, None, usize::MAX).into_iter();
-        self.change(all.map(|repository| RepositoryChange::Delete(repository.id)).collect())
-    }
-
     fn change(&mut self, changes: Vec<RepositoryChange>) -> Result<(), StoreError> {
         if changes.is_empty() {
             return Ok(());

@@ -226,7 +226,7 @@ pub trait IdentityStore: Debug + Send + Sync + 'static {
     /// [`StoreError::Unfit`] when no store keeps it.
     async fn rename_tenant(&self, id: TenantId, name: &str) -> Result<(), StoreError>;
 
-    /// Forgets a tenant that has neither pipelines nor runs, with its keys; whether there was one. Whoever starts runs
+    /// Forgets a tenant that has neither pipelines, runs nor repositories, with its keys; whether there was one. Whoever starts runs
     /// looks whether their tenant is there: a run that is made in the same moment may be left without one.
     ///
     /// # Errors

@@ -148,8 +148,8 @@ pub enum StoreError {
     /// The user would be left without a way to sign in.
     #[error("an account needs a way in, and this is its last one")]
     LastWayIn,
-    /// The tenant still has pipelines or runs.
-    #[error("tenant {0} still has pipelines or runs")]
+    /// The tenant still has pipelines, runs or repositories.
+    #[error("tenant {0} still has pipelines, runs or repositories")]
     NotEmpty(TenantId),
     /// The organization still has tenants.
     #[error("organization {0} still has tenants")]

@@ -201,11 +201,11 @@ fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Opti
     Option::deserialize(from).map(Some)
 }
 
-/// A token that is one: forms send what was left out as nothing at all.
+/// A token that is one, without the room around it.
 fn forge_token(token: SecretString) -> Result<SecretString, Problem> {
-    match token.expose_secret().trim().is_empty() {
-        true => Err(Problem::invalid("the forge's token is empty")),
-        false => Ok(token),
+    match token.expose_secret().trim() {
+        "" => Err(Problem::invalid("the forge's token is empty")),
+        token => Ok(token.into()),
     }
 }
 

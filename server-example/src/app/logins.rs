@@ -84,7 +84,7 @@ pub(super) async fn keep(
     for (name, _) in shown.into_iter().filter(|(_, is_shown)| *is_shown) {
         let value = match (anew.named(name), before) {
             (Some(value), _) => Some(value.clone()),
-            (None, Some(before)) => kept(state, before, name).await.map_err(secrets::told)?,
+            (None, Some(before)) => Some(required(kept(state, before, name).await)?),
             (None, None) => None,
         };
         if let Some(value) = value {
@@ -109,6 +109,11 @@ async fn kept(state: &ServerState, repository: &Repository, name: &str) -> Resul
         // As it was kept before it was told by addresses.
         None => state.secrets().open(&of_repository(repository.id, name)).await,
     }
+}
+
+fn required(kept: Result<Option<SecretString>, SealError>) -> Result<SecretString, Problem> {
+    let kept = kept.map_err(secrets::told)?;
+    kept.ok_or_else(|| Problem::conflict("the repository's token or key is gone: give it anew"))
 }
 
 /// The token that the API of a repository's forge is shown, if it is shown one: its own, or what lets us in.
@@ -143,8 +148,7 @@ pub(super) async fn credential(state: &ServerState, repository: &Repository) -> 
         Login::Token => TOKEN,
         Login::Key => KEY,
     };
-    let value = kept(state, repository, name).await.map_err(secrets::told)?;
-    let value = value.ok_or_else(|| Problem::conflict("the repository's token or key is gone: give it anew"))?;
+    let value = required(kept(state, repository, name).await)?;
     Ok(if name == TOKEN { Credential::Token(value) } else { Credential::Key(value) })
 }
 

@@ -76,10 +76,26 @@ pub(crate) async fn create(
     let (id, name, plan) = (OrganizationId::new(), slug(name.trim())?, PLAN.to_owned());
     let organization = Organization { id, name, plan, billing_email: None, created_at };
     let tenant = Tenant { id: TenantId::new(), organization: id, name: slug(tenant.trim())?, created_at };
-    state.identity().create_organization(organization.clone(), user.id).await?;
+    let (organization, tenant) = match begun(state, actor, &organization).await? {
+        // Whoever made it was killed before it had a tenant.
+        Some(begun) => (begun.clone(), Tenant { organization: begun.id, ..tenant }),
+        None => {
+            state.identity().create_organization(organization.clone(), user.id).await?;
+            (organization, tenant)
+        }
+    };
+    let id = organization.id;
     state.identity().create_tenant(tenant.clone()).await?;
     audit::of_organization(state, actor, id, "organization.create", &organization.name).await;
     Ok((organization, tenant))
+}
+
+/// The organization of this name, if it is the actor's and has no tenant.
+async fn begun(state: &ServerState, actor: &Actor, wanted: &Organization) -> Result<Option<Organization>, Problem> {
+    let Some(found) = state.identity().organization_named(&wanted.name).await? else { return Ok(None) };
+    let is_own = role_in(state, actor, found.id, Role::Owner).await.is_ok();
+    let is_begun = is_own && state.identity().tenants(found.id, None, 1).await?.is_empty();
+    Ok(Some(found).filter(|_| is_begun))
 }
 
 /// Whether an organization is the one that came first.
@@ -88,8 +104,8 @@ pub(crate) async fn is_installation(state: &ServerState, id: OrganizationId) -> 
     Ok(first.is_some_and(|tenant| tenant.organization == id))
 }
 
-/// Forgets an organization whose tenants have neither pipelines nor runs, with these, its members and its invitations. The
-/// first one stays, whose owners are those of the installation.
+/// Forgets an organization whose tenants have neither pipelines, runs nor repositories, with these, its members and its
+/// invitations. The first one stays, whose owners are those of the installation.
 pub(crate) async fn delete(state: &ServerState, actor: &Actor, id: OrganizationId) -> Result<(), Problem> {
     role_in(state, actor, id, Role::Owner).await?;
     let organization = state.identity().organization(id).await?.ok_or_else(Problem::not_found)?;
@@ -177,9 +193,7 @@ async fn check_may_go(state: &ServerState, tenant: &Tenant) -> Result<(), Proble
 async fn remove_tenant(state: &ServerState, actor: &Actor, tenant: &Tenant) -> Result<bool, Problem> {
     let Tenant { id, organization, name, .. } = tenant;
     let environments = state.store().environments(*id, None, usize::MAX).await?;
-    if !state.identity().delete_tenant(*id).await? {
-        return Ok(false);
-    }
+    // Before the tenant: whoever is killed in between begins anew, and nothing is left of what nobody could name any more.
     channels::forget_all(state, *id).await?;
     for scope in [SecretScope::Tenant, SecretScope::Registry] {
         secrets::forget_all(state, scope, &id.to_string()).await?;
@@ -187,6 +201,9 @@ async fn remove_tenant(state: &ServerState, actor: &Actor, tenant: &Tenant) -> R
     for environment in environments {
         let owner = owner_of_environment(*id, &environment.name);
         secrets::forget_all(state, SecretScope::Environment, &owner).await?;
+    }
+    if !state.identity().delete_tenant(*id).await? {
+        return Ok(false);
     }
     audit::of_organization(state, actor, *organization, "tenant.delete", name).await;
     Ok(true)

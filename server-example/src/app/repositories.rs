@@ -318,7 +318,7 @@ pub(crate) async fn update(
         true => forget(state, known).await?,
         false => keep(state, None, &to, anew).await?,
     }
-    if !to.settings.forge_token {
+    if known.settings.forge_token && !to.settings.forge_token && !moves {
         forget_forge(state, &to).await?;
     }
     let place = |of: &Repository| (of.url.clone(), of.settings.forge, of.settings.api_url.clone());

@@ -1,31 +1,32 @@
 //! Whoever does not answer is asked less: a circuit breaker (M. Nygard, *Release It!*) for each of those that are asked.
 //!
 //! All errands share their places. One tenant's webhook that takes connections and never answers would take all of them, over
-//! and over; once it has been seen to hang it gets a few, and so do all of those together. What finds no place is tried
-//! later. The first answer in time, whatever it says, is the end of that.
+//! and over; once it has been seen to hang it gets a few, and all that its tenant sends gets half of the places. What finds
+//! no place is held, and tried later. The first answer in time, whatever it says, is the end of that.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use buildit::id::TenantId;
 use tokio::time::Instant;
 
 use super::NotSent;
 
-/// After how long a try that fails was one that hung.
+/// After how long a try was one that hung, whatever came of it.
 const SLOW: Duration = Duration::from_secs(5);
 
-/// How many are under way at once to one who hangs, and to all of those: half of the places of [`super::work_off`].
+/// How many are under way at once to one who hangs, and for a tenant of whom somebody hangs.
 const TO_ONE: usize = 2;
-const TO_ALL: usize = super::AT_ONCE / 2;
+const FOR_ONE: usize = super::AT_ONCE / 2;
 
 /// How long it is known of whom that he hangs, if nobody asks him.
 const KNOWN: Duration = Duration::from_secs(2 * 60 * 60);
 
-/// Who is asked by whom, under keys that tell them apart.
+/// Who is asked, for which tenants.
 #[derive(Debug)]
-pub(crate) struct Breaker<K: Eq + Hash>(Mutex<HashMap<K, Peer>>);
+pub(crate) struct Breaker<K: Eq + Hash>(Mutex<HashMap<(TenantId, K), Peer>>);
 
 #[derive(Debug, Default)]
 struct Peer {
@@ -36,7 +37,7 @@ struct Peer {
 /// One that is under way, until it is dropped.
 struct UnderWay<'a, K: Eq + Hash> {
     breaker: &'a Breaker<K>,
-    key: K,
+    key: (TenantId, K),
 }
 
 impl<K: Eq + Hash> Default for Breaker<K> {
@@ -46,22 +47,23 @@ impl<K: Eq + Hash> Default for Breaker<K> {
 }
 
 impl<K: Eq + Hash + Clone> Breaker<K> {
-    /// Sends one, if there is a place for it and if that takes no longer than this.
+    /// Sends one for this tenant to whoever has this key, if there is a place for it and if that takes no longer than this.
     ///
     /// # Errors
     ///
-    /// [`NotSent::Later`] at once when whoever is asked hangs and enough wait for him already, after `longest` when this one
-    /// hung, and what `sending` failed with.
+    /// [`NotSent::Held`] at once when whoever is asked hangs, or somebody else of the tenant, and enough wait already;
+    /// [`NotSent::Later`] after `longest`, and what `sending` failed with.
     pub(crate) async fn send(
         &self,
-        key: K,
+        tenant: TenantId,
+        whom: K,
         longest: Duration,
         sending: impl Future<Output = Result<(), NotSent>>,
     ) -> Result<(), NotSent> {
-        let place = self.enter(key)?;
+        let place = self.enter((tenant, whom))?;
         let begun = Instant::now();
         let sent = super::in_time(longest, sending).await;
-        let hung = sent.is_err() && begun.elapsed() >= SLOW;
+        let hung = begun.elapsed() >= SLOW;
         let mut peers = self.peers();
         if let Some(peer) = peers.get_mut(&place.key) {
             peer.hung_at = hung.then(Instant::now);
@@ -70,14 +72,14 @@ impl<K: Eq + Hash + Clone> Breaker<K> {
         sent
     }
 
-    fn enter(&self, key: K) -> Result<UnderWay<'_, K>, NotSent> {
+    fn enter(&self, key: (TenantId, K)) -> Result<UnderWay<'_, K>, NotSent> {
         let mut peers = self.peers();
-        if peers.get(&key).is_some_and(|peer| peer.hung_at.is_some()) {
-            let to_one = peers.get(&key).map_or(0, |peer| peer.under_way);
-            let to_all: usize = peers.values().filter(|peer| peer.hung_at.is_some()).map(|peer| peer.under_way).sum();
-            if to_one >= TO_ONE || to_all >= TO_ALL {
-                return Err(NotSent::Later("there was no answer to the last one, and others wait already".into()));
-            }
+        let of_tenant = || peers.iter().filter(|((tenant, _), _)| *tenant == key.0).map(|(_, peer)| peer);
+        let to_one = peers.get(&key).filter(|peer| peer.hung_at.is_some()).map_or(0, |peer| peer.under_way);
+        let hangs = of_tenant().any(|peer| peer.hung_at.is_some());
+        let for_one: usize = of_tenant().map(|peer| peer.under_way).sum();
+        if to_one >= TO_ONE || hangs && for_one >= FOR_ONE {
+            return Err(NotSent::Held("others wait for an answer already, and have for long".into()));
         }
         peers.entry(key.clone()).or_default().under_way += 1;
         Ok(UnderWay { breaker: self, key })
@@ -85,7 +87,7 @@ impl<K: Eq + Hash + Clone> Breaker<K> {
 }
 
 impl<K: Eq + Hash> Breaker<K> {
-    fn peers(&self) -> MutexGuard<'_, HashMap<K, Peer>> {
+    fn peers(&self) -> MutexGuard<'_, HashMap<(TenantId, K), Peer>> {
         // Counts are whole whoever panicked.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -104,6 +106,7 @@ impl<K: Eq + Hash> Drop for UnderWay<'_, K> {
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt;
+    use futures_util::future::join_all;
 
     use super::*;
 
@@ -113,46 +116,54 @@ mod tests {
         std::future::pending().await
     }
 
-    fn is_refused(sent: Option<Result<(), NotSent>>) -> bool {
-        matches!(sent, Some(Err(NotSent::Later(error))) if error.contains("others wait"))
+    fn is_held(sent: Option<Result<(), NotSent>>) -> bool {
+        matches!(sent, Some(Err(NotSent::Held(_))))
     }
 
     #[tokio::test(start_paused = true)]
     async fn whoever_hangs_gets_a_few_places_until_there_is_an_answer() {
-        let breaker = Breaker::default();
+        let (breaker, tenant, other) = (Breaker::default(), TenantId::new(), TenantId::new());
+        let to = |whom, sending| breaker.send(tenant, whom, LONGEST, sending);
         // Nobody knows yet: all are let in.
-        let first = futures_util::future::join_all((0..16).map(|_| breaker.send("slow", LONGEST, hang()))).await;
+        let first = join_all((0..16).map(|_| to("slow", hang().boxed()))).await;
         assert!(first.iter().all(|sent| matches!(sent, Err(NotSent::Later(error)) if error == "it took too long")));
-        let (mut one, mut two) =
-            (Box::pin(breaker.send("slow", LONGEST, hang())), Box::pin(breaker.send("slow", LONGEST, hang())));
+        let (mut one, mut two) = (Box::pin(to("slow", hang().boxed())), Box::pin(to("slow", hang().boxed())));
         assert!(one.as_mut().now_or_never().is_none() && two.as_mut().now_or_never().is_none());
-        assert!(is_refused(breaker.send("slow", LONGEST, hang()).now_or_never()));
-        assert!(breaker.send("quick", LONGEST, async { Ok(()) }).await.is_ok(), "others are not held up");
+        assert!(is_held(to("slow", hang().boxed()).now_or_never()));
+        assert!(to("quick", async { Ok(()) }.boxed()).await.is_ok(), "another one is not held up");
+        let same = breaker.send(other, "slow", LONGEST, async { Ok(()) });
+        assert!(same.await.is_ok(), "another tenant knows nothing of it");
         // Who gives up gives the place back.
         drop(one);
-        let refused = breaker.send("slow", LONGEST, async { Err(NotSent::Never("no".into())) }).await;
+        let refused = to("slow", async { Err(NotSent::Never("no".into())) }.boxed()).await;
         assert!(matches!(refused, Err(NotSent::Never(_))));
-        let many: Vec<_> = (0..16).map(|_| Box::pin(breaker.send("slow", LONGEST, hang()))).collect();
+        let many: Vec<_> = (0..16).map(|_| Box::pin(to("slow", hang().boxed()))).collect();
         let under_way = many.into_iter().filter_map(|mut sent| sent.as_mut().now_or_never().is_none().then_some(sent));
         assert_eq!(under_way.count(), 16, "an answer is an answer");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn all_who_hang_leave_half_of_the_places_and_are_forgotten() {
-        let breaker = Breaker::default();
-        futures_util::future::join_all((0..100).map(|key| breaker.send(key, LONGEST, hang()))).await;
+    async fn a_tenant_with_many_who_hang_leaves_half_of_the_places_and_is_forgotten() {
+        let (breaker, tenant, other) = (Breaker::default(), TenantId::new(), TenantId::new());
+        // An answer that comes late is none to wait for either.
+        let late = async || {
+            tokio::time::sleep(SLOW).await;
+            Ok(())
+        };
+        join_all((0..100).map(|key| breaker.send(tenant, key, LONGEST, late()))).await;
         let mut waiting = Vec::new();
-        for key in 0..100 {
-            let mut sent = Box::pin(breaker.send(key, LONGEST, hang()));
+        for key in 0..200 {
+            let mut sent = Box::pin(breaker.send(tenant, key, LONGEST, hang()));
             match sent.as_mut().now_or_never() {
                 None => waiting.push(sent),
-                refused => assert!(is_refused(refused)),
+                held => assert!(is_held(held)),
             }
         }
-        assert_eq!(waiting.len(), TO_ALL);
+        assert_eq!(waiting.len(), FOR_ONE);
+        assert!(breaker.send(other, 0, LONGEST, async { Ok(()) }).await.is_ok());
         drop(waiting);
         tokio::time::advance(KNOWN).await;
-        breaker.send(1000, LONGEST, async { Ok(()) }).await.unwrap();
+        breaker.send(tenant, 1000, LONGEST, async { Ok(()) }).await.unwrap();
         assert!(breaker.peers().is_empty());
     }
 }

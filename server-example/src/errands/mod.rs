@@ -38,6 +38,9 @@ pub(crate) enum NotSent {
     /// It may be after this while, which whoever refused it has named.
     #[error("{1}")]
     After(SignedDuration, String),
+    /// It was not tried, for others wait already: that is no try that failed.
+    #[error("{0}")]
+    Held(String),
     /// It would not be later either.
     #[error("{0}")]
     Never(String),
@@ -115,6 +118,7 @@ pub(crate) fn settled(sent: Result<(), NotSent>, tries: u32) -> Settled {
     let at = Timestamp::now();
     match sent {
         Ok(()) => Settled::Sent { at },
+        Err(NotSent::Held(error)) => Settled::Later { at: at + wait(tries), error: short(&error) },
         Err(NotSent::Later(error)) if tries < TRIES => Settled::Later { at: at + wait(tries), error: short(&error) },
         Err(NotSent::After(pause, error)) if tries < TRIES => {
             // However short that is, it is a try: waits grow all the same.
@@ -222,5 +226,7 @@ mod tests {
         assert_eq!([pause(-5), pause(90), pause(1 << 40)], [32, 90, 3600]);
         let last = settled(Err(NotSent::After(FIRST, "busy".into())), TRIES);
         assert_eq!(outcome(&last), "given_up");
+        let held = settled(Err(NotSent::Held("busy".into())), TRIES + 1);
+        assert_eq!(outcome(&held), "later", "it was not tried");
     }
 }

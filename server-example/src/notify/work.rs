@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use buildit::id::TenantId;
 use buildit::store::{Dispatch, Settled, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
@@ -35,16 +34,14 @@ async fn tell_of_what_was_overlooked(state: ServerState) {
     }
 }
 
-/// Who is told by whom.
-type Told = (TenantId, String);
-
-async fn send(state: &ServerState, breaker: &Breaker<Told>, dispatch: Dispatch) -> Result<(), StoreError> {
+/// Who is told is known by the host, or the addresses, of a channel.
+async fn send(state: &ServerState, breaker: &Breaker<String>, dispatch: Dispatch) -> Result<(), StoreError> {
     let Dispatch { notification, tries, .. } = dispatch;
     // One that was deleted meanwhile took its notifications along.
     let Some(channel) = state.store().channel(notification.channel).await? else { return Ok(()) };
-    let told = (channel.tenant, channel.target.clone());
     let telling = state.courier().tell(state, &channel, &notification);
-    let how = settled(breaker.send(told, LONGEST, telling).await, tries);
+    let sent = breaker.send(channel.tenant, channel.target.clone(), LONGEST, telling).await;
+    let how = settled(sent, tries);
     match &how {
         Settled::Sent { .. } => {}
         Settled::Later { error, .. } => tracing::debug!(channel = %channel.id, error, "a notification is tried again"),

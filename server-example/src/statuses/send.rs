@@ -2,20 +2,20 @@
 
 use std::time::Duration;
 
-use buildit::id::TenantId;
 use buildit::store::{CommitStatus, Report, Settled, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 use url::Origin;
 
 use crate::app::webhooks::reach;
-use crate::errands::{Breaker, NotSent, outcome, settled, work_off};
+use crate::errands::{Breaker, NotSent, in_time, outcome, settled, work_off};
 use crate::forge::Saying;
 use crate::state::ServerState;
 
-/// How long one may take, which is one request, and how long nobody else takes it: longer than that, and no longer than
+/// How long one request may take, how long all of it, and how long nobody else takes it: longer than that, and no longer than
 /// people wait who look at a commit whose server was killed.
 const LONGEST: Duration = Duration::from_secs(12);
+const WHOLE: Duration = Duration::from_secs(18);
 const TAKEN: SignedDuration = SignedDuration::from_secs(20);
 
 /// Says what is due, until it is told to stop; what is under way then is said.
@@ -25,12 +25,9 @@ pub(crate) async fn work(state: ServerState, stop: CancellationToken) {
     work_off("statuses of commits", &stop, take, |report| send(&state, &breaker, report)).await;
 }
 
-/// Who is told, and by whom.
-type Told = (TenantId, Origin);
-
-async fn send(state: &ServerState, breaker: &Breaker<Told>, report: Report) -> Result<(), StoreError> {
+async fn send(state: &ServerState, breaker: &Breaker<Origin>, report: Report) -> Result<(), StoreError> {
     let Report { status, tries, .. } = &report;
-    let how = settled(say(state, breaker, status).await, *tries);
+    let how = settled(in_time(WHOLE, say(state, breaker, status)).await, *tries);
     let repository = status.repository;
     match &how {
         Settled::Sent { .. } => {}
@@ -41,7 +38,7 @@ async fn send(state: &ServerState, breaker: &Breaker<Told>, report: Report) -> R
     state.store().settle_status(status.id, *tries, how).await.map(drop)
 }
 
-async fn say(state: &ServerState, breaker: &Breaker<Told>, status: &CommitStatus) -> Result<(), NotSent> {
+async fn say(state: &ServerState, breaker: &Breaker<Origin>, status: &CommitStatus) -> Result<(), NotSent> {
     let later = |error: StoreError| NotSent::Later(error.to_string());
     let repository = state.store().repository(status.repository).await.map_err(later)?;
     let repository = repository.ok_or_else(|| NotSent::Never("the repository is not connected any more".into()))?;
@@ -54,6 +51,6 @@ async fn say(state: &ServerState, breaker: &Breaker<Told>, status: &CommitStatus
         description: &status.description,
         url: &status.url,
     };
-    let told = (repository.tenant, place.origin());
-    breaker.send(told, LONGEST, async { Ok(state.forges().say(&place, &token, &saying).await?) }).await
+    let telling = async { Ok(state.forges().say(&place, &token, &saying).await?) };
+    breaker.send(repository.tenant, place.origin(), LONGEST, telling).await
 }

@@ -3,7 +3,6 @@
 use crate::site::git::Origin;
 use crate::site::{Site, Who};
 use axum::http::StatusCode;
-use buildit_server::Settings;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -35,10 +34,7 @@ impl World {
     /// With a server whose jobs may run as its own user, or may not where somebody else may have written them.
     async fn with(files: &[(&str, &str)], local_for_all: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut settings = Settings::default();
-        settings.data = folder.path().to_owned();
-        settings.docker = false;
-        settings.local_repositories = true;
+        let mut settings = Site::settings(folder.path());
         settings.local_for_all = local_for_all;
         let site = Site::open_with(settings).await;
         let owner = site.owner().await;

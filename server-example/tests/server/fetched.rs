@@ -11,7 +11,6 @@ use crate::site::{Site, Who};
 use axum::http::{Method, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use buildit_server::Settings;
 use serde_json::{Value, json};
 
 const KDL: &str = "pipeline \"shop\"\nstage \"show\" { run \"cat word.txt; git status --porcelain\" }";
@@ -102,9 +101,7 @@ impl Sshd {
 }
 
 async fn open(folder: &Path) -> Site {
-    let mut settings = Settings::default();
-    (settings.data, settings.docker, settings.local_repositories) = (folder.to_owned(), false, true);
-    Site::open_with(settings).await
+    Site::open(folder).await
 }
 
 /// Connects a repository, runs its pipeline, and gives what it says.

@@ -22,10 +22,7 @@ fn shop(folder: &Path) -> String {
 }
 
 fn settings(folder: &Path, runs: usize) -> Settings {
-    let mut settings = Settings::default();
-    settings.data = folder.join("data");
-    settings.docker = false;
-    settings.local_repositories = true;
+    let mut settings = Site::settings(&folder.join("data"));
     settings.runs = runs;
     settings
 }

@@ -6,7 +6,6 @@ use crate::site::post::PostOffice;
 use crate::site::sink::{Got, Sink};
 use crate::site::{Site, Who};
 use axum::http::{Method, StatusCode};
-use buildit_server::Settings;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -14,17 +13,9 @@ use sha2::Sha256;
 /// A pipeline that fails when it is told to.
 const SHOP: &str = "pipeline \"shop\"\nparam \"code\" default=\"0\"\nstage \"test\" { run \"exit ${params.code}\" }";
 
-fn settings(folder: &Path) -> Settings {
-    let mut settings = Settings::default();
-    settings.data = folder.to_owned();
-    settings.docker = false;
-    settings.private_targets = true;
-    settings
-}
-
 /// A server, its owner, and the path of the tenant's channels.
 async fn site(folder: &Path) -> (Site, Who, String) {
-    let site = Site::open_with(settings(folder)).await;
+    let site = Site::open(folder).await;
     let owner = site.owner().await;
     let channels = format!("/api/v1/tenants/{}/channels", site.tenant(&owner, "acme", "main").await);
     (site, owner, channels)
@@ -63,7 +54,7 @@ async fn log(site: &Site, owner: &Who, channel: &str, status: &str) -> Vec<Value
 #[tokio::test(flavor = "multi_thread")]
 async fn each_channel_hears_what_it_wants_in_its_own_words() {
     let (folder, sink, office) = (tempfile::tempdir().unwrap(), Sink::open().await, PostOffice::open().await);
-    let mut settings = settings(folder.path());
+    let mut settings = Site::settings(folder.path());
     settings.smtp_url = Some(format!("smtp://{}", office.address).into());
     settings.mail_from = Some("BuildIt <ci@example.com>".into());
     let site = Site::open_with(settings).await;
@@ -235,7 +226,7 @@ async fn a_stage_that_waits_is_told_of_once_also_by_the_next_server() {
     drop(site);
 
     // What was overlooked is found, and what was told of is not told again.
-    let site = Site::open_with(settings(folder.path())).await;
+    let site = Site::open_with(Site::settings(folder.path())).await;
     let told = sink.wait(2).await.remove(1).json();
     assert_eq!((&told["event"], &told["run"]["id"]), (&json!("run.waiting"), &json!(first)));
     for run in [&first, &second] {
@@ -266,7 +257,7 @@ async fn what_one_server_could_not_send_the_next_one_does() {
     }
     site.server.shutdown().await;
     drop(site);
-    let site = Site::open_with(settings(folder.path())).await;
+    let site = Site::open_with(Site::settings(folder.path())).await;
     log(&site, &owner, &channel, "sent").await;
     assert_eq!(titles(&sink.got()), ["shop #1 failed on main", "shop #1 failed on main"]);
 }
@@ -274,7 +265,7 @@ async fn what_one_server_could_not_send_the_next_one_does() {
 #[tokio::test]
 async fn an_address_of_ones_own_network_is_refused_unless_that_is_set() {
     let folder = tempfile::tempdir().unwrap();
-    let mut settings = settings(folder.path());
+    let mut settings = Site::settings(folder.path());
     settings.private_targets = false;
     let sink = Sink::open().await;
     let site = Site::open_with(settings).await;

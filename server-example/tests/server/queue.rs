@@ -2,7 +2,6 @@
 
 use crate::site::{Answer, Site, Who};
 use axum::http::{Method, StatusCode};
-use buildit_server::Settings;
 use serde_json::{Value, json};
 
 const HELLO: &str = "pipeline \"hello\"\nparam \"who\" default=\"you\"\nstage \"greet\" { run \"echo hello\" }";
@@ -11,10 +10,7 @@ const GROUPED: &str = "pipeline \"grouped\" { concurrency \"one\" }\nstage \"ask
 
 /// A server on the store of this one, which only serves.
 async fn beside(folder: &tempfile::TempDir) -> Site {
-    let mut settings = Settings::default();
-    settings.data = folder.path().to_owned();
-    settings.requests_per_second = 100_000.try_into().unwrap();
-    settings.docker = false;
+    let mut settings = Site::settings(folder.path());
     settings.runs = 0;
     Site::open_with(settings).await
 }

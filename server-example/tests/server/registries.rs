@@ -26,8 +26,7 @@ const MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 const IMAGE: &str = "busybox:local";
 
 fn settings(folder: &std::path::Path, docker: bool) -> Settings {
-    let mut settings = Settings::default();
-    settings.data = folder.to_owned();
+    let mut settings = Site::settings(folder);
     settings.docker = docker;
     settings
 }

@@ -25,9 +25,8 @@ fn origin() -> Origin {
 }
 
 fn settings(folder: &Path) -> Settings {
-    let mut settings = Settings::default();
-    settings.data = folder.to_owned();
-    settings.docker = false;
+    let mut settings = Site::settings(folder);
+    settings.local_repositories = false;
     settings
 }
 

@@ -10,8 +10,8 @@ use crate::account::{
 };
 use crate::id::{InvitationId, OrganizationId, TenantId, UserId};
 use crate::store::{
-    IdentityStore, PipelineFilter, PipelineStore, RunFilter, RunStore, StoreError, check_link, check_organization,
-    check_tenant, check_text, check_user,
+    IdentityStore, PipelineFilter, PipelineStore, RepositoryStore, RunFilter, RunStore, StoreError, check_link,
+    check_organization, check_tenant, check_text, check_user,
 };
 
 /// The membership of whoever makes an organization.
@@ -238,20 +238,20 @@ impl IdentityStore for MemoryStore {
     async fn delete_tenant(&self, id: TenantId) -> Result<bool, StoreError> {
         let runs = self.runs(&RunFilter::of_tenant(id), 1).await?;
         let pipelines = self.pipelines(&PipelineFilter::of_tenant(id), 1).await?;
+        let repositories = RepositoryStore::repositories(self, id, None, 1).await?;
         let queue = self.queue_locked();
         let mut journaled = self.accounts_locked();
         if journaled.accounts.tenant(id).is_none() {
             return Ok(false);
         }
-        if !runs.is_empty() || !pipelines.is_empty() || queue.queue.has_any_of(id) {
+        if !runs.is_empty() || !pipelines.is_empty() || !repositories.is_empty() || queue.queue.has_any_of(id) {
             return Err(StoreError::NotEmpty(id));
         }
         let mut changes = journaled.accounts.without_keys(|key| key.tenant == id);
         changes.push(AccountChange::NoTenant(id));
         journaled.change(changes)?;
         self.environments_locked().delete_of(id)?;
-        self.policies_locked().delete(id)?;
-        self.repositories_locked().delete_of(id).map(|()| true)
+        self.policies_locked().delete(id).map(|()| true)
     }
 
     async fn create_invitation(&self, invitation: Invitation, hash: TokenHash) -> Result<(), StoreError> {

@@ -82,19 +82,22 @@ pub trait Controlled: Store + QueueControl {}
 
 impl<T: Store + QueueControl + ?Sized> Controlled for T {}
 
-/// Where tenants are, and where their runs are: in one store, as far as anybody can tell.
+/// Where tenants are, and where their runs and repositories are: in one store, as far as anybody can tell.
 #[derive(Clone, Debug)]
 pub struct TenantStores {
     /// Where tenants are.
     pub tenants: Arc<dyn IdentityStore>,
     /// Where their runs are.
     pub runs: Arc<dyn Store>,
+    /// Where their repositories are.
+    pub repositories: Arc<dyn RepositoryStore>,
 }
 
 impl TenantStores {
-    /// One store for both.
-    pub fn of<S: IdentityStore + Store + Clone>(store: S) -> Self {
-        Self { tenants: Arc::new(store.clone()), runs: Arc::new(store) }
+    /// One store for all.
+    pub fn of<S: IdentityStore + Store + RepositoryStore + Clone>(store: S) -> Self {
+        let (tenants, runs) = (Arc::new(store.clone()), Arc::new(store.clone()));
+        Self { tenants, runs, repositories: Arc::new(store) }
     }
 }
 

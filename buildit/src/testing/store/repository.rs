@@ -29,7 +29,7 @@ pub(super) fn clauses() -> Vec<Clause<dyn RepositoryStore>> {
     ]
 }
 
-fn sample(tenant: TenantId, name: &str) -> Repository {
+pub(super) fn sample(tenant: TenantId, name: &str) -> Repository {
     Repository {
         id: RepositoryId::new(),
         tenant,

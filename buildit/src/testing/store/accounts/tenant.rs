@@ -9,7 +9,7 @@ use crate::store::{Enqueue, IdentityStore, StoreError};
 use crate::testing::store::clause::{Broken, clauses, ensure, ensure_eq, ensure_refused};
 use crate::testing::store::samples::{at, claim, life, waiting};
 use crate::testing::store::tenants::of;
-use crate::testing::store::{Clause, TenantStores};
+use crate::testing::store::{Clause, TenantStores, repository};
 
 pub(in crate::testing::store) fn clauses() -> Vec<Clause<dyn IdentityStore>> {
     clauses![
@@ -20,7 +20,7 @@ pub(in crate::testing::store) fn clauses() -> Vec<Clause<dyn IdentityStore>> {
 }
 
 pub(in crate::testing::store) fn holding_clauses() -> Vec<Clause<TenantStores>> {
-    clauses![a_tenant_with_runs_is_not_deleted]
+    clauses![a_tenant_with_runs_is_not_deleted, a_tenant_with_a_repository_is_not_deleted]
 }
 
 async fn a_tenant_has_a_name_in_its_organization(store: Arc<dyn IdentityStore>) -> Result<(), Broken> {
@@ -85,7 +85,7 @@ async fn tenants_are_listed_by_name_in_pages(store: Arc<dyn IdentityStore>) -> R
 }
 
 async fn a_tenant_with_runs_is_not_deleted(stores: Arc<TenantStores>) -> Result<(), Broken> {
-    let TenantStores { tenants, runs } = &*stores;
+    let TenantStores { tenants, runs, .. } = &*stores;
     let (web, ..) = kept_tenant(tenants, "web").await?;
     let (other, ..) = kept_tenant(tenants, "other").await?;
     let run = of(web, "sample", 0);
@@ -103,5 +103,20 @@ async fn a_tenant_with_runs_is_not_deleted(stores: Arc<TenantStores>) -> Result<
     ensure_refused!(tenants.delete_tenant(web).await, StoreError::NotEmpty(_), "a tenant with a run that has ended");
     runs.delete_run(run).await?;
     ensure!(tenants.delete_tenant(web).await?, "a tenant whose runs are gone is not there");
+    Ok(())
+}
+
+async fn a_tenant_with_a_repository_is_not_deleted(stores: Arc<TenantStores>) -> Result<(), Broken> {
+    let TenantStores { tenants, repositories, .. } = &*stores;
+    let (web, ..) = kept_tenant(tenants, "web").await?;
+    let (other, ..) = kept_tenant(tenants, "other").await?;
+    let repository = repository::sample(web, "shop");
+    let id = repository.id;
+    repositories.put_repository(repository).await?;
+    ensure_refused!(tenants.delete_tenant(web).await, StoreError::NotEmpty(_), "a tenant with a repository");
+    ensure!(repositories.repository(id).await?.is_some(), "its repository is gone");
+    ensure!(tenants.delete_tenant(other).await?, "a tenant without repositories is not there");
+    repositories.delete_repository(id).await?;
+    ensure!(tenants.delete_tenant(web).await?, "a tenant whose repositories are gone is not there");
     Ok(())
 }

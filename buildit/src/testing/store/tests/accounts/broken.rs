@@ -92,7 +92,7 @@ pub(super) const REJECTED: &[(Fault, &[&str])] = &[
     (Fault::OneTenantOfAName, &["a_tenant_has_a_name_in_its_organization"]),
     (Fault::KeepsTenants, &["a_tenant_is_renamed_and_deleted"]),
     (Fault::SortsWithoutCase, &["tenants_are_listed_by_name_in_pages"]),
-    (Fault::DeletesBusyTenants, &["a_tenant_with_runs_is_not_deleted"]),
+    (Fault::DeletesBusyTenants, &["a_tenant_with_runs_is_not_deleted", "a_tenant_with_a_repository_is_not_deleted"]),
     (Fault::AcceptsTwice, &["an_invitation_is_accepted_once"]),
     (Fault::AcceptsLate, &["of_two_who_accept_at_once_one_does"]),
     (Fault::NeverEndsInvitations, &["an_invitation_ends_or_is_revoked"]),
@@ -137,8 +137,8 @@ impl BrokenAccounts {
 
     /// It, and where its tenants' runs are.
     pub(super) fn stores(self) -> TenantStores {
-        let runs = Arc::new(self.inner.clone());
-        TenantStores { tenants: Arc::new(self), runs }
+        let (runs, repositories) = (Arc::new(self.inner.clone()), Arc::new(self.inner.clone()));
+        TenantStores { tenants: Arc::new(self), runs, repositories }
     }
 
     pub(super) fn has(&self, fault: Fault) -> bool {
