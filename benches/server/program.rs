@@ -27,11 +27,12 @@ impl Drop for Program {
     }
 }
 
-/// Where `cargo build --example server` with the bench's profile puts it.
+/// Where `cargo build --profile dist --example server` puts what is handed out, or the bench's profile what it builds.
 fn path() -> Option<PathBuf> {
     let bench = std::env::current_exe().ok()?;
-    let path = bench.parent()?.parent()?.join("examples/server");
-    path.exists().then_some(path)
+    let built = bench.parent()?.parent()?;
+    let mut paths = [built.parent()?.join("dist/examples/server"), built.join("examples/server")].into_iter();
+    paths.find(|path| path.exists())
 }
 
 /// Measures it where it is there.
@@ -41,7 +42,7 @@ pub(crate) fn measure(bench: &mut Bench) {
         return bench.leave_out(what, "it is only tried");
     }
     let Some(path) = path() else {
-        return bench.leave_out(what, "it is not built: cargo build --release --example server");
+        return bench.leave_out(what, "it is not built: cargo build --profile dist -p buildit-server --features postgres,docker,oidc --example server");
     };
     let folder = tempfile::tempdir().expect("a folder");
     let size = std::fs::metadata(&path).expect("it is there").len();

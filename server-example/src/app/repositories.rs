@@ -522,4 +522,61 @@ mod tests {
         assert!(check_login(&address(web), Login::Token).is_ok() && check_login(&address(ssh), Login::Key).is_ok());
         assert!(check_login(&address(web), Login::Key).is_err() && check_login(&address(ssh), Login::Token).is_err());
     }
+
+    /// A repository of a GitHub of one's own, or at GitHub, with this API, login, and perhaps a token for the API alone.
+    fn at(url: &str, api_url: Option<&str>, login: Login, forge_token: bool) -> Repository {
+        let (forge, api_url) = (Some(Forge::GitHub), api_url.map(str::to_owned));
+        let now = Timestamp::UNIX_EPOCH;
+        Repository {
+            id: uuid::Uuid::nil().into(),
+            tenant: buildit::id::TenantId::NONE,
+            name: "shop".into(),
+            url: url.into(),
+            settings: RepositorySettings { forge, api_url, login, forge_token, ..RepositorySettings::default() },
+            last_fetch: None,
+            webhook: None,
+            version: 1,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
+    #[test]
+    fn no_token_goes_where_it_was_not_given_for() {
+        let (own, other) = ("https://git.example.org/acme/shop", "https://git.example.com/acme/shop");
+        let (ssh, api) = ("git@git.example.org:acme/shop", "https://api.example.org/v3");
+        let given = Given::Token("new".into());
+        let token: SecretString = "new".into();
+        let nothing = Anew { given: None, forge_token: None };
+        let login = Anew { given: Some(&given), forge_token: None };
+        let forge = Anew { given: None, forge_token: Some(&token) };
+        use Login::{Key, Token};
+        for (what, known, to, anew, leads) in [
+            ("nothing changed", at(own, None, Token, true), at(own, None, Token, true), nothing, false),
+            (
+                "another API for what lets in",
+                at(own, None, Token, false),
+                at(own, Some(api), Token, false),
+                nothing,
+                true,
+            ),
+            ("given anew", at(own, None, Token, false), at(own, Some(api), Token, false), login, false),
+            ("the same host", at(own, None, Token, false), at(own, Some(own), Token, false), nothing, false),
+            ("a key is shown to no API", at(ssh, None, Key, false), at(ssh, Some(api), Key, false), nothing, false),
+            ("another API for its token", at(ssh, None, Key, true), at(ssh, Some(api), Key, true), nothing, true),
+            ("another API, another token", at(ssh, None, Key, true), at(ssh, Some(api), Key, true), forge, false),
+            ("another host", at(own, None, Token, true), at(other, None, Token, true), login, true),
+            (
+                "its own token in place of it",
+                at(own, Some(api), Token, true),
+                at(own, Some(api), Token, false),
+                nothing,
+                true,
+            ),
+            ("the API goes", at(own, Some(api), Token, true), at(own, None, Token, true), nothing, true),
+            ("a first one", at(ssh, None, Key, false), at(ssh, None, Key, true), forge, false),
+        ] {
+            assert_eq!(leads_away(&to, &known, anew), leads, "{what}");
+        }
+    }
 }
