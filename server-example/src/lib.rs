@@ -43,6 +43,8 @@ mod problem;
 mod providers;
 mod reports;
 mod router;
+#[cfg(test)]
+mod samples;
 mod secrets;
 mod settings;
 mod state;

@@ -154,10 +154,9 @@ pub(super) async fn credential(state: &ServerState, repository: &Repository) -> 
 
 #[cfg(test)]
 mod tests {
-    use buildit::store::RepositorySettings;
-    use jiff::Timestamp;
-
     use super::*;
+    use crate::samples;
+    use buildit::store::RepositorySettings;
 
     #[test]
     fn a_token_or_a_key_is_given_and_not_both() {
@@ -168,19 +167,7 @@ mod tests {
     fn what_lets_us_in_is_kept_for_its_addresses_alone() {
         let at = |url: &str, api_url: Option<&str>| {
             let settings = RepositorySettings { api_url: api_url.map(str::to_owned), ..RepositorySettings::default() };
-            let now = Timestamp::UNIX_EPOCH;
-            let repository = Repository {
-                id: uuid::Uuid::nil().into(),
-                tenant: buildit::id::TenantId::NONE,
-                name: "shop".into(),
-                url: url.into(),
-                settings,
-                last_fetch: None,
-                webhook: None,
-                version: 1,
-                created_at: now,
-                updated_at: now,
-            };
+            let repository = samples::repository(url, settings);
             shown_at(&repository, TOKEN)
         };
         let known = at("https://a.example/x", None);

@@ -498,6 +498,7 @@ mod tests {
     use buildit_executors::remote::ThisMachine;
 
     use super::*;
+    use crate::samples;
 
     #[test]
     fn an_address_suggests_a_name_and_a_forge() {
@@ -526,19 +527,10 @@ mod tests {
     /// A repository of a GitHub of one's own, or at GitHub, with this API, login, and perhaps a token for the API alone.
     fn at(url: &str, api_url: Option<&str>, login: Login, forge_token: bool) -> Repository {
         let (forge, api_url) = (Some(Forge::GitHub), api_url.map(str::to_owned));
-        let now = Timestamp::UNIX_EPOCH;
-        Repository {
-            id: uuid::Uuid::nil().into(),
-            tenant: buildit::id::TenantId::NONE,
-            name: "shop".into(),
-            url: url.into(),
-            settings: RepositorySettings { forge, api_url, login, forge_token, ..RepositorySettings::default() },
-            last_fetch: None,
-            webhook: None,
-            version: 1,
-            created_at: now,
-            updated_at: now,
-        }
+        samples::repository(
+            url,
+            RepositorySettings { forge, api_url, login, forge_token, ..RepositorySettings::default() },
+        )
     }
 
     #[test]

@@ -42,25 +42,13 @@ pub(crate) fn request(of: &Repository, number: u64) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use buildit::id::{RepositoryId, TenantId};
     use buildit::store::RepositorySettings;
-    use jiff::Timestamp;
 
     use super::*;
+    use crate::samples;
 
     fn at(url: &str, forge: Option<Forge>) -> Repository {
-        Repository {
-            id: RepositoryId::new(),
-            tenant: TenantId::NONE,
-            name: "shop".into(),
-            url: url.into(),
-            settings: RepositorySettings { forge, ..RepositorySettings::default() },
-            last_fetch: None,
-            webhook: None,
-            version: 1,
-            created_at: Timestamp::UNIX_EPOCH,
-            updated_at: Timestamp::UNIX_EPOCH,
-        }
+        samples::repository(url, RepositorySettings { forge, ..RepositorySettings::default() })
     }
 
     #[test]

@@ -1,56 +1,8 @@
 //! One's own account: another password, another address, and what an invitation is worth.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
-
+use crate::site::log::Log;
 use crate::site::{Answer, Site, Who};
 use axum::http::StatusCode;
-use tracing_subscriber::fmt::MakeWriter;
-
-/// What the server's log says.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Log {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
-}
-
-impl Log {
-    /// What is written by this thread.
-    fn here() -> (Self, tracing::subscriber::DefaultGuard) {
-        let log = Self::default();
-        let written = tracing_subscriber::fmt().with_ansi(false).with_writer(log.clone()).finish();
-        (log, tracing::subscriber::set_default(written))
-    }
-
-    /// The path of the last link below this one, once there is one.
-    async fn link(&self, path: &str) -> String {
-        loop {
-            let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-            if let Some(at) = text.rfind(&format!("/{path}/{path}_")) {
-                let rest = &text[at..];
-                let is_of_link = |character: char| character.is_ascii_alphanumeric() || "/_-".contains(character);
-                return rest[..rest.find(|character| !is_of_link(character)).unwrap()].to_owned();
-            }
-            tokio::task::yield_now().await;
-        }
-    }
-}
 
 const ADA: &str = "ada@example.com";
 
@@ -92,7 +44,7 @@ async fn a_new_link_voids_the_one_before_it() {
     site.owner().await;
     site.form(&Who::away(), "/forgot", &[("email", ADA)]).await;
     let first = log.link("reset").await;
-    log.0.lock().unwrap().clear();
+    log.clear();
     site.form(&Who::away(), "/forgot", &[("email", ADA)]).await;
     let second = log.link("reset").await;
     for (link, expected) in [(first, StatusCode::UNPROCESSABLE_ENTITY), (second, StatusCode::SEE_OTHER)] {

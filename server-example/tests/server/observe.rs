@@ -1,13 +1,12 @@
 //! What the server tells of itself: counters, its log, and badges for pages elsewhere.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use crate::site::log::Log;
 use crate::site::{Site, Who};
 use axum::http::{Method, StatusCode};
 use buildit_server::{LogFormat, Settings, subscriber};
 use serde_json::{Value, json};
-use tracing_subscriber::fmt::MakeWriter;
 
 /// The value of a series.
 fn value(text: &str, series: &str) -> f64 {
@@ -83,29 +82,6 @@ async fn counters_are_for_this_machine_or_for_who_has_the_token() {
     assert_eq!(site.get(&Who::program("s3cr3t"), "/metrics").await.status, StatusCode::OK);
 }
 
-/// What the server's log says.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Log {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
-}
-
 #[tokio::test]
 async fn each_line_of_the_log_says_which_request_it_is_of() {
     let log = Log::default();
@@ -118,7 +94,7 @@ async fn each_line_of_the_log_says_which_request_it_is_of() {
     let token = site.get(&Who::away(), "/reset/reset_secret").await;
     let odd = Who::away().with("x-request-id", "\"}{\u{fc}");
     site.get(&odd, "/login").await;
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let text = log.text();
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     // Below the span of the request there may be others.
     let of = |id: &str| -> Vec<&Value> { lines.iter().filter(|line| line["spans"][0]["request_id"] == id).collect() };

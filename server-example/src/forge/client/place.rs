@@ -87,27 +87,15 @@ fn usual(forge: Forge, page: &Url) -> Option<Url> {
 
 #[cfg(test)]
 mod tests {
-    use buildit::id::{RepositoryId, TenantId};
     use buildit::store::RepositorySettings;
-    use jiff::Timestamp;
 
     use super::*;
+    use crate::samples;
 
     fn place(url: &str, forge: Forge, api_url: Option<&str>) -> Result<Place, NoPlace> {
         let settings =
             RepositorySettings { forge: Some(forge), api_url: api_url.map(str::to_owned), ..Default::default() };
-        Place::of(&Repository {
-            id: RepositoryId::new(),
-            tenant: TenantId::NONE,
-            name: "shop".into(),
-            url: url.into(),
-            settings,
-            last_fetch: None,
-            webhook: None,
-            version: 1,
-            created_at: Timestamp::UNIX_EPOCH,
-            updated_at: Timestamp::UNIX_EPOCH,
-        })
+        Place::of(&samples::repository(url, settings))
     }
 
     #[test]

@@ -8,9 +8,8 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use buildit::id::{RepositoryId, TenantId};
-use buildit::store::{CommitState, Forge, Repository, RepositorySettings};
-use jiff::{SignedDuration, Timestamp};
+use buildit::store::{CommitState, Forge, RepositorySettings};
+use jiff::SignedDuration;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -19,6 +18,7 @@ use super::{Client, ForgeError, Hook, Place, Saying, Standing};
 use crate::errands::NotSent;
 use crate::notify::Guard;
 use crate::problem::told;
+use crate::samples;
 
 const TOKEN: &str = "t0ken-of-the-forge";
 const SECRET: &str = "s3cr3t-of-the-hook";
@@ -65,19 +65,7 @@ impl Fake {
         let path = if forge == Forge::GitLab { "acme/tools/shop" } else { "acme/shop" };
         let settings =
             RepositorySettings { forge: Some(forge), api_url: Some(self.url.clone()), ..RepositorySettings::default() };
-        Place::of(&Repository {
-            id: RepositoryId::new(),
-            tenant: TenantId::NONE,
-            name: "shop".into(),
-            url: format!("https://git.example.org/{path}.git"),
-            settings,
-            last_fetch: None,
-            webhook: None,
-            version: 1,
-            created_at: Timestamp::UNIX_EPOCH,
-            updated_at: Timestamp::UNIX_EPOCH,
-        })
-        .unwrap()
+        Place::of(&samples::repository(&format!("https://git.example.org/{path}.git"), settings)).unwrap()
     }
 }
 

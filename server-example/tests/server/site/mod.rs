@@ -4,6 +4,7 @@ pub(crate) mod browser;
 pub(crate) mod git;
 pub(crate) mod golden;
 pub(crate) mod hub;
+pub(crate) mod log;
 pub(crate) mod post;
 pub(crate) mod program;
 #[cfg(feature = "oidc")]
