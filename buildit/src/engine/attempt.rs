@@ -22,6 +22,7 @@ use crate::cancel::Stop;
 use crate::executor::{Adoption, ExecutorError, JobContext, LeaseLost, LogError, RetryClass};
 use crate::id::{FencingToken, JobId};
 use crate::job::{Cause, JobOutcome, JobSpec, SavedCache, Status};
+use crate::plan::StageFlags;
 use crate::secret::Masker;
 
 /// How long an executor whose jobs end with the engine has to end a killed job before it is left to itself: one that
@@ -237,11 +238,13 @@ impl Attempt {
         if outcome.status == Status::Succeeded && !caches.is_empty() {
             Box::pin(self.save(caches)).await;
         }
-        // What the secrets of a job were that an earlier engine began is not known: its result may be that of others.
+        // What the secrets of a job were that an earlier engine began is not known: its result may be that of others. Nor is
+        // it known how far what anybody may have written reaches on its executor.
         if outcome.status == Status::Succeeded
-            && self.job.stage.cacheable
-            && !self.adopted
             && let Some(results) = &self.core().results
+            && self.is_cacheable()
+            && !self.adopted
+            && self.host.bus.apart.is_none()
         {
             let parts = Done { job: &self.job, executor: &self.registered().name, ctx: &self.ctx };
             Box::pin(results.keep(&self.host, parts, outcome.products.as_deref())).await;
@@ -249,10 +252,17 @@ impl Attempt {
         outcome
     }
 
+    /// Told without a look at the stage, as most stages are driven.
+    fn is_cacheable(&self) -> bool {
+        let flags = self.host.bus.plan.flags().get(self.job.index as usize);
+        flags.is_some_and(|flags| flags.has(StageFlags::CACHEABLE))
+    }
+
     async fn save(&self, saved: Vec<SavedCache>) {
         let Some(store) = &self.core().caches else { return };
         for cache in saved {
-            let scope = &self.host.bus.scope;
+            let bus = &self.host.bus;
+            let scope = bus.apart.as_ref().unwrap_or(&bus.scope);
             if let Err(error) = store.save_cache(scope, &cache.key, cache.digest, cache.bytes).await {
                 tracing::warn!(cache = %cache.name, %error, "a cache cannot be saved");
             }

@@ -24,6 +24,8 @@ pub(super) struct RunBus {
     pub(super) plan: Plan,
     /// The scope of the caches and kept results of its pipeline.
     pub(super) scope: String,
+    /// The scope of its own caches, of a run that is not trusted.
+    pub(super) apart: Option<String>,
     pub(super) sender: mpsc::UnboundedSender<Message>,
     /// The number of the last event that is stored.
     pub(super) seq: watch::Sender<u64>,
@@ -52,6 +54,7 @@ impl RunBus {
         let bus = Self {
             info: RunInfo { id: record.run.id, number: record.number },
             scope: record.run.scope(),
+            apart: record.run.scope_apart(),
             plan,
             sender,
             seq: watch::Sender::new(seq),

@@ -71,7 +71,8 @@ impl Preparer {
     pub(super) fn prepare(&mut self, run: &Run, stage: StageIndex, attempt: u32) -> Result<Prepared, PrepareError> {
         let spec = &run.spec().stages[stage.index()];
         let index = u32::try_from(stage.index()).unwrap_or(u32::MAX);
-        let scope = Scope {
+        // A plain stage is not looked at: each is somewhere else in memory, which among many takes longer than all the rest.
+        let scope = || Scope {
             context: run.context(),
             plan: run.spec(),
             run: run.info(),
@@ -82,7 +83,7 @@ impl Preparer {
             approval: run.approval(stage),
             environment: run.context().variables_of(spec),
         };
-        let run_env = self.run_env.get_or_insert_with(|| run_env(&scope)).clone()?;
+        let run_env = self.run_env.get_or_insert_with(|| run_env(&scope())).clone()?;
         let id = JobId { run: run.info().id, stage: run.graph().name(stage).clone(), attempt };
         let is_plain = self.plan.flags()[stage.index()].has(StageFlags::PLAIN);
         if is_plain && !self.env_refers && !run.has_products() {
@@ -91,6 +92,7 @@ impl Preparer {
             self.secrets.log_in(spec, &mut secrets);
             return Ok(Prepared { job, inputs: None, secrets: unless_empty(secrets), caches: Vec::new() });
         }
+        let scope = scope();
         let resolved = resolve_stage(spec, &scope)?;
         let mut secrets = self.secrets.fill(&resolved.secrets, spec.environment.as_deref())?;
         self.secrets.log_in(&resolved.stage, &mut secrets);
@@ -196,10 +198,15 @@ pub(super) async fn find(host: &RunHost, inputs: &JobInputs, caches: Vec<WantedC
     let mut inputs = inputs.clone();
     for (mut input, restore_keys) in caches {
         if let Some(store) = &host.core.caches {
-            match store.find_cache(&host.bus.scope, &input.key, &restore_keys).await {
-                Ok(Some(hit)) => (input.archive, input.exact) = (Some(hit.archive), hit.exact),
-                Ok(None) => {}
-                Err(error) => tracing::warn!(cache = %input.name, %error, "a cache cannot be looked for"),
+            for scope in host.bus.apart.iter().chain([&host.bus.scope]) {
+                match store.find_cache(scope, &input.key, &restore_keys).await {
+                    Ok(Some(hit)) => {
+                        (input.archive, input.exact) = (Some(hit.archive), hit.exact);
+                        break;
+                    }
+                    Ok(None) => {}
+                    Err(error) => tracing::warn!(cache = %input.name, %error, "a cache cannot be looked for"),
+                }
             }
         }
         inputs.caches.push(input);

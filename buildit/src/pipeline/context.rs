@@ -58,6 +58,13 @@ impl RunContext {
         Self { event: "manual".into(), ..Self::default() }
     }
 
+    /// Whether somebody who may is answerable for what a run of this does: not for a pull request from a fork, whose code
+    /// anybody may write, unless somebody has [looked at it](PullRequest::may_have_secrets).
+    #[must_use]
+    pub fn is_trusted(&self) -> bool {
+        self.pull_request.as_ref().is_none_or(PullRequest::may_have_secrets)
+    }
+
     /// What the environment of this stage sets; nothing for a stage without one.
     #[must_use]
     pub fn variables_of(&self, stage: &StageSpec) -> &IndexMap<String, String> {

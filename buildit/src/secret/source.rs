@@ -9,7 +9,7 @@ use secrecy::SecretString;
 
 use super::SecretError;
 use crate::id::TenantId;
-use crate::pipeline::{PullRequest, RunContext};
+use crate::pipeline::RunContext;
 
 /// Finds the values of secrets by name. They are asked for when a run starts or goes on, and are never stored with it.
 #[async_trait]
@@ -75,11 +75,10 @@ impl<'a> SecretReader<'a> {
         self.environment.filter(|_| self.is_trusted())
     }
 
-    /// Whether it may have secrets: not for a pull request from a fork, whose code anybody may write, unless somebody has
-    /// [looked at it](crate::pipeline::PullRequest::may_have_secrets).
+    /// Whether it may have secrets: if it is [trusted](RunContext::is_trusted).
     #[must_use]
     pub fn is_trusted(&self) -> bool {
-        self.context.pull_request.as_ref().is_none_or(PullRequest::may_have_secrets)
+        self.context.is_trusted()
     }
 
     /// Under what the secrets of its pipeline alone are kept: the id that the embedding program has for the pipeline, which

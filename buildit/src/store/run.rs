@@ -234,6 +234,16 @@ impl NewRun {
         self.tenant.scope(&self.plan.name)
     }
 
+    /// The scope of the caches that it saves, and looks at before those of its pipeline; none for a run that is
+    /// [trusted](RunContext::is_trusted), whose caches are those of its pipeline. What a run leaves that anybody may have
+    /// written is for later runs of the same pull request alone: whoever finds a cache runs what is in it.
+    #[must_use]
+    pub fn scope_apart(&self) -> Option<String> {
+        let request = self.context.pull_request.as_ref().filter(|_| !self.context.is_trusted())?;
+        // No tenant is called so.
+        Some(format!("tenant:/fork/{}/{}", request.number, self.scope()))
+    }
+
     /// The blobs that it refers to before anything has happened: its source, and what the stages have left that it is
     /// spared.
     pub fn blobs(&self) -> impl Iterator<Item = Digest> + '_ {

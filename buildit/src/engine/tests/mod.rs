@@ -20,6 +20,7 @@ use crate::testing::{Act, Death, KillAt, Script, ScriptedExecutor, SimulatedCloc
 
 mod asking;
 mod breaking;
+mod caches;
 mod course;
 mod environments;
 mod failing;

@@ -9,6 +9,7 @@ use crate::event::{IngredientKind, Miss, StageResult, TakenResult};
 use crate::executor::LogCursor;
 use crate::id::{Digest, JobId, RunId, StageName};
 use crate::job::{Artifact, JobProducts, Stream};
+use crate::pipeline::PullRequest;
 use crate::store::{LogAppend, LogChunk, LogStore, StoreError};
 
 mod broken;

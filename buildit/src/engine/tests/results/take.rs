@@ -94,3 +94,15 @@ async fn results_of_another_tenant_are_not_taken() {
         }
     }
 }
+
+/// What an executor makes of what anybody may have written is nothing to others; what others have made is something to it.
+#[tokio::test(start_paused = true)]
+async fn a_fork_takes_results_and_leaves_none() {
+    let world = World::new(Script::new());
+    let pipeline = one(cacheable("build", "make"));
+    let pull_request = Some(PullRequest { number: 7, fork: true, ..PullRequest::default() });
+    let fork = StartOptions::new(RunContext { pull_request, ..RunContext::manual() });
+    assert_eq!(world.runs(&pipeline, fork.clone()).await, 1);
+    assert_eq!(world.runs(&pipeline, options()).await, 1, "what a fork has made is not taken");
+    assert_eq!(world.runs(&pipeline, fork).await, 0);
+}
