@@ -47,6 +47,8 @@ pub struct DockerBackend {
     /// Why containers could not be started, for the outcome.
     unstartable: Mutex<HashMap<String, String>>,
     pub(super) removals: Removals,
+    /// Images that jobs are fetching with credentials of their own: how many jobs each.
+    pub(super) coming: Mutex<HashMap<String, usize>>,
 }
 
 impl DockerBackend {
@@ -81,6 +83,7 @@ impl DockerBackend {
             endings: Mutex::default(),
             unstartable: Mutex::default(),
             removals: Removals::default(),
+            coming: Mutex::default(),
         })
     }
 

@@ -2,9 +2,14 @@
 
 use bollard::models::ImageInspect;
 
+use super::fetched::Names;
+
 /// What has to be known of an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ImageFacts {
+    /// What the engine calls it, whatever names it has.
+    pub(super) id: String,
+    pub(super) names: Names,
     /// The user that it names; empty for root.
     pub(super) user: String,
     /// The home folder that its environment names.
@@ -19,6 +24,8 @@ impl From<ImageInspect> for ImageFacts {
         let config = image.config.unwrap_or_default();
         let env = config.env.unwrap_or_default();
         Self {
+            id: image.id.unwrap_or_default(),
+            names: Names::of(image.repo_tags.unwrap_or_default()),
             user: config.user.unwrap_or_default(),
             home: env.iter().find_map(|variable| variable.strip_prefix("HOME=").map(str::to_owned)),
             entrypoint: config.entrypoint.unwrap_or_default(),

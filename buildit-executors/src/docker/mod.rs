@@ -39,6 +39,7 @@ mod engine;
 mod entry;
 mod error;
 mod exec;
+mod fetched;
 mod files;
 mod follow;
 mod image;

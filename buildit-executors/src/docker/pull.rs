@@ -1,12 +1,13 @@
 //! Seeing to it that an image is there.
 
 use std::collections::HashMap;
+use std::sync::MutexGuard;
 use std::time::Duration;
 
 use bollard::auth::DockerCredentials;
 use bollard::errors::Error;
 use bollard::models::CreateImageInfo;
-use bollard::query_parameters::CreateImageOptionsBuilder;
+use bollard::query_parameters::{CreateImageOptionsBuilder, RemoveImageOptions, TagImageOptionsBuilder};
 use buildit::backend::CreateError;
 use buildit::executor::{ExecutorError, JobContext};
 use buildit::job::{Cause, JobOutcome, JobSpec, NOTICE, Stream};
@@ -18,7 +19,9 @@ use tokio::time::Instant;
 use super::auth::{DockerConfig, of_user};
 use super::backend::{DockerBackend, is_gone};
 use super::error::said;
+use super::fetched::{self, Fetcher};
 use super::image::ImageFacts;
+use super::lock::lock;
 
 /// How often the progress of a pull is told.
 const TELL: Duration = Duration::from_secs(2);
@@ -36,20 +39,61 @@ impl DockerBackend {
         ctx: &JobContext,
         image: &ImageSpec,
     ) -> Result<ImageFacts, CreateError> {
+        let reference = &image.reference;
+        let fetcher = Fetcher::of(ctx, reference);
+        let here = self.local_image(reference).await?;
         if image.pull != PullPolicy::Always {
-            if let Some(facts) = self.local_image(&image.reference).await? {
-                return Ok(facts);
-            }
-            if image.pull == PullPolicy::Never {
-                let reason = format!("image `{}` is not there, and `pull` is `never`", image.reference);
-                return Err(unstartable(ctx, &reason));
+            let is_coming = || self.coming().contains_key(reference);
+            match here {
+                Some(facts) if facts.names.admit(&fetcher, &facts.id) && !is_coming() => return Ok(facts),
+                _ if image.pull != PullPolicy::Never => {}
+                Some(_) => {
+                    let reason =
+                        format!("image `{reference}` is private, and `pull` is `never`: nobody asks its registry");
+                    return Err(unstartable(ctx, &reason));
+                }
+                None => {
+                    return Err(unstartable(ctx, &format!("image `{reference}` is not there, and `pull` is `never`")));
+                }
             }
         }
+        let _coming = matches!(fetcher, Fetcher::Own(_)).then(|| Coming::of(self, reference));
         self.pull(job, ctx, image).await?;
-        match self.local_image(&image.reference).await? {
-            Some(facts) => Ok(facts),
-            None => Err(unstartable(ctx, &format!("image `{}` could not be pulled", image.reference))),
+        let Some(facts) = self.local_image(reference).await? else {
+            return Err(unstartable(ctx, &format!("image `{reference}` could not be pulled")));
+        };
+        self.note(&fetcher, reference, here.as_ref(), &facts).await?;
+        Ok(facts)
+    }
+
+    /// Notes that whoever fetches in this name may use the image, where not everybody may.
+    async fn note(
+        &self,
+        fetcher: &Fetcher,
+        reference: &str,
+        before: Option<&ImageFacts>,
+        now: &ImageFacts,
+    ) -> Result<(), ExecutorError> {
+        let was = before.map(|before| before.id.as_str());
+        if now.names.need(fetcher, &now.id, reference, was) {
+            let (name, tag) = fetched::name(fetcher, &now.id);
+            let options = TagImageOptionsBuilder::new().repo(&name).tag(&tag).build();
+            let noted = self.docker.tag_image(&now.id, Some(options)).await;
+            noted.map_err(|error| self.failing.at("note who has fetched an image", error))?;
         }
+        // What nobody names any more is for whoever clears up: our names would keep it.
+        let left = before.filter(|before| before.id != now.id && before.names.usual.len() <= 1);
+        for name in left.iter().flat_map(|before| before.names.further()) {
+            if let Err(error) = self.docker.remove_image(name, None::<RemoveImageOptions>, None).await {
+                tracing::debug!(name, %error, "an image that was replaced stays");
+            }
+        }
+        Ok(())
+    }
+
+    /// How many jobs of this process fetch each image with credentials of their own.
+    fn coming(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+        lock(&self.coming)
     }
 
     async fn local_image(&self, reference: &str) -> Result<Option<ImageFacts>, ExecutorError> {
@@ -103,6 +147,31 @@ impl DockerBackend {
     /// Tells something of the engine itself in the job's log.
     pub(super) async fn tell(&self, job: &JobSpec, ctx: &JobContext, line: &str) -> Result<(), ExecutorError> {
         Ok(ctx.log_line(&job.id, Stream::Command, &format!("{NOTICE}{line}")).await?)
+    }
+}
+
+/// An image that is being fetched for whom it is alone, until that is noted.
+struct Coming<'a> {
+    backend: &'a DockerBackend,
+    reference: &'a str,
+}
+
+impl<'a> Coming<'a> {
+    fn of(backend: &'a DockerBackend, reference: &'a str) -> Self {
+        *backend.coming().entry(reference.to_owned()).or_default() += 1;
+        Self { backend, reference }
+    }
+}
+
+impl Drop for Coming<'_> {
+    fn drop(&mut self) {
+        let mut coming = self.backend.coming();
+        if let Some(jobs) = coming.get_mut(self.reference) {
+            *jobs -= 1;
+            if *jobs == 0 {
+                coming.remove(self.reference);
+            }
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod daemon;
 mod files;
 mod log;
 mod podman;
+mod private;
 mod registry;
 mod remote;
 mod secrets;
