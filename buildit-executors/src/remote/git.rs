@@ -74,13 +74,22 @@ pub struct Remote {
     credential: Credential,
     here: ThisMachine,
     patience: Duration,
+    host_keys: String,
 }
 
 impl Remote {
     /// The repository at this address. No call of `git` takes longer than `patience`.
     #[must_use]
     pub fn new(address: RemoteAddress, credential: Credential, here: ThisMachine, patience: Duration) -> Self {
-        Self { address, credential, here, patience }
+        Self { address, credential, here, patience, host_keys: String::new() }
+    }
+
+    /// The same, where the host of its address is known by these keys (`sshd(8)`, a line for each, as
+    /// [`Head::host_keys`](super::Head::host_keys) has them): one that shows none of them is not talked to. Without any, a
+    /// host is known by the key that it has shown to the mirror at first.
+    #[must_use]
+    pub fn known_by(self, host_keys: impl Into<String>) -> Self {
+        Self { host_keys: host_keys.into(), ..self }
     }
 
     /// Where it is.
@@ -100,12 +109,14 @@ impl Remote {
     /// A way to ask it, once its host was looked at. `known` is where the keys of its hosts are remembered.
     pub(super) async fn reach(&self, known: &Path) -> Result<Reach, RemoteError> {
         let scope = self.address.as_str().to_owned();
-        self.reach_of(&[&self.address], scope, known).await
+        // `ssh` would take any kind of key that it has not seen of a host for one that is new.
+        let hosts = if self.host_keys.is_empty() { Hosts::SeenOnce } else { Hosts::Known };
+        self.reach_of(&[&self.address], scope, known, hosts).await
     }
 
     /// A way to ask these, which are at hosts of their own: the token is shown at the host of this repository alone.
     pub(super) async fn reach_others(&self, others: &[&RemoteAddress], known: &Path) -> Result<Reach, RemoteError> {
-        self.reach_of(others, format!("{}/", self.address.origin()), known).await
+        self.reach_of(others, format!("{}/", self.address.origin()), known, Hosts::SeenOnce).await
     }
 
     /// The same without what lets somebody in.
@@ -113,7 +124,13 @@ impl Remote {
         Self { credential: Credential::None, ..self.clone() }
     }
 
-    async fn reach_of(&self, all: &[&RemoteAddress], scope: String, known: &Path) -> Result<Reach, RemoteError> {
+    async fn reach_of(
+        &self,
+        all: &[&RemoteAddress],
+        scope: String,
+        known: &Path,
+        hosts: Hosts,
+    ) -> Result<Reach, RemoteError> {
         let mut reach = Reach::default();
         let proxied = PASSED_ON.iter().any(|name| name.contains("proxy") && std::env::var_os(name).is_some());
         for address in all {
@@ -136,23 +153,35 @@ impl Remote {
                 reach.variables.push(("GIT_CONFIG_VALUE_0", format!("Authorization: Basic {shown}").into()));
                 reach.hidden = vec![exposed.to_owned(), shown];
             }
-            Credential::Key(key) => reach.key = Some(key_file(key, known)?),
+            // Without an end of its last line it is no key for `ssh`.
+            Credential::Key(key) => reach.key = Some(beside(known, key.expose_secret())?),
             Credential::Token(_) | Credential::None => {}
         }
-        let key = reach.key.as_ref().map(NamedTempFile::path);
-        reach.variables.push(("GIT_SSH_COMMAND", ssh(key, known).into()));
+        if !self.host_keys.is_empty() {
+            reach.hosts = Some(beside(known, &self.host_keys)?);
+        }
+        let [key, keys] = [&reach.key, &reach.hosts].map(|file| file.as_ref().map(NamedTempFile::path));
+        reach.variables.push(("GIT_SSH_COMMAND", ssh(key, known, keys, hosts).into()));
         Ok(reach)
     }
 }
 
-/// The key in a file for its owner alone, which is gone with the answer.
-fn key_file(key: &SecretString, known: &Path) -> Result<NamedTempFile, RemoteError> {
+/// Which hosts `ssh` talks to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hosts {
+    /// Those whose keys are known.
+    Known,
+    /// Those too that show theirs for the first time.
+    SeenOnce,
+}
+
+/// This text and the end of its last line in a file for its owner alone, which is gone with the answer.
+fn beside(known: &Path, text: &str) -> Result<NamedTempFile, RemoteError> {
     use std::io::Write;
     let folder = known.parent().unwrap_or(Path::new("."));
     let write = || {
         let mut file = NamedTempFile::new_in(folder)?;
-        file.write_all(key.expose_secret().trim_end().as_bytes())?;
-        // Without an end of its last line it is no key for `ssh`.
+        file.write_all(text.trim_end().as_bytes())?;
         file.write_all(b"\n")?;
         file.flush()?;
         Ok(file)
@@ -160,14 +189,19 @@ fn key_file(key: &SecretString, known: &Path) -> Result<NamedTempFile, RemoteErr
     write().map_err(|source| RemoteError::Folder { folder: folder.to_owned(), source })
 }
 
-/// How `ssh` is called, by a shell: with none of its user's settings, and with hosts that it has seen once.
-fn ssh(key: Option<&Path>, known: &Path) -> String {
+/// How `ssh` is called, by a shell: with none of its user's settings, and with the hosts of these files: `known` is where it
+/// notes those that it sees, `keys` what we know.
+fn ssh(key: Option<&Path>, known: &Path, keys: Option<&Path>, hosts: Hosts) -> String {
     let quoted = |path: &Path| format!("'{}'", path.display().to_string().replace('\'', r"'\''"));
     // An option of `ssh` is itself split at blanks, but for what stands in `"`.
-    let known = format!("UserKnownHostsFile=\"{}\"", known.display()).replace('\'', r"'\''");
+    let file = |option: &str, path: &Path| format!("{option}=\"{}\"", path.display()).replace('\'', r"'\''");
+    let none = Path::new("/dev/null");
+    let known = file("UserKnownHostsFile", if hosts == Hosts::Known { none } else { known });
+    let keys = file("GlobalKnownHostsFile", keys.unwrap_or(none));
+    let new = if hosts == Hosts::Known { "yes" } else { "accept-new" };
     let mut command = format!(
-        "ssh -F /dev/null -o BatchMode=yes -o ConnectTimeout=20 -o StrictHostKeyChecking=accept-new \
-         -o GlobalKnownHostsFile=/dev/null -o '{known}' -o IdentityAgent=none -o IdentitiesOnly=yes"
+        "ssh -F /dev/null -o BatchMode=yes -o ConnectTimeout=20 -o StrictHostKeyChecking={new} \
+         -o '{keys}' -o '{known}' -o IdentityAgent=none -o IdentitiesOnly=yes"
     );
     if let Some(key) = key {
         command.push_str(&format!(" -i {}", quoted(key)));
@@ -184,6 +218,7 @@ pub(super) struct Reach {
     /// What no message may hold.
     hidden: Vec<String>,
     key: Option<NamedTempFile>,
+    hosts: Option<NamedTempFile>,
 }
 
 impl Reach {
@@ -193,8 +228,8 @@ impl Reach {
     }
 }
 
-/// What `ssh` says of a host whose key is not the one that is known.
-const CHANGED: &[u8] = b"REMOTE HOST IDENTIFICATION HAS CHANGED";
+/// What `ssh` says of a host whose key is not the one that is known, and of one that shows a key of a kind of which none is.
+const CHANGED: [&[u8]; 2] = [b"REMOTE HOST IDENTIFICATION HAS CHANGED", b"Host key verification failed"];
 
 /// What `git` prints in this folder.
 pub(super) async fn run(
@@ -240,7 +275,7 @@ pub(super) async fn run(
     if is_fine {
         return Ok(printed);
     }
-    if complaints.windows(CHANGED.len()).any(|words| words == CHANGED) {
+    if CHANGED.iter().any(|said| complaints.windows(said.len()).any(|words| words == *said)) {
         return Err(RemoteError::OtherHost);
     }
     Err(RemoteError::Git(told(&complaints, reach)))
@@ -343,9 +378,11 @@ mod tests {
 
     #[test]
     fn no_path_becomes_code_of_the_shell() {
-        let command = ssh(Some(Path::new("/a b/it's; id")), Path::new("/a b/k'n"));
+        let (key, known, keys) = (Path::new("/a b/it's; id"), Path::new("/a b/k'n"), Path::new("/a'b"));
+        let command = ssh(Some(key), known, Some(keys), Hosts::SeenOnce);
         assert!(command.ends_with(r"-i '/a b/it'\''s; id'"), "{command}");
         assert!(command.contains(r#"-o 'UserKnownHostsFile="/a b/k'\''n"'"#), "{command}");
+        assert!(command.contains(r#"-o 'GlobalKnownHostsFile="/a'\''b"'"#), "{command}");
     }
 
     #[test]

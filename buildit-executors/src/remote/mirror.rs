@@ -37,6 +37,9 @@ pub struct Head {
     pub branch: Option<String>,
     /// The commit that it is at; none of an empty repository.
     pub commit: Option<String>,
+    /// The keys that its host has shown, a line for each as in `known_hosts` (`sshd(8)`), where it was
+    /// [asked anew](Mirror::ask_anew) by `ssh`.
+    pub host_keys: String,
 }
 
 /// The folder is ours as long as this is there.
@@ -89,10 +92,10 @@ impl Mirror {
         let keep = || {
             let shown = fs::read_to_string(anew.path())?;
             fs::write(anew.path(), of_hosts(&before, &shown))?;
-            anew.persist(&known).map(drop).map_err(|error| error.error)
+            anew.persist(&known).map_err(|error| error.error)?;
+            Ok(shown)
         };
-        keep().map_err(|error| self.failed(error))?;
-        Ok(head)
+        Ok(Head { host_keys: keep().map_err(|error| self.failed(error))?, ..head })
     }
 
     /// Asks it, where the keys of hosts are remembered in this file.

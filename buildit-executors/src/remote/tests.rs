@@ -76,7 +76,7 @@ async fn a_later_commit_does_not_change_what_an_earlier_one_holds() {
     mirror.fetch(&remote).await.unwrap();
     let first = mirror.resolve(&Revision::Branch("trunk".into())).await.unwrap();
     let said = mirror.ask(&remote).await.unwrap();
-    assert_eq!(said, Head { branch: Some("trunk".into()), commit: Some(first.clone()) });
+    assert_eq!(said, Head { branch: Some("trunk".into()), commit: Some(first.clone()), host_keys: String::new() });
     assert_eq!(mirror.default_branch().await.unwrap().as_deref(), Some("trunk"));
     let second = commit(&there, "two");
     git(&there, &["tag", "-a", "v1", "-m", "first"]);

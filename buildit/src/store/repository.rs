@@ -50,6 +50,9 @@ pub struct RepositorySettings {
     pub api_url: Option<String>,
     /// What is shown to get into it.
     pub login: Login,
+    /// The keys that its host is known by, where it is read by `ssh`: a line for each, as in `known_hosts` (`sshd(8)`).
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub host_keys: String,
     /// Whether the forge's API is shown a token of its own, which is a secret, in place of what lets somebody in.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub forge_token: bool,

@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::{Body, Id, IfMatch, Tagged};
 use crate::access::{Access, Actor};
+use crate::app::host_keys::fingerprints;
 use crate::app::logins::Given;
 use crate::app::repositories::{self, Check, Scan};
 use crate::list::{Asked, List, Page};
@@ -38,6 +39,8 @@ pub(crate) struct Repository {
     api_url: Option<String>,
     /// What the server shows to get in: `none`, `token` or `key`.
     login: &'static str,
+    /// What its host is known by, where it is read by `ssh`: the kind and the fingerprint of each key.
+    host_keys: Vec<String>,
     /// Whether the forge's API is shown a token of its own.
     forge_token: bool,
     /// The branch of runs that name none; what the repository says without.
@@ -114,6 +117,7 @@ impl From<Stored> for Repository {
                 Login::Token => "token",
                 Login::Key => "key",
             },
+            host_keys: fingerprints(&settings.host_keys),
             forge_token: settings.forge_token,
             default_branch: settings.default_branch,
             checkout: settings.checkout.into(),

@@ -12,6 +12,7 @@ pub(crate) mod compare;
 pub(crate) mod deliveries;
 pub(crate) mod environments;
 pub(crate) mod hooks;
+pub(crate) mod host_keys;
 pub(crate) mod keys;
 pub(crate) mod letter;
 pub(crate) mod logins;

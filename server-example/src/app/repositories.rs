@@ -179,12 +179,13 @@ pub(crate) async fn connect(
         forge: forge.or_else(|| forge_of(&address)),
         api_url,
         login: given.login(),
+        host_keys: String::new(),
         forge_token: forge_token.is_some(),
         default_branch,
         checkout,
         statuses,
     };
-    let repository = Repository {
+    let mut repository = Repository {
         id,
         tenant: access.tenant.id,
         name: pipelines::named("a repository", &name.unwrap_or_else(|| name_of(&address)))?,
@@ -198,7 +199,7 @@ pub(crate) async fn connect(
     };
     let made = async {
         if check == Check::Asked {
-            ask(state, id, &address, given.credential()).await?;
+            repository.settings.host_keys = ask(state, id, &address, given.credential()).await?.host_keys;
         }
         // Who is broken off in between leaves a secret of nothing, never a repository without one.
         let anew = Anew { given: Some(&given), forge_token: forge_token.as_ref() };
@@ -296,15 +297,12 @@ pub(crate) async fn update(
         return Err(Problem::invalid("a new address of the forge's API needs the token anew"));
     }
     if given.is_some() || address.as_str() != known.url {
-        match &given {
-            // Whoever gives it says whom they trust with it, as at first.
-            Some(given) => ask(state, known.id, &address, given.credential()).await?,
-            None => {
-                let remote = briefly(state, &address, credential(state, known).await?);
-                let _turn = state.mirrors().turn().await;
-                state.mirrors().of(known.id).ask(&remote).await.map_err(told)?
-            }
+        // Whoever gives what lets somebody in says whom they trust with it, as at first; an address of nobody's is another's.
+        let credential = match &given {
+            Some(given) => given.credential(),
+            None => credential(state, known).await?,
         };
+        to.settings.host_keys = ask(state, known.id, &address, credential).await?.host_keys;
     }
     to.version += 1;
     to.updated_at = Timestamp::now();
@@ -383,7 +381,8 @@ pub(crate) async fn pipelines_of(state: &ServerState, repository: &Repository) -
 /// A repository with what lets us in.
 pub(crate) async fn remote(state: &ServerState, repository: &Repository) -> Result<Remote, Problem> {
     let address = state.mirrors().address(&repository.url).map_err(told)?;
-    Ok(Remote::new(address, credential(state, repository).await?, state.mirrors().here(), PATIENCE))
+    let remote = Remote::new(address, credential(state, repository).await?, state.mirrors().here(), PATIENCE);
+    Ok(remote.known_by(&repository.settings.host_keys))
 }
 
 /// What whoever sends webhooks of a repository signs them with; an empty one, which lets nobody in, when there is none.

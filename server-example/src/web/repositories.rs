@@ -18,6 +18,7 @@ use serde::Deserialize;
 use super::forge::{Line, line};
 use super::page::{Crumb, Frame, Place, When, draw, part};
 use super::wizard::{SAMPLES, Sample};
+use crate::app::host_keys::fingerprints;
 use crate::app::logins::Given;
 use crate::app::repositories::{self, Change, Check, Found, New, Scan};
 use crate::app::{pipelines, statuses, webhooks};
@@ -294,6 +295,10 @@ impl OnePage {
 
     fn login(&self) -> &'static str {
         login(&self.repository)
+    }
+
+    fn host_keys(&self) -> Vec<String> {
+        fingerprints(&self.repository.settings.host_keys)
     }
 
     fn is_by_token(&self) -> bool {

@@ -41,7 +41,7 @@ impl Sshd {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut sshd = Self { folder, port, server: None };
         for name in ["host", "let-in", "stranger"] {
-            sshd.new_key(name);
+            sshd.new_key(name, "ed25519");
         }
         let key = std::fs::read_to_string(sshd.path("let-in.pub")).unwrap();
         let path = format!("PATH={}:$PATH exec sh -c \\\"$SSH_ORIGINAL_COMMAND\\\"", programs.display());
@@ -61,10 +61,10 @@ impl Sshd {
         self.folder.path().join(name)
     }
 
-    fn new_key(&self, name: &str) {
+    fn new_key(&self, name: &str, kind: &str) {
         let path = self.path(name);
         let _ = std::fs::remove_file(&path);
-        let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(path).status();
+        let made = Command::new("ssh-keygen").args(["-q", "-t", kind, "-N", "", "-f"]).arg(path).status();
         assert!(made.unwrap().success());
     }
 
@@ -151,16 +151,27 @@ async fn a_repository_is_fetched_by_ssh_with_the_key_of_its_own() {
     let listed = site.get(&owner, "/api/v1/repositories").await.ok().text;
     let secret = key.lines().nth(2).unwrap();
     assert!(!listed.contains(secret), "{listed}");
+    let shown = Command::new("ssh-keygen").args(["-lf"]).arg(sshd.path("host.pub")).output().unwrap().stdout;
+    let fingerprint = String::from_utf8(shown).unwrap().split(' ').nth(1).unwrap().to_owned();
+    assert!(listed.contains(&format!("ssh-ed25519 {fingerprint}")), "{listed}");
 
     // Somebody else who answers there is not taken for it.
     sshd.stop();
-    sshd.new_key("host");
+    sshd.new_key("host", "ed25519");
     sshd.start();
     let id = serde_json::from_str::<Value>(&listed).unwrap()["items"][0]["id"].as_str().unwrap().to_owned();
     let refused = site.post(&owner, &format!("/api/v1/repositories/{id}/scan"), json!({})).await;
     assert_eq!(refused.status, StatusCode::FAILED_DEPENDENCY, "{}", refused.text);
     assert!(refused.text.contains("another key of its own than it did before"), "{}", refused.text);
     let path = format!("/api/v1/repositories/{id}");
+    // Nor by a server that has never talked to the first one, nor with a key of another kind.
+    sshd.stop();
+    sshd.new_key("host", "ecdsa");
+    sshd.start();
+    std::fs::remove_dir_all(folder.path().join("data/repositories").join(&id)).unwrap();
+    let refused = site.post(&owner, &format!("{path}/scan"), json!({})).await;
+    assert_eq!(refused.status, StatusCode::FAILED_DEPENDENCY, "{}", refused.text);
+    assert!(refused.text.contains("another key of its own than it did before"), "{}", refused.text);
     // Who mistypes a key trusts nobody by that.
     let mistyped = json!({ "key": sshd.key("stranger") });
     let refused = site.ask(&owner, Method::PATCH, &path, Some(mistyped)).await;

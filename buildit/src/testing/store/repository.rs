@@ -55,6 +55,7 @@ async fn a_repository_is_kept_as_it_was_written(store: Arc<dyn RepositoryStore>)
         forge: Some(Forge::Gitea),
         api_url: Some("https://git.example.org/api/v1".into()),
         login: Login::Token,
+        host_keys: "git.example ssh-ed25519 AAAA\n".to_owned(),
         forge_token: true,
         default_branch: Some("it's/\u{fc}".into()),
         checkout: CheckoutSpec { depth: std::num::NonZeroU32::new(7), submodules: true, lfs: true },
