@@ -11,7 +11,7 @@ use crate::list::{List, Page};
 use crate::problem::Problem;
 use crate::state::ServerState;
 
-/// How many of one owner are on one page for people.
+/// How many of one owner are read at once.
 const LISTED: usize = 500;
 
 pub(crate) async fn set(

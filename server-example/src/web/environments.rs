@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use super::page::{Crumb, Frame, Place, When, draw, part};
 use crate::app::{environments, secrets};
-use crate::list::{List, Page};
+use crate::list::{Asked, List, Page};
 use crate::problem::Problem;
 use crate::secrets::{of_environment, owner_of_environment};
 use crate::state::ServerState;
@@ -108,22 +108,22 @@ pub(crate) async fn create(
 struct OnePage {
     frame: Frame,
     environment: Environment,
-    secrets: Vec<SecretSummary>,
+    secrets: List<SecretSummary>,
     link: String,
     may_change: bool,
     problem: Option<String>,
 }
 
 impl OnePage {
-    async fn new(state: &ServerState, place: &Place, name: &str) -> Result<Self, Problem> {
+    async fn new(state: &ServerState, place: &Place, name: &str, page: &Page) -> Result<Self, Problem> {
         let environment = environments::find(state, &place.access, name).await?;
         let crumbs = vec![Crumb::to("Environments", home(place)), Crumb::here(&environment.name)];
         let frame = place.frame("environments", &environment.name, crumbs);
         let may_change = place.may(Role::Admin);
         let owner = owner_of_environment(place.access.tenant.id, name);
         let secrets = match may_change {
-            true => secrets::list(state, SecretScope::Environment, &owner).await?,
-            false => Vec::new(),
+            true => secrets::page(state, SecretScope::Environment, &owner, page).await?,
+            false => List { items: Vec::new(), next: None },
         };
         let link = format!("{}/{}", home(place), part(&environment.name));
         Ok(Self { frame, environment, secrets, link, may_change, problem: None })
@@ -131,6 +131,11 @@ impl OnePage {
 
     fn ago(&self, time: &Timestamp) -> When {
         When(*time)
+    }
+
+    /// Where the secrets are that come after these.
+    fn more(&self) -> Option<String> {
+        Some(format!("{}?cursor={}", self.link, part(self.secrets.next.as_ref()?)))
     }
 
     fn rules(&self) -> String {
@@ -173,8 +178,9 @@ pub(crate) async fn show(
     State(state): State<ServerState>,
     place: Place,
     Path(named): Path<Named>,
+    Asked(page): Asked<Page>,
 ) -> Result<Response, Problem> {
-    draw(&OnePage::new(&state, &place, &named.environment).await?)
+    draw(&OnePage::new(&state, &place, &named.environment, &page).await?)
 }
 
 /// Back to the environment, or the same page with what is wrong.
@@ -187,7 +193,7 @@ async fn answer(
     match done {
         Ok(()) => Ok(Redirect::to(&format!("{}/{}", home(place), part(name))).into_response()),
         Err(problem) => {
-            let page = OnePage::new(state, place, name).await?;
+            let page = OnePage::new(state, place, name, &Page::default()).await?;
             let drawn = draw(&OnePage { problem: Some(problem.said()), ..page })?;
             Ok((problem.status(), drawn).into_response())
         }

@@ -10,9 +10,10 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::page::{Crumb, Frame, Place, When, draw};
+use super::page::{Crumb, Frame, Place, When, draw, part};
 use super::pipelines::{Head, head, named};
 use crate::app::secrets;
+use crate::list::{Asked, List, Page};
 use crate::problem::Problem;
 use crate::secrets as places;
 use crate::state::ServerState;
@@ -48,43 +49,50 @@ struct SecretsPage {
     head: Option<Head>,
     /// Where they are set.
     action: String,
-    secrets: Vec<SecretSummary>,
+    secrets: List<SecretSummary>,
     may_change: bool,
     problem: Option<String>,
     name: String,
 }
 
 impl SecretsPage {
-    async fn of_tenant(state: &ServerState, place: &Place) -> Result<Self, Problem> {
+    async fn of_tenant(state: &ServerState, place: &Place, page: &Page) -> Result<Self, Problem> {
         let root = place.root();
         let crumbs = vec![Crumb::to("Settings", format!("{root}/settings")), Crumb::here("Secrets")];
         let frame = place.frame("settings", "Secrets", crumbs);
         let owner = place.access.tenant.id.to_string();
-        Self::new(state, place, frame, None, format!("{root}/settings/secrets"), (SecretScope::Tenant, &owner)).await
+        let action = format!("{root}/settings/secrets");
+        Self::new(state, place, (frame, None), action, (SecretScope::Tenant, &owner), page).await
     }
 
-    async fn of_pipeline(state: &ServerState, place: &Place, name: &str) -> Result<Self, Problem> {
+    async fn of_pipeline(state: &ServerState, place: &Place, name: &str, page: &Page) -> Result<Self, Problem> {
         let pipeline = named(state, place, name).await?;
         let (frame, head) = head(place, &pipeline, "secrets");
         let (action, owner) = (format!("{}/secrets", head.link), pipeline.id.to_string());
-        Self::new(state, place, frame, Some(head), action, (SecretScope::Pipeline, &owner)).await
+        Self::new(state, place, (frame, Some(head)), action, (SecretScope::Pipeline, &owner), page).await
     }
 
     async fn new(
         state: &ServerState,
         place: &Place,
-        frame: Frame,
-        head: Option<Head>,
+        (frame, head): (Frame, Option<Head>),
         action: String,
         (scope, owner): (SecretScope, &str),
+        page: &Page,
     ) -> Result<Self, Problem> {
         let may_change = place.may(Role::Admin);
-        let secrets = if may_change { secrets::list(state, scope, owner).await? } else { Vec::new() };
+        let nothing = List { items: Vec::new(), next: None };
+        let secrets = if may_change { secrets::page(state, scope, owner, page).await? } else { nothing };
         Ok(Self { frame, head, action, secrets, may_change, problem: None, name: String::new() })
     }
 
     fn ago(&self, time: &Timestamp) -> When {
         When(*time)
+    }
+
+    /// Where those are that come after these.
+    fn more(&self) -> Option<String> {
+        Some(format!("{}?cursor={}", self.action, part(self.secrets.next.as_ref()?)))
     }
 
     /// Where one of them is forgotten.
@@ -116,8 +124,12 @@ impl SecretsPage {
     }
 }
 
-pub(crate) async fn of_tenant(State(state): State<ServerState>, place: Place) -> Result<Response, Problem> {
-    draw(&SecretsPage::of_tenant(&state, &place).await?)
+pub(crate) async fn of_tenant(
+    State(state): State<ServerState>,
+    place: Place,
+    Asked(page): Asked<Page>,
+) -> Result<Response, Problem> {
+    draw(&SecretsPage::of_tenant(&state, &place, &page).await?)
 }
 
 pub(crate) async fn set_of_tenant(
@@ -126,7 +138,7 @@ pub(crate) async fn set_of_tenant(
     Form(filled): Form<Filled>,
 ) -> Result<Response, Problem> {
     let at = places::of_tenant(place.access.tenant.id, filled.name.trim());
-    SecretsPage::of_tenant(&state, &place).await?.set(&state, &place, at, filled.value).await
+    SecretsPage::of_tenant(&state, &place, &Page::default()).await?.set(&state, &place, at, filled.value).await
 }
 
 pub(crate) async fn delete_of_tenant(
@@ -135,15 +147,16 @@ pub(crate) async fn delete_of_tenant(
     Path(one): Path<Named>,
 ) -> Result<Response, Problem> {
     let at = places::of_tenant(place.access.tenant.id, &one.name);
-    SecretsPage::of_tenant(&state, &place).await?.delete(&state, &place, at).await
+    SecretsPage::of_tenant(&state, &place, &Page::default()).await?.delete(&state, &place, at).await
 }
 
 pub(crate) async fn of_pipeline(
     State(state): State<ServerState>,
     place: Place,
     Path(of): Path<OfPipeline>,
+    Asked(page): Asked<Page>,
 ) -> Result<Response, Problem> {
-    draw(&SecretsPage::of_pipeline(&state, &place, &of.pipeline).await?)
+    draw(&SecretsPage::of_pipeline(&state, &place, &of.pipeline, &page).await?)
 }
 
 pub(crate) async fn set_of_pipeline(
@@ -153,7 +166,7 @@ pub(crate) async fn set_of_pipeline(
     Form(filled): Form<Filled>,
 ) -> Result<Response, Problem> {
     let id = named(&state, &place, &of.pipeline).await?.id;
-    let page = SecretsPage::of_pipeline(&state, &place, &of.pipeline).await?;
+    let page = SecretsPage::of_pipeline(&state, &place, &of.pipeline, &Page::default()).await?;
     page.set(&state, &place, places::of_pipeline(id, filled.name.trim()), filled.value).await
 }
 
@@ -163,6 +176,6 @@ pub(crate) async fn delete_of_pipeline(
     Path(one): Path<NamedOfPipeline>,
 ) -> Result<Response, Problem> {
     let id = named(&state, &place, &one.pipeline).await?.id;
-    let page = SecretsPage::of_pipeline(&state, &place, &one.pipeline).await?;
+    let page = SecretsPage::of_pipeline(&state, &place, &one.pipeline, &Page::default()).await?;
     page.delete(&state, &place, places::of_pipeline(id, &one.name)).await
 }

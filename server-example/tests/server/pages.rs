@@ -306,6 +306,31 @@ async fn keys_are_listed_a_page_at_a_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn secrets_are_listed_a_page_at_a_time() {
+    let site = Site::new().await;
+    let owner = site.owner().await;
+    site.pipeline(&owner, "pipeline \"p\"\nstage \"s\" { run \"true\" }").await;
+    site.form(&owner, "/acme/main/environments", &[("name", "live")]).await;
+    let places = [
+        ("/acme/main/settings/secrets", "/acme/main/settings/secrets"),
+        ("/acme/main/pipelines/p/secrets", "/acme/main/pipelines/p/secrets"),
+        ("/acme/main/environments/live", "/acme/main/environments/live/secrets"),
+    ];
+    for (page, set) in places {
+        for number in 0..51 {
+            let done =
+                site.form(&owner, set, &[("name", &format!("NAME_{number:02}")), ("value", "long-enough")]).await;
+            assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.text);
+        }
+        let first = site.get(&owner, page).await.ok().text;
+        assert!(first.contains("NAME_49") && !first.contains("NAME_50"), "{page}");
+        let (_, rest) = first.split_once("class=\"button more\" href=\"").unwrap();
+        let second = site.get(&owner, rest.split_once('"').unwrap().0).await.ok().text;
+        assert!(!second.contains("NAME_49") && second.contains("NAME_50") && !second.contains("button more"), "{page}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_log_stands_by_command_and_is_searched_whole() {
     let site = Site::new().await;
     let owner = site.owner().await;
