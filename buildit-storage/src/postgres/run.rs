@@ -40,7 +40,7 @@ impl RunStore for PostgresStore {
             query.fetch_optional(&mut *self.reads().await?).await.map_err(failed)?;
         let (definition, number, status, last_seq) = found.ok_or(StoreError::NoRun(run))?;
         Ok(RunRecord {
-            run: from_json(&definition)?,
+            run: self.definitions().read(&definition)?,
             number: count(number)?,
             status: run_status(&status)?,
             last_seq: count(last_seq)?,

@@ -13,7 +13,7 @@ use sqlx::{Connection, PgConnection};
 use super::clock::{Look, Moment, Offset, Shift};
 use super::error::{backend, failed};
 use super::listen::News;
-use crate::sql::migrate;
+use crate::sql::{Definitions, migrate};
 
 static SCHEMA: Migrator = sqlx::migrate!("migrations/postgres");
 
@@ -59,6 +59,7 @@ struct Inner {
     /// Claims go one after another: two at once would each step over what the other is about to take.
     claims: tokio::sync::Mutex<()>,
     offset: Mutex<Offset>,
+    definitions: Definitions,
     now: fn() -> Timestamp,
 }
 
@@ -98,7 +99,8 @@ impl PostgresStore {
         // Each use of a connection begins with a test of its own.
         let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(POOL_PATIENCE);
         let pool = pool.test_before_acquire(false).connect_lazy_with(options.clone().options(SETTINGS));
-        let inner = Inner { pool, news: News::new(options), claims: Default::default(), offset: Mutex::default(), now };
+        let (news, definitions) = (News::new(options), Definitions::default());
+        let inner = Inner { pool, news, claims: Default::default(), offset: Mutex::default(), definitions, now };
         let store = Self { inner: Arc::new(inner), blobs: None };
         store.shift().await?;
         Ok(store)
@@ -128,6 +130,10 @@ impl PostgresStore {
     /// Nobody else of this process claims, as long as this is held.
     pub(super) async fn claims(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.inner.claims.lock().await
+    }
+
+    pub(super) fn definitions(&self) -> &Definitions {
+        &self.inner.definitions
     }
 
     pub(super) fn news(&self) -> &News {

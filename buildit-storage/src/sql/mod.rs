@@ -2,6 +2,7 @@
 
 mod append;
 mod archive;
+mod definition;
 mod frame;
 mod garbage;
 mod lease;
@@ -18,6 +19,7 @@ mod words;
 
 pub(crate) use append::{check_events, check_lines};
 pub(crate) use archive::{Frame, FrameRow, archived, frames, read_frames};
+pub(crate) use definition::Definitions;
 pub(crate) use frame::{decode, encode};
 pub(crate) use garbage::{ASKED_AT_ONCE, digests};
 #[cfg(feature = "sqlite")]

@@ -3,7 +3,7 @@
 use buildit::id::FencingToken;
 use buildit::store::{RunRecord, StoreError, TakenRun};
 
-use super::{count, from_json, run_status};
+use super::{Definitions, count, from_json, run_status};
 
 /// The columns that say what a run was created with and where it is.
 #[derive(Debug)]
@@ -17,9 +17,9 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
-    pub(crate) fn taken(self, token: FencingToken) -> Result<TakenRun, StoreError> {
+    pub(crate) fn taken(self, token: FencingToken, definitions: &Definitions) -> Result<TakenRun, StoreError> {
         let record = RunRecord {
-            run: from_json(&self.definition)?,
+            run: definitions.read(&self.definition)?,
             number: count(self.number)?,
             status: run_status(&self.status)?,
             last_seq: count(self.last_seq)?,

@@ -95,7 +95,7 @@ impl SqliteStore {
         let taken = runs.iter().filter_map(|run| Some((*tokens.get(run)?, rows.remove(run)?)));
         taken
             .map(|(token, (_, definition, number, status, last_seq, events))| {
-                Stored { definition, number, status, last_seq, events }.taken(token)
+                Stored { definition, number, status, last_seq, events }.taken(token, self.definitions())
             })
             .collect()
     }

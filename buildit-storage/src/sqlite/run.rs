@@ -36,7 +36,7 @@ impl RunStore for SqliteStore {
         let found: Option<(String, i64, String, i64)> = query.fetch_optional(self.reads()).await.map_err(failed)?;
         let (definition, number, status, last_seq) = found.ok_or(StoreError::NoRun(run))?;
         Ok(RunRecord {
-            run: from_json(&definition)?,
+            run: self.definitions().read(&definition)?,
             number: count(number)?,
             status: run_status(&status)?,
             last_seq: count(last_seq)?,

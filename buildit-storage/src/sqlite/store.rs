@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use super::error::failed;
 use super::session::Session;
 use super::writer::{Write, Writer};
-use crate::sql::migrate;
+use crate::sql::{Definitions, migrate};
 
 static SCHEMA: Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -45,6 +45,7 @@ struct Inner {
     changed: Notify,
     /// Told when something is asked of a run.
     asked: Notify,
+    definitions: Definitions,
     file: PathBuf,
 }
 
@@ -79,7 +80,8 @@ impl SqliteStore {
         let reads = SqlitePoolOptions::new().max_connections(READERS).test_before_acquire(false);
         let reads = reads.connect_lazy_with(options.clone().read_only(true).pragma("query_only", "on"));
         let (writer, changed, asked) = (Writer::start(connection, options), Notify::new(), Notify::new());
-        let inner = Inner { reads, writer, session, changed, asked, file: file.to_owned() };
+        let (definitions, file) = (Definitions::default(), file.to_owned());
+        let inner = Inner { reads, writer, session, changed, asked, definitions, file };
         let store = Self { inner: Arc::new(inner), blobs: None };
         store.end_leases_of_the_dead().await?;
         Ok(store)
@@ -108,6 +110,10 @@ impl SqliteStore {
 
     pub(super) fn session(&self) -> &Arc<Session> {
         &self.inner.session
+    }
+
+    pub(super) fn definitions(&self) -> &Definitions {
+        &self.inner.definitions
     }
 
     pub(super) fn changed(&self) -> &Notify {

@@ -11,7 +11,6 @@ use super::handle::RunHandle;
 use crate::event::{Approval, Event, EventBody, RunStatus};
 use crate::graph::StageIndex;
 use crate::id::{FencingToken, RunId, StageName};
-use crate::plan::Plan;
 use crate::run::{Input, Run, RunInfo};
 use crate::store::{Ask, Lease, RunRecord, StoreError, each_event};
 
@@ -100,7 +99,7 @@ fn named(run: &Run, bodies: Vec<EventBody<StageIndex>>, last_seq: u64, now: jiff
 
 /// The run as its record has it.
 async fn replayed(core: &Core, record: &RunRecord) -> Result<Run, AskError> {
-    let plan = Plan::restore(Arc::clone(&record.run.plan))?;
+    let plan = core.restored.restore(&record.run.plan)?;
     let info = RunInfo { id: record.run.id, number: record.number };
     let run = Run::of_plan(&plan, Arc::clone(&record.run.context), info);
     let mut run = run.carrying(Arc::clone(&record.run.carried));

@@ -11,7 +11,7 @@ use super::bus::RunBus;
 use super::claims::Claims;
 use super::groups::Groups;
 use super::mailbox::Mailbox;
-use super::plans::Plans;
+use super::plans::{Plans, Restored};
 use super::results::Results;
 use super::slots::Slots;
 use crate::artifact::{BlobStore, CacheStore};
@@ -44,6 +44,7 @@ pub(super) struct Core {
     pub(super) mailbox: Mailbox,
     pub(super) claims: Claims,
     pub(super) plans: Plans,
+    pub(super) restored: Restored,
     pub(super) closing: AtomicBool,
     /// Told when `closing` is set.
     pub(super) stopping: tokio::sync::Notify,
@@ -102,6 +103,7 @@ impl Core {
             mailbox: Mailbox::default(),
             claims: Claims::default(),
             plans: Plans::default(),
+            restored: Restored::default(),
             closing: AtomicBool::new(false),
             stopping: tokio::sync::Notify::new(),
             runs: Mutex::default(),

@@ -1,4 +1,4 @@
-//! The plans of pipelines that were started lately.
+//! The plans of pipelines that were started lately, and of runs that came back from the store.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use super::placement::Placement;
 use crate::diagnostic::Diagnostics;
 use crate::pipeline::{ExpandLimits, PipelineSpec};
-use crate::plan::Plan;
+use crate::plan::{Plan, WeakPlan};
 
 /// How many plans are kept: a large one takes as much memory as its pipeline.
 const KEPT: usize = 8;
@@ -67,6 +67,35 @@ impl Plans {
     }
 }
 
+/// How many plans are known that came back from the store.
+const KNOWN: usize = 64;
+
+/// The plans of runs that came back from the store, as long as one of these has it: runs whose store gave them one spec have
+/// one graph.
+#[derive(Debug, Default)]
+pub(super) struct Restored(Mutex<VecDeque<WeakPlan>>);
+
+impl Restored {
+    /// The plan of what was compiled before.
+    ///
+    /// # Errors
+    ///
+    /// [`Diagnostics`] when it is no pipeline that was.
+    pub(super) fn restore(&self, spec: &Arc<PipelineSpec>) -> Result<Plan, Diagnostics> {
+        let all = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = all().iter().find(|known| known.is_of(spec)).and_then(WeakPlan::upgrade);
+        if let Some(plan) = known {
+            return Ok(plan);
+        }
+        let plan = Plan::restore(Arc::clone(spec))?;
+        let mut all = all();
+        all.retain(|known| known.is_there() && !known.is_of(spec));
+        all.truncate(KNOWN - 1);
+        all.push_front(plan.downgrade());
+        Ok(plan)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,5 +134,16 @@ mod tests {
         let last = spec();
         plans.compile(Arc::clone(&last), ExpandLimits::default()).unwrap();
         assert_eq!(kept(&plans), 1);
+    }
+
+    #[test]
+    fn runs_of_one_spec_have_one_graph() {
+        let (restored, one) = (Restored::default(), spec());
+        let plans = [&one, &one, &spec()].map(|spec| restored.restore(spec).unwrap());
+        assert!(Arc::ptr_eq(plans[0].graph(), plans[1].graph()));
+        assert!(!Arc::ptr_eq(plans[0].graph(), plans[2].graph()));
+        drop(plans);
+        restored.restore(&one).unwrap();
+        assert_eq!(restored.0.lock().unwrap().len(), 1, "what nobody has is forgotten");
     }
 }

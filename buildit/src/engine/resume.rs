@@ -17,7 +17,6 @@ use super::start::{Ready, join, selected};
 use crate::event::{Event, EventBody};
 use crate::executor::Adoption;
 use crate::id::{ExecutorName, JobId, RunId};
-use crate::plan::Plan;
 use crate::run::{Run, RunInfo};
 use crate::store::{StoreError, TakenRun, each_event};
 
@@ -131,7 +130,7 @@ fn told(run: RunId, resumed: Result<Option<RunHandle>, ResumeError>) -> Option<R
 async fn go_on(core: &Arc<Core>, taken: TakenRun) -> Result<Option<RunHandle>, ResumeError> {
     let TakenRun { token, record, events } = taken;
     let id = record.run.id;
-    let plan = Plan::restore(Arc::clone(&record.run.plan))?;
+    let plan = core.restored.restore(&record.run.plan)?;
     let info = RunInfo { id, number: record.number };
     let context = Arc::clone(&record.run.context);
     let mut run = Run::of_plan(&plan, context, info).carrying(Arc::clone(&record.run.carried));
