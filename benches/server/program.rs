@@ -12,9 +12,6 @@ use buildit_benches::Bench;
 const SETTLE: Duration = Duration::from_secs(5);
 const IDLE: Duration = Duration::from_secs(30);
 
-/// Ticks of a processor's time in a second, as every Linux says them (`proc(5)`, `stat`).
-const TICKS: f64 = 100.0;
-
 const MIB: f64 = 1024.0 * 1024.0;
 
 /// Killed when it is left.
@@ -76,20 +73,22 @@ pub(crate) fn measure(bench: &mut Bench) {
 
     let (_, program) = start();
     std::thread::sleep(SETTLE);
-    let before = ticks(program.0.id());
+    let before = taken(program.0.id());
     std::thread::sleep(IDLE);
-    let used = ticks(program.0.id()) - before;
+    let used = taken(program.0.id()).saturating_sub(before);
     bench.at_most("memory when idle", resident(program.0.id()), 64.0, "MiB");
-    bench.at_most("processor when idle", used / TICKS / IDLE.as_secs_f64() * 100.0, 0.5, "%");
+    bench.at_most("processor when idle", used.as_secs_f64() / IDLE.as_secs_f64() * 100.0, 0.5, "%");
 }
 
-/// The time that it and its threads took, in ticks.
-fn ticks(process: u32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("it lives");
-    let (_, fields) = stat.rsplit_once(')').expect("its name");
-    let fields: Vec<&str> = fields.split_whitespace().collect();
-    // `utime` and `stime`, fields 14 and 15 of all.
-    fields[11..13].iter().map(|field| field.parse::<f64>().expect("a number")).sum()
+/// The time that its threads took, which are as many after a while as before: to the nanosecond (`sched-stats.rst` of Linux),
+/// for the ticks of `/proc/PID/stat` are hundredths of a second, of which it takes few.
+fn taken(process: u32) -> Duration {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).expect("it lives");
+    let taken = threads.map(|thread| {
+        let told = std::fs::read_to_string(thread.expect("a thread").path().join("schedstat")).expect("it lives");
+        told.split(' ').next().and_then(|first| first.parse::<u64>().ok()).expect("nanoseconds")
+    });
+    Duration::from_nanos(taken.sum::<u64>())
 }
 
 /// What of it is in memory, in MiB.
