@@ -7,6 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use buildit_benches::Bench;
+use nix::time::{ClockId, clock_getcpuclockid};
+use nix::unistd::Pid;
 
 /// How long it is left alone, and watched.
 const SETTLE: Duration = Duration::from_secs(5);
@@ -80,15 +82,12 @@ pub(crate) fn measure(bench: &mut Bench) {
     bench.at_most("processor when idle", used.as_secs_f64() / IDLE.as_secs_f64() * 100.0, 0.5, "%");
 }
 
-/// The time that its threads took, which are as many after a while as before: to the nanosecond (`sched-stats.rst` of Linux),
-/// for the ticks of `/proc/PID/stat` are hundredths of a second, of which it takes few.
+/// The time that it took, those of its threads that have ended too: to the nanosecond, for the ticks of `/proc/PID/stat` are
+/// hundredths of a second, of which it takes few.
 fn taken(process: u32) -> Duration {
-    let threads = std::fs::read_dir(format!("/proc/{process}/task")).expect("it lives");
-    let taken = threads.map(|thread| {
-        let told = std::fs::read_to_string(thread.expect("a thread").path().join("schedstat")).expect("it lives");
-        told.split(' ').next().and_then(|first| first.parse::<u64>().ok()).expect("nanoseconds")
-    });
-    Duration::from_nanos(taken.sum::<u64>())
+    let process = Pid::from_raw(process.try_into().expect("a process"));
+    let taken = clock_getcpuclockid(process).and_then(ClockId::now).expect("it lives");
+    Duration::from(taken)
 }
 
 /// What of it is in memory, in MiB.

@@ -19,8 +19,10 @@ use buildit::job::{JobOutcome, JobSpec};
 use super::endpoint::Endpoint;
 use super::engine::{self, Engine};
 use super::error::{Failing, Trouble, trouble};
+use super::fetched::Fetches;
 use super::lock::lock;
 use super::options::DockerOptions;
+use super::pull::in_doubt;
 use super::removals::Removals;
 use super::supports;
 use crate::script::Ending;
@@ -47,8 +49,8 @@ pub struct DockerBackend {
     /// Why containers could not be started, for the outcome.
     unstartable: Mutex<HashMap<String, String>>,
     pub(super) removals: Removals,
-    /// Images that jobs are fetching with credentials of their own: how many jobs each.
-    pub(super) coming: Mutex<HashMap<String, usize>>,
+    /// The images that jobs fetch with credentials of their own.
+    pub(super) fetches: Fetches,
 }
 
 impl DockerBackend {
@@ -74,16 +76,18 @@ impl DockerBackend {
 
     async fn on(endpoint: Endpoint, options: DockerOptions) -> Result<Self, ExecutorError> {
         let (docker, engine) = engine::client(&endpoint, &options).await?;
+        let failing = Failing { name: options.name.clone(), address: endpoint.address };
+        let in_doubt = in_doubt(&docker).await.map_err(|error| failing.at("look for volumes", error))?;
         Ok(Self {
             engine,
             docker,
-            failing: Failing { name: options.name.clone(), address: endpoint.address },
+            failing,
             options,
             fresh: Mutex::default(),
             endings: Mutex::default(),
             unstartable: Mutex::default(),
             removals: Removals::default(),
-            coming: Mutex::default(),
+            fetches: Fetches::new(in_doubt),
         })
     }
 

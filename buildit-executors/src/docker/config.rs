@@ -18,6 +18,7 @@ use crate::script::Marks;
 /// The job's container: inert until it is fed. The secrets tell which variables must not stand in it.
 pub(super) fn job_container(
     job: &JobSpec,
+    facts: &ImageFacts,
     secrets: &JobSecrets,
     options: &DockerOptions,
     marks: &Marks,
@@ -35,7 +36,7 @@ pub(super) fn job_container(
         Some(names::network(&job.id))
     };
     ContainerCreateBody {
-        image: image.map(|image| image.reference.clone()),
+        image: image.map(|image| facts.image(image)),
         user: image.and_then(|image| image.user.clone()),
         entrypoint: Some(entrypoint),
         cmd: Some(cmd),
@@ -77,7 +78,7 @@ pub(super) fn service_container(
     let shown = service.env.iter().filter(|(name, _)| hidden.is_none_or(|hidden| !hidden.contains_key(*name)));
     let endpoint = EndpointSettings { aliases: Some(vec![service.name.clone()]), ..Default::default() };
     ContainerCreateBody {
-        image: Some(service.image.reference.clone()),
+        image: Some(image.image(&service.image)),
         user: service.image.user.clone(),
         entrypoint,
         cmd,

@@ -47,7 +47,7 @@ impl DockerBackend {
         if !job.stage.services.is_empty() {
             ctx.reach(CrashPoint::ServicesReady, &job.id);
         }
-        let body = job_container(job, ctx.secrets(), &self.options, &marks);
+        let body = job_container(job, &facts, ctx.secrets(), &self.options, &marks);
         let platform = image.platform.clone().unwrap_or_default();
         let user = image.user.as_deref().unwrap_or(&facts.user);
         let user = UserName::parse(user);

@@ -1,6 +1,7 @@
 //! What has to be known of an image, and of the user that a container of it runs as.
 
 use bollard::models::ImageInspect;
+use buildit::pipeline::ImageSpec;
 
 use super::fetched::Names;
 
@@ -19,13 +20,20 @@ pub(super) struct ImageFacts {
     pub(super) command: Vec<String>,
 }
 
+impl ImageFacts {
+    /// What a container is made of: this very image, whatever its name names by then.
+    pub(super) fn image(&self, image: &ImageSpec) -> String {
+        if self.id.is_empty() { image.reference.clone() } else { self.id.clone() }
+    }
+}
+
 impl From<ImageInspect> for ImageFacts {
     fn from(image: ImageInspect) -> Self {
         let config = image.config.unwrap_or_default();
         let env = config.env.unwrap_or_default();
         Self {
             id: image.id.unwrap_or_default(),
-            names: Names::of(image.repo_tags.unwrap_or_default()),
+            names: Names::of(image.repo_tags.unwrap_or_default(), image.repo_digests.unwrap_or_default()),
             user: config.user.unwrap_or_default(),
             home: env.iter().find_map(|variable| variable.strip_prefix("HOME=").map(str::to_owned)),
             entrypoint: config.entrypoint.unwrap_or_default(),

@@ -1,13 +1,16 @@
 //! Seeing to it that an image is there.
 
 use std::collections::HashMap;
-use std::sync::MutexGuard;
 use std::time::Duration;
 
+use bollard::Docker;
 use bollard::auth::DockerCredentials;
 use bollard::errors::Error;
-use bollard::models::CreateImageInfo;
-use bollard::query_parameters::{CreateImageOptionsBuilder, RemoveImageOptions, TagImageOptionsBuilder};
+use bollard::models::{CreateImageInfo, VolumeCreateRequest};
+use bollard::query_parameters::{
+    CreateImageOptionsBuilder, ListVolumesOptionsBuilder, RemoveImageOptions, RemoveVolumeOptions,
+    TagImageOptionsBuilder,
+};
 use buildit::backend::CreateError;
 use buildit::executor::{ExecutorError, JobContext};
 use buildit::job::{Cause, JobOutcome, JobSpec, NOTICE, Stream};
@@ -19,9 +22,8 @@ use tokio::time::Instant;
 use super::auth::{DockerConfig, of_user};
 use super::backend::{DockerBackend, is_gone};
 use super::error::said;
-use super::fetched::{self, Fetcher};
+use super::fetched::{Fetch, Fetcher, LABEL, MOST, normal};
 use super::image::ImageFacts;
-use super::lock::lock;
 
 /// How often the progress of a pull is told.
 const TELL: Duration = Duration::from_secs(2);
@@ -41,15 +43,17 @@ impl DockerBackend {
     ) -> Result<ImageFacts, CreateError> {
         let reference = &image.reference;
         let fetcher = Fetcher::of(ctx, reference);
-        let here = self.local_image(reference).await?;
+        let (here, in_doubt) = self.look(reference).await?;
         if image.pull != PullPolicy::Always {
-            let is_coming = || self.coming().contains_key(reference);
+            let may_use = |facts: &ImageFacts| {
+                facts.names.admit(&fetcher, &facts.id, reference) && (facts.names.is_private() || !in_doubt)
+            };
             match here {
-                Some(facts) if facts.names.admit(&fetcher, &facts.id) && !is_coming() => return Ok(facts),
+                Some(facts) if may_use(&facts) => return Ok(facts),
                 _ if image.pull != PullPolicy::Never => {}
                 Some(_) => {
                     let reason =
-                        format!("image `{reference}` is private, and `pull` is `never`: nobody asks its registry");
+                        format!("image `{reference}` may be private, and `pull` is `never`: nobody asks its registry");
                     return Err(unstartable(ctx, &reason));
                 }
                 None => {
@@ -57,13 +61,54 @@ impl DockerBackend {
                 }
             }
         }
-        let _coming = matches!(fetcher, Fetcher::Own(_)).then(|| Coming::of(self, reference));
+        let before = here.as_ref().map(|facts| facts.id.as_str());
+        let fetch = match fetcher {
+            Fetcher::Own(_) => Some(self.begin(reference, before).await?),
+            Fetcher::Anybody => None,
+        };
         self.pull(job, ctx, image).await?;
         let Some(facts) = self.local_image(reference).await? else {
             return Err(unstartable(ctx, &format!("image `{reference}` could not be pulled")));
         };
         self.note(&fetcher, reference, here.as_ref(), &facts).await?;
+        if fetch.map_or_else(|| self.fetches.settle(reference), Fetch::noted) {
+            self.end(reference).await;
+        }
         Ok(facts)
+    }
+
+    /// What a reference names, and whether that may be somebody's alone without being noted.
+    async fn look(&self, reference: &str) -> Result<(Option<ImageFacts>, bool), ExecutorError> {
+        loop {
+            let begun = self.fetches.begun();
+            let here = self.local_image(reference).await?;
+            let in_doubt = here.as_ref().is_some_and(|facts| self.fetches.doubt(reference, &facts.id));
+            // Or one may have begun and been noted while it was looked at.
+            if self.fetches.begun() == begun {
+                return Ok((here, in_doubt));
+            }
+        }
+    }
+
+    /// Begins to fetch in a name of one's own: whoever starts an engine after this one was killed hears of it.
+    async fn begin(&self, reference: &str, before: Option<&str>) -> Result<Fetch<'_>, ExecutorError> {
+        let fetch = self.fetches.begin(reference, before);
+        let labels = HashMap::from([(LABEL.to_owned(), normal(reference))]);
+        let volume = VolumeCreateRequest { name: Some(volume(reference)), labels: Some(labels), ..Default::default() };
+        match self.docker.create_volume(volume).await {
+            // One without volumes keeps no such notes.
+            Err(error) if !is_gone(&error) => Err(self.failing.at("note that an image is fetched", error)),
+            _ => Ok(fetch),
+        }
+    }
+
+    async fn end(&self, reference: &str) {
+        if let Err(error) = self.docker.remove_volume(&volume(reference), None::<RemoveVolumeOptions>).await
+            && !is_gone(&error)
+        {
+            // Whoever starts an engine later fetches the image once more.
+            tracing::debug!(reference, %error, "the note of a fetch stays");
+        }
     }
 
     /// Notes that whoever fetches in this name may use the image, where not everybody may.
@@ -74,26 +119,32 @@ impl DockerBackend {
         before: Option<&ImageFacts>,
         now: &ImageFacts,
     ) -> Result<(), ExecutorError> {
-        let was = before.map(|before| before.id.as_str());
-        if now.names.need(fetcher, &now.id, reference, was) {
-            let (name, tag) = fetched::name(fetcher, &now.id);
+        let was = before.map(|before| before.id.as_str()).filter(|_| !self.fetches.is_in_doubt(reference));
+        if now.names.need(fetcher, &now.id, reference, was, |name| self.fetches.is_open(name)) {
+            let (name, tag) = fetcher.name(&now.id, reference);
             let options = TagImageOptionsBuilder::new().repo(&name).tag(&tag).build();
             let noted = self.docker.tag_image(&now.id, Some(options)).await;
             noted.map_err(|error| self.failing.at("note who has fetched an image", error))?;
+            // Whose proof is forgotten shows it once more.
+            let most = if now.names.further.len() < MOST { 0 } else { now.names.further.len() };
+            self.unname(now.names.further.iter().take(most).map(String::as_str)).await;
         }
-        // What nobody names any more is for whoever clears up: our names would keep it.
-        let left = before.filter(|before| before.id != now.id && before.names.usual.len() <= 1);
-        for name in left.iter().flat_map(|before| before.names.further()) {
-            if let Err(error) = self.docker.remove_image(name, None::<RemoveImageOptions>, None).await {
-                tracing::debug!(name, %error, "an image that was replaced stays");
-            }
+        if let Some(before) = before.filter(|before| before.id != now.id) {
+            self.unname(before.names.left(reference)).await;
         }
         Ok(())
     }
 
-    /// How many jobs of this process fetch each image with credentials of their own.
-    fn coming(&self) -> MutexGuard<'_, HashMap<String, usize>> {
-        lock(&self.coming)
+    /// Takes these names from an image, one after another as far as that goes; without any it is gone.
+    async fn unname(&self, names: impl IntoIterator<Item = &str>) {
+        for name in names {
+            if let Err(error) = self.docker.remove_image(name, None::<RemoveImageOptions>, None).await
+                && !is_gone(&error)
+            {
+                tracing::debug!(name, %error, "a name of an image stays");
+                return;
+            }
+        }
     }
 
     async fn local_image(&self, reference: &str) -> Result<Option<ImageFacts>, ExecutorError> {
@@ -150,29 +201,20 @@ impl DockerBackend {
     }
 }
 
-/// An image that is being fetched for whom it is alone, until that is noted.
-struct Coming<'a> {
-    backend: &'a DockerBackend,
-    reference: &'a str,
+/// The volume of a fetch that has begun.
+fn volume(reference: &str) -> String {
+    format!("buildit-fetching-{}", &blake3::hash(normal(reference).as_bytes()).to_hex()[..16])
 }
 
-impl<'a> Coming<'a> {
-    fn of(backend: &'a DockerBackend, reference: &'a str) -> Self {
-        *backend.coming().entry(reference.to_owned()).or_default() += 1;
-        Self { backend, reference }
-    }
-}
-
-impl Drop for Coming<'_> {
-    fn drop(&mut self) {
-        let mut coming = self.backend.coming();
-        if let Some(jobs) = coming.get_mut(self.reference) {
-            *jobs -= 1;
-            if *jobs == 0 {
-                coming.remove(self.reference);
-            }
-        }
-    }
+/// The references that earlier engines have begun to fetch in somebody's name, and have not noted.
+pub(super) async fn in_doubt(docker: &Docker) -> Result<Vec<String>, Error> {
+    let filters = HashMap::from([("label".to_owned(), vec![LABEL.to_owned()])]);
+    let options = ListVolumesOptionsBuilder::new().filters(&filters).build();
+    let volumes = match docker.list_volumes(Some(options)).await {
+        Err(error) if is_gone(&error) => return Ok(Vec::new()),
+        listed => listed?.volumes.unwrap_or_default(),
+    };
+    Ok(volumes.into_iter().filter_map(|mut volume| volume.labels.remove(LABEL)).collect())
 }
 
 /// The name and the tag or digest of a reference. Without a tag an engine would fetch all of them.

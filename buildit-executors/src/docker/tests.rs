@@ -70,7 +70,7 @@ mod snapshots {
     fn a_plain_job() {
         let job = job("build");
         let options = DockerOptions::new().with_network(Network::None);
-        let body = job_container(&job, &JobSecrets::default(), &options, &Marks::of(&job.id));
+        let body = job_container(&job, &ImageFacts::default(), &JobSecrets::default(), &options, &Marks::of(&job.id));
         insta::with_settings!({sort_maps => true}, { insta::assert_json_snapshot!(body) });
     }
 
@@ -83,7 +83,7 @@ mod snapshots {
             command: vec!["postgres".into()],
             ..Default::default()
         };
-        let body = job_container(&job, &secrets(), &DockerOptions::new(), &marks);
+        let body = job_container(&job, &ImageFacts::default(), &secrets(), &DockerOptions::new(), &marks);
         let service = service_container(&job, &job.stage.services[0], &image, &secrets(), &marks);
         let all = serde_json::json!({ "job": body, "service": service, "network": private_network(&job) });
         assert!(!all.to_string().contains("s3cret"));

@@ -45,7 +45,7 @@ impl Protocol {
         }
     }
 
-    fn port(self) -> u16 {
+    pub(super) fn port(self) -> u16 {
         match self {
             Self::Https => 443,
             Self::Http => 80,

@@ -109,14 +109,12 @@ impl Remote {
     /// A way to ask it, once its host was looked at. `known` is where the keys of its hosts are remembered.
     pub(super) async fn reach(&self, known: &Path) -> Result<Reach, RemoteError> {
         let scope = self.address.as_str().to_owned();
-        // `ssh` would take any kind of key that it has not seen of a host for one that is new.
-        let hosts = if self.host_keys.is_empty() { Hosts::SeenOnce } else { Hosts::Known };
-        self.reach_of(&[&self.address], scope, known, hosts).await
+        self.reach_of(&[&self.address], scope, known).await
     }
 
     /// A way to ask these, which are at hosts of their own: the token is shown at the host of this repository alone.
     pub(super) async fn reach_others(&self, others: &[&RemoteAddress], known: &Path) -> Result<Reach, RemoteError> {
-        self.reach_of(others, format!("{}/", self.address.origin()), known, Hosts::SeenOnce).await
+        self.reach_of(others, format!("{}/", self.address.origin()), known).await
     }
 
     /// The same without what lets somebody in.
@@ -124,13 +122,7 @@ impl Remote {
         Self { credential: Credential::None, ..self.clone() }
     }
 
-    async fn reach_of(
-        &self,
-        all: &[&RemoteAddress],
-        scope: String,
-        known: &Path,
-        hosts: Hosts,
-    ) -> Result<Reach, RemoteError> {
+    async fn reach_of(&self, all: &[&RemoteAddress], scope: String, known: &Path) -> Result<Reach, RemoteError> {
         let mut reach = Reach::default();
         let proxied = PASSED_ON.iter().any(|name| name.contains("proxy") && std::env::var_os(name).is_some());
         for address in all {
@@ -157,22 +149,16 @@ impl Remote {
             Credential::Key(key) => reach.key = Some(beside(known, key.expose_secret())?),
             Credential::Token(_) | Credential::None => {}
         }
-        if !self.host_keys.is_empty() {
-            reach.hosts = Some(beside(known, &self.host_keys)?);
+        let mut known_host = None;
+        if let Some((host, _)) = self.address.host().filter(|_| !self.host_keys.is_empty()) {
+            let keys = reach.hosts.insert(beside(known, &self.host_keys)?);
+            known_host = Some((host, keys.path()));
         }
-        let [key, keys] = [&reach.key, &reach.hosts].map(|file| file.as_ref().map(NamedTempFile::path));
-        reach.variables.push(("GIT_SSH_COMMAND", ssh(key, known, keys, hosts).into()));
+        let config = reach.config.insert(beside(known, &ssh_config(known, known_host))?);
+        let key = reach.key.as_ref().map(NamedTempFile::path);
+        reach.variables.push(("GIT_SSH_COMMAND", ssh(key, config.path()).into()));
         Ok(reach)
     }
-}
-
-/// Which hosts `ssh` talks to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Hosts {
-    /// Those whose keys are known.
-    Known,
-    /// Those too that show theirs for the first time.
-    SeenOnce,
 }
 
 /// This text and the end of its last line in a file for its owner alone, which is gone with the answer.
@@ -189,19 +175,28 @@ fn beside(known: &Path, text: &str) -> Result<NamedTempFile, RemoteError> {
     write().map_err(|source| RemoteError::Folder { folder: folder.to_owned(), source })
 }
 
-/// How `ssh` is called, by a shell: with none of its user's settings, and with the hosts of these files: `known` is where it
-/// notes those that it sees, `keys` what we know.
-fn ssh(key: Option<&Path>, known: &Path, keys: Option<&Path>, hosts: Hosts) -> String {
-    let quoted = |path: &Path| format!("'{}'", path.display().to_string().replace('\'', r"'\''"));
-    // An option of `ssh` is itself split at blanks, but for what stands in `"`.
-    let file = |option: &str, path: &Path| format!("{option}=\"{}\"", path.display()).replace('\'', r"'\''");
+/// Which hosts `ssh` talks to (`ssh_config(5)`): the one that is known, when it shows one of the keys of its file; any other, when
+/// it is new or shows the key that was noted in `known`. A host of which keys of another kind are noted would be new to `ssh`, so
+/// that file is not asked for the one that is known.
+fn ssh_config(known: &Path, known_host: Option<(&str, &Path)>) -> String {
+    let of = |hosts: &str, new: &str, noted: &Path, keys: &Path| {
+        let (noted, keys) = (noted.display(), keys.display());
+        format!(
+            "Host {hosts}\nStrictHostKeyChecking {new}\nUserKnownHostsFile \"{noted}\"\nGlobalKnownHostsFile \"{keys}\"\n"
+        )
+    };
     let none = Path::new("/dev/null");
-    let known = file("UserKnownHostsFile", if hosts == Hosts::Known { none } else { known });
-    let keys = file("GlobalKnownHostsFile", keys.unwrap_or(none));
-    let new = if hosts == Hosts::Known { "yes" } else { "accept-new" };
+    let is_plain = |host: &str| host.chars().all(|letter| letter.is_ascii_alphanumeric() || ".-_:".contains(letter));
+    let known_one = known_host.map(|(host, keys)| of(if is_plain(host) { host } else { "*" }, "yes", none, keys));
+    known_one.unwrap_or_default() + &of("*", "accept-new", known, none)
+}
+
+/// How `ssh` is called, by a shell: with these settings and none of its user's.
+fn ssh(key: Option<&Path>, config: &Path) -> String {
+    let quoted = |path: &Path| format!("'{}'", path.display().to_string().replace('\'', r"'\''"));
     let mut command = format!(
-        "ssh -F /dev/null -o BatchMode=yes -o ConnectTimeout=20 -o StrictHostKeyChecking={new} \
-         -o '{keys}' -o '{known}' -o IdentityAgent=none -o IdentitiesOnly=yes"
+        "ssh -F {} -o BatchMode=yes -o ConnectTimeout=20 -o IdentityAgent=none -o IdentitiesOnly=yes",
+        quoted(config)
     );
     if let Some(key) = key {
         command.push_str(&format!(" -i {}", quoted(key)));
@@ -219,6 +214,7 @@ pub(super) struct Reach {
     hidden: Vec<String>,
     key: Option<NamedTempFile>,
     hosts: Option<NamedTempFile>,
+    config: Option<NamedTempFile>,
 }
 
 impl Reach {
@@ -228,8 +224,9 @@ impl Reach {
     }
 }
 
-/// What `ssh` says of a host whose key is not the one that is known, and of one that shows a key of a kind of which none is.
-const CHANGED: [&[u8]; 2] = [b"REMOTE HOST IDENTIFICATION HAS CHANGED", b"Host key verification failed"];
+/// With what `ssh` ends when a host shows another key than the one that is known, or one of a kind of which none is. What the
+/// other side says begins with who says it.
+const CHANGED: &str = "Host key verification failed.";
 
 /// What `git` prints in this folder.
 pub(super) async fn run(
@@ -275,7 +272,7 @@ pub(super) async fn run(
     if is_fine {
         return Ok(printed);
     }
-    if CHANGED.iter().any(|said| complaints.windows(said.len()).any(|words| words == *said)) {
+    if String::from_utf8_lossy(&complaints).lines().any(|line| line.trim_end() == CHANGED) {
         return Err(RemoteError::OtherHost);
     }
     Err(RemoteError::Git(told(&complaints, reach)))
@@ -354,6 +351,13 @@ pub(super) fn known_hosts(folder: &Path) -> PathBuf {
     folder.join("known_hosts")
 }
 
+/// What is remembered of one host and port.
+pub(super) fn of_host(noted: &str, (host, port): (&str, u16)) -> String {
+    let name = if port == Protocol::Ssh.port() { host.to_owned() } else { format!("[{host}]:{port}") };
+    let lines = noted.lines().filter(|line| line.split(' ').next() == Some(&name));
+    lines.flat_map(|line| [line, "\n"]).collect()
+}
+
 /// What is remembered of hosts (`sshd(8)`, a line for each key) when these lines were and those are shown now: of a host that
 /// shows any, those alone.
 pub(super) fn of_hosts(before: &str, shown: &str) -> String {
@@ -374,15 +378,32 @@ mod tests {
         let expected = "[b.example]:22 ssh-ed25519 B\na.example ssh-ed25519 NEW\na.example ssh-rsa ALSO\n";
         assert_eq!(of_hosts(before, shown), expected);
         assert_eq!((of_hosts(before, ""), of_hosts("", shown)), (before.to_owned(), shown.to_owned()));
+        assert_eq!(of_host(shown, ("a.example", 22)), shown);
+        assert_eq!(of_host("[b.example]:23 ssh-ed25519 B\n", ("b.example", 23)), "[b.example]:23 ssh-ed25519 B\n");
+        assert_eq!(of_host(shown, ("b.example", 22)), "");
     }
 
     #[test]
     fn no_path_becomes_code_of_the_shell() {
-        let (key, known, keys) = (Path::new("/a b/it's; id"), Path::new("/a b/k'n"), Path::new("/a'b"));
-        let command = ssh(Some(key), known, Some(keys), Hosts::SeenOnce);
+        let command = ssh(Some(Path::new("/a b/it's; id")), Path::new("/a b/c'n"));
         assert!(command.ends_with(r"-i '/a b/it'\''s; id'"), "{command}");
-        assert!(command.contains(r#"-o 'UserKnownHostsFile="/a b/k'\''n"'"#), "{command}");
-        assert!(command.contains(r#"-o 'GlobalKnownHostsFile="/a'\''b"'"#), "{command}");
+        assert!(command.starts_with(r"ssh -F '/a b/c'\''n' "), "{command}");
+    }
+
+    #[test]
+    fn a_host_that_is_known_is_known_by_its_keys_alone() {
+        let (known, keys) = (Path::new("/a b/known"), Path::new("/a b/keys"));
+        let others = "Host *\nStrictHostKeyChecking accept-new\nUserKnownHostsFile \"/a b/known\"\n\
+                      GlobalKnownHostsFile \"/dev/null\"\n";
+        assert_eq!(ssh_config(known, None), others);
+        let of = |hosts: &str| {
+            format!(
+                "Host {hosts}\nStrictHostKeyChecking yes\nUserKnownHostsFile \"/dev/null\"\n\
+                 GlobalKnownHostsFile \"/a b/keys\"\n{others}"
+            )
+        };
+        assert_eq!(ssh_config(known, Some(("git.example", keys))), of("git.example"));
+        assert_eq!(ssh_config(known, Some(("git example", keys))), of("*"));
     }
 
     #[test]

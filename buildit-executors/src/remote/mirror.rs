@@ -9,8 +9,8 @@ use std::time::Duration;
 use tempfile::NamedTempFile;
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::git::{Reach, known_hosts, of_hosts, run};
-use super::{Remote, RemoteError};
+use super::git::{Reach, known_hosts, of_host, of_hosts, run};
+use super::{Remote, RemoteAddress, RemoteError};
 
 /// How often it is looked whether a copy has become too large while it is fetched.
 const LOOK: Duration = Duration::from_millis(500);
@@ -96,6 +96,14 @@ impl Mirror {
             Ok(shown)
         };
         Ok(Head { host_keys: keep().map_err(|error| self.failed(error))?, ..head })
+    }
+
+    /// The keys by which the host of a repository is known here, a line for each as in `known_hosts` (`sshd(8)`); nothing where
+    /// it was not talked to by `ssh`.
+    #[must_use]
+    pub fn host_keys(&self, address: &RemoteAddress) -> String {
+        let noted = fs::read_to_string(known_hosts(&self.folder)).unwrap_or_default();
+        address.host().map(|host| of_host(&noted, host)).unwrap_or_default()
     }
 
     /// Asks it, where the keys of hosts are remembered in this file.

@@ -46,6 +46,7 @@ impl Definitions {
     /// The plan whose text this begins with, and how long that is: what begins with an object that is whole is that object.
     fn find(&self, rest: &str) -> Option<(Arc<PipelineSpec>, usize)> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|known| known.plan.strong_count() > 0);
         let at = all.iter().position(|known| rest.starts_with(&*known.text))?;
         let plan = all[at].plan.upgrade()?;
         let length = all[at].text.len();
@@ -57,10 +58,11 @@ impl Definitions {
     }
 
     fn remember(&self, text: &str, plan: &Arc<PipelineSpec>) {
+        let known = Known { text: text.into(), plan: Arc::downgrade(plan) };
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|known| known.plan.strong_count() > 0 && *known.text != *text);
         all.truncate(KEPT - 1);
-        all.push_front(Known { text: text.into(), plan: Arc::downgrade(plan) });
+        all.push_front(known);
     }
 }
 

@@ -200,11 +200,13 @@ pub(super) async fn find(host: &RunHost, inputs: &JobInputs, caches: Vec<WantedC
         if let Some(store) = &host.core.caches {
             for scope in host.bus.apart.iter().chain([&host.bus.scope]) {
                 match store.find_cache(scope, &input.key, &restore_keys).await {
-                    Ok(Some(hit)) => {
+                    Ok(Some(hit)) if hit.exact || input.archive.is_none() => {
                         (input.archive, input.exact) = (Some(hit.archive), hit.exact);
-                        break;
+                        if hit.exact {
+                            break;
+                        }
                     }
-                    Ok(None) => {}
+                    Ok(_) => {}
                     Err(error) => tracing::warn!(cache = %input.name, %error, "a cache cannot be looked for"),
                 }
             }

@@ -427,7 +427,20 @@ pub(crate) async fn fetch(state: &ServerState, repository: &Repository) -> Resul
     let error = fetched.as_ref().err().map(ToString::to_string);
     state.store().note_fetch(repository.id, Fetch { at: Timestamp::now(), error }).await?;
     fetched.map_err(told)?;
+    if repository.settings.login == Login::Key && repository.settings.host_keys.is_empty() {
+        know_host(state, repository, mirror.host_keys(remote.address())).await;
+    }
     Ok((mirror, remote))
+}
+
+/// Tells other servers by which keys the host of a repository is known that an earlier version connected.
+async fn know_host(state: &ServerState, repository: &Repository, host_keys: String) {
+    let settings = RepositorySettings { host_keys, ..repository.settings.clone() };
+    let to = Repository { settings, version: repository.version + 1, ..repository.clone() };
+    // Whoever changes it meanwhile is not overwritten; the next fetch tries again.
+    if let Err(error) = state.store().put_repository(to).await {
+        tracing::debug!(%error, repository = %repository.id, "the keys of a host are not kept");
+    }
 }
 
 /// The branches that the copy has, those with the newest commits first.

@@ -11,6 +11,8 @@ use crate::site::{Site, Who};
 use axum::http::{Method, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use buildit::store::RepositoryStore;
+use buildit_storage::sqlite::SqliteStore;
 use serde_json::{Value, json};
 
 const KDL: &str = "pipeline \"shop\"\nstage \"show\" { run \"cat word.txt; git status --porcelain\" }";
@@ -154,16 +156,26 @@ async fn a_repository_is_fetched_by_ssh_with_the_key_of_its_own() {
     let shown = Command::new("ssh-keygen").args(["-lf"]).arg(sshd.path("host.pub")).output().unwrap().stdout;
     let fingerprint = String::from_utf8(shown).unwrap().split(' ').nth(1).unwrap().to_owned();
     assert!(listed.contains(&format!("ssh-ed25519 {fingerprint}")), "{listed}");
+    let id = serde_json::from_str::<Value>(&listed).unwrap()["items"][0]["id"].as_str().unwrap().to_owned();
+    let path = format!("/api/v1/repositories/{id}");
+
+    // One that an earlier version connected is known as well once it was fetched.
+    let store = SqliteStore::open(folder.path().join("data/buildit.db")).await.unwrap();
+    let mut known = store.repository(id.parse().unwrap()).await.unwrap().unwrap();
+    known.settings.host_keys = String::new();
+    known.version += 1;
+    store.put_repository(known).await.unwrap();
+    site.post(&owner, &format!("{path}/scan"), json!({})).await.ok();
+    let found = site.get(&owner, &path).await.ok().text;
+    assert!(found.contains(&format!("ssh-ed25519 {fingerprint}")), "{found}");
 
     // Somebody else who answers there is not taken for it.
     sshd.stop();
     sshd.new_key("host", "ed25519");
     sshd.start();
-    let id = serde_json::from_str::<Value>(&listed).unwrap()["items"][0]["id"].as_str().unwrap().to_owned();
-    let refused = site.post(&owner, &format!("/api/v1/repositories/{id}/scan"), json!({})).await;
+    let refused = site.post(&owner, &format!("{path}/scan"), json!({})).await;
     assert_eq!(refused.status, StatusCode::FAILED_DEPENDENCY, "{}", refused.text);
     assert!(refused.text.contains("another key of its own than it did before"), "{}", refused.text);
-    let path = format!("/api/v1/repositories/{id}");
     // Nor by a server that has never talked to the first one, nor with a key of another kind.
     sshd.stop();
     sshd.new_key("host", "ecdsa");
