@@ -16,10 +16,13 @@
 //! A volume says so to engines that start later ([`LABEL`]); what another engine begins meanwhile on the same host, this one
 //! does not see until it is noted.
 //!
+//! An image whose tag has moved on keeps its further names, so it stays private until `docker image prune --all`. Whoever knows
+//! the digest or the id of an image gets it from an engine that has it: a registry of their own need only name it.
+//!
 //! Kubernetes calls the same
 //! [ensure secret pulled images](https://github.com/kubernetes/enhancements/tree/master/keps/sig-node/2535-ensure-secret-pulled-images).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 
 use buildit::executor::JobContext;
@@ -34,8 +37,9 @@ const PRIVATE: &str = "buildit.invalid/";
 /// How many proofs an image has at most: tokens that are renewed make one each.
 pub(super) const MOST: usize = 32;
 
-/// The label of the volume of a fetch that has begun: the reference.
+/// The labels of the volume of a fetch that has begun: the reference, and what it named before.
 pub(super) const LABEL: &str = "buildit.fetching";
+pub(super) const BEFORE: &str = "buildit.fetching.before";
 
 /// In whose name a job fetches an image.
 #[derive(Debug)]
@@ -117,32 +121,33 @@ impl Names {
         // Under another name it was here for all; nobody makes that their own by fetching the same.
         matches!(fetcher, Fetcher::Own(_)) && before != Some(id) && others.next().is_none()
     }
-
-    /// What keeps an image that its name has left: the last one that goes takes the image along. Nothing while it has another
-    /// usual name, or what another repository has of it.
-    pub(super) fn left(&self, reference: &str) -> Vec<&str> {
-        let is_own = |name: &String| repository(name) == repository(reference);
-        if !self.is_private() || self.usual.len() > 1 || !self.digests.iter().all(is_own) {
-            return Vec::new();
-        }
-        // Without a further name it would be for all.
-        self.digests.iter().chain(&self.further).map(String::as_str).collect()
-    }
 }
 
 /// A reference as an engine lists it.
 pub(super) fn normal(reference: &str) -> String {
-    let short = reference.strip_prefix("docker.io/").unwrap_or(reference);
+    let hub = ["docker.io/", "index.docker.io/", "registry-1.docker.io/"].iter();
+    let short = hub.filter_map(|hub| reference.strip_prefix(hub)).next().unwrap_or(reference);
     let short = short.strip_prefix("library/").unwrap_or(short);
-    let has_tag = short.contains('@') || short.rsplit_once(':').is_some_and(|(_, tag)| !tag.contains('/'));
-    if has_tag { short.to_owned() } else { format!("{short}:latest") }
+    match (short.split_once('@'), tag_of(short)) {
+        // The digest tells more than the tag.
+        (Some((name, digest)), _) => format!("{}@{digest}", without_tag(name)),
+        (None, None) => format!("{short}:latest"),
+        (None, Some(_)) => short.to_owned(),
+    }
+}
+
+fn tag_of(name: &str) -> Option<&str> {
+    name.rsplit_once(':').map(|(_, tag)| tag).filter(|tag| !tag.contains('/'))
+}
+
+fn without_tag(name: &str) -> &str {
+    tag_of(name).map_or(name, |tag| &name[..name.len() - tag.len() - 1])
 }
 
 /// The repository that a reference is of; nothing of what an engine calls an image.
 fn repository(reference: &str) -> String {
     let normal = normal(reference);
-    let name = normal.split_once('@').map_or(&*normal, |(name, _)| name);
-    let name = name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(name, |(name, _)| name);
+    let name = without_tag(normal.split_once('@').map_or(&*normal, |(name, _)| name));
     if name == "sha256" { String::new() } else { name.to_owned() }
 }
 
@@ -152,8 +157,8 @@ pub(super) struct Fetches(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// How many were begun.
-    begun: u64,
+    /// Counts what begins and what ends.
+    changes: u64,
     /// By the reference, as an engine lists it.
     open: HashMap<String, Open>,
 }
@@ -161,29 +166,42 @@ struct State {
 #[derive(Debug, Default)]
 struct Open {
     jobs: usize,
-    /// One was broken off.
-    in_doubt: bool,
+    /// The volumes of those that were broken off.
+    left: Vec<String>,
     /// What the reference named when the first of them began.
     before: Option<String>,
 }
 
+/// A fetch that an earlier engine has begun.
+#[derive(Clone, Debug)]
+pub(super) struct Left {
+    pub(super) volume: String,
+    pub(super) reference: String,
+    pub(super) before: Option<String>,
+}
+
 impl Fetches {
     /// With these in doubt.
-    pub(super) fn new(in_doubt: impl IntoIterator<Item = String>) -> Self {
-        let open = in_doubt.into_iter().map(|reference| (reference, Open { in_doubt: true, ..Open::default() }));
-        Self(Mutex::new(State { begun: 0, open: open.collect() }))
+    pub(super) fn new(in_doubt: Vec<Left>) -> Self {
+        let mut state = State::default();
+        for Left { volume, reference, before } in in_doubt {
+            let open = state.open.entry(normal(&reference)).or_insert_with(|| Open { before, ..Open::default() });
+            open.left.push(volume);
+        }
+        Self(Mutex::new(state))
     }
 
-    /// How many were begun until now: what was looked at meanwhile counts only if none was.
-    pub(super) fn begun(&self) -> u64 {
-        lock(&self.0).begun
+    /// Counts what begins and what ends: what was looked at meanwhile counts only if nothing did.
+    pub(super) fn changes(&self) -> u64 {
+        lock(&self.0).changes
     }
 
-    /// Whether the image that the reference names may be somebody's alone without being noted.
-    pub(super) fn doubt(&self, reference: &str, id: &str) -> bool {
-        let (own, by_digest) = (normal(reference), reference.contains('@'));
-        let is_it = |open: &str| open == own || by_digest && repository(open) == repository(&own);
-        lock(&self.0).open.iter().any(|(open, of)| is_it(open) && of.before.as_deref() != Some(id))
+    /// Whether this image, which the reference names, may be somebody's alone without being noted.
+    pub(super) fn doubt(&self, reference: &str, id: &str, names: &Names) -> bool {
+        let own = [normal(reference)];
+        let listed = names.usual.iter().chain(&names.digests).map(|name| normal(name));
+        let all: HashSet<String> = listed.chain(own).collect();
+        lock(&self.0).open.iter().any(|(open, of)| all.contains(open) && of.before.as_deref() != Some(id))
     }
 
     /// Whether this is being fetched, or in doubt.
@@ -191,63 +209,76 @@ impl Fetches {
         lock(&self.0).open.contains_key(&normal(reference))
     }
 
-    /// Whether this is in doubt.
-    pub(super) fn is_in_doubt(&self, reference: &str) -> bool {
-        lock(&self.0).open.get(&normal(reference)).is_some_and(|open| open.in_doubt)
+    /// What the reference named before anybody began to fetch it, if somebody has.
+    pub(super) fn before(&self, reference: &str) -> Option<Option<String>> {
+        lock(&self.0).open.get(&normal(reference)).map(|open| open.before.clone())
     }
 
-    /// Begins a fetch in a name of one's own.
-    pub(super) fn begin<'a>(&'a self, reference: &str, before: Option<&str>) -> Fetch<'a> {
+    /// Begins a fetch in a name of one's own, of which this volume is to tell.
+    pub(super) fn begin<'a>(&'a self, reference: &str, before: Option<&str>, volume: String) -> Fetch<'a> {
         let reference = normal(reference);
         let mut state = lock(&self.0);
-        state.begun += 1;
+        state.changes += 1;
         let new = || Open { before: before.map(str::to_owned), ..Open::default() };
         state.open.entry(reference.clone()).or_insert_with(new).jobs += 1;
-        Fetch { all: self, reference, is_noted: false }
+        Fetch { all: self, reference, volume: Some(volume) }
     }
 
-    /// It is known whose what the reference names is. Whether nothing is left to be known.
-    pub(super) fn settle(&self, reference: &str) -> bool {
+    /// It is known whose what the reference names is. The volumes that told of it.
+    pub(super) fn settle(&self, reference: &str) -> Vec<String> {
         let mut state = lock(&self.0);
+        state.changes += 1;
         let reference = normal(reference);
-        let Some(open) = state.open.get_mut(&reference) else { return false };
-        open.in_doubt = false;
-        let is_over = open.jobs == 0;
-        if is_over {
+        let Some(open) = state.open.get_mut(&reference) else { return Vec::new() };
+        let left = std::mem::take(&mut open.left);
+        if open.jobs == 0 {
             state.open.remove(&reference);
         }
-        is_over
+        left
     }
 }
 
-/// A fetch that has begun; dropped before it is [noted](Self::noted), what it fetches is in doubt.
+/// A fetch that has begun; dropped before it has [ended](Self::noted), what it fetches is in doubt.
 #[derive(Debug)]
 pub(super) struct Fetch<'a> {
     all: &'a Fetches,
     reference: String,
-    is_noted: bool,
+    /// None once it has ended.
+    volume: Option<String>,
 }
 
 impl Fetch<'_> {
-    /// It is noted who has fetched it. Whether nothing is left to be known.
-    pub(super) fn noted(mut self) -> bool {
-        self.is_noted = true;
-        let (all, reference) = (self.all, std::mem::take(&mut self.reference));
-        if let Some(open) = lock(&all.0).open.get_mut(&reference) {
+    /// It is noted who has fetched it. The volumes that told of it.
+    pub(super) fn noted(self) -> Vec<String> {
+        let (all, reference) = (self.all, self.reference.clone());
+        let mut volumes = self.refused();
+        volumes.extend(all.settle(&reference));
+        volumes
+    }
+
+    /// Nothing has come, so that nothing is to be noted; what was in doubt still is. The volume that told of it.
+    pub(super) fn refused(mut self) -> Vec<String> {
+        let mut state = lock(&self.all.0);
+        state.changes += 1;
+        if let Some(open) = state.open.get_mut(&self.reference) {
             open.jobs -= 1;
+            if open.jobs == 0 && open.left.is_empty() {
+                state.open.remove(&self.reference);
+            }
         }
-        all.settle(&reference)
+        drop(state);
+        self.volume.take().into_iter().collect()
     }
 }
 
 impl Drop for Fetch<'_> {
     fn drop(&mut self) {
-        if self.is_noted {
-            return;
-        }
-        if let Some(open) = lock(&self.all.0).open.get_mut(&self.reference) {
+        let Some(volume) = self.volume.take() else { return };
+        let mut state = lock(&self.all.0);
+        state.changes += 1;
+        if let Some(open) = state.open.get_mut(&self.reference) {
             open.jobs -= 1;
-            open.in_doubt = true;
+            open.left.push(volume);
         }
     }
 }
@@ -305,24 +336,15 @@ mod tests {
     }
 
     #[test]
-    fn an_image_that_its_name_has_left_goes_whole_or_stays_private() {
-        let digests = |all: &[&str]| all.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
-        let of = |fetchers: &[Fetcher], all: &[&str]| Names { digests: digests(all), ..names(&[TOOL], fetchers) };
-        let private = of(&[own("ann")], &["r.example:5000/team/tool@sha256:77"]);
-        assert_eq!(private.left(TOOL), ["r.example:5000/team/tool@sha256:77", &*private.further[0]]);
-        assert!(of(&[], &["r.example:5000/team/tool@sha256:77"]).left(TOOL).is_empty());
-        assert!(of(&[own("ann")], &["eve.example/x@sha256:77"]).left(TOOL).is_empty());
-        assert!(names(&[TOOL, "tool:local"], &[own("ann")]).left(TOOL).is_empty());
-    }
-
-    #[test]
     fn references_are_told_apart_as_an_engine_does() {
         for (written, listed, of) in [
             ("busybox", "busybox:latest", "busybox"),
             ("docker.io/library/busybox", "busybox:latest", "busybox"),
             ("docker.io/team/tool:1", "team/tool:1", "team/tool"),
             ("r.example:5000/tool", "r.example:5000/tool:latest", "r.example:5000/tool"),
-            ("r.example:5000/tool:1@sha256:77", "r.example:5000/tool:1@sha256:77", "r.example:5000/tool"),
+            ("index.docker.io/team/tool", "team/tool:latest", "team/tool"),
+            ("r.example:5000/tool:1@sha256:77", "r.example:5000/tool@sha256:77", "r.example:5000/tool"),
+            ("tool@sha256:77", "tool@sha256:77", "tool"),
             (ID, ID, ""),
         ] {
             assert_eq!((normal(written), repository(written)), (listed.to_owned(), of.to_owned()), "{written}");
@@ -331,17 +353,29 @@ mod tests {
 
     #[test]
     fn what_was_broken_off_is_in_doubt_until_somebody_has_fetched_it() {
-        let fetches = Fetches::new(["left:1".to_owned()]);
-        assert!(fetches.doubt("left:1", ID) && fetches.is_in_doubt("left:1") && !fetches.doubt("left:2", ID));
-        let (fetch, other) = (fetches.begin("tool", Some("sha256:01")), fetches.begin("tool:latest", None));
-        assert_eq!(fetches.begun(), 2);
-        assert!(fetches.doubt("docker.io/library/tool", ID) && fetches.doubt("tool@sha256:77", ID));
-        assert!(!fetches.doubt("tool", "sha256:01"), "what was there before is nobody's new one");
-        assert!(!fetches.doubt("tool:1", ID), "another tag");
-        assert!(!fetches.is_in_doubt("tool") && !fetch.noted());
+        let left =
+            |volume: &str| Left { volume: volume.into(), reference: "left:1".into(), before: Some("old".into()) };
+        let fetches = Fetches::new(vec![left("v1"), left("v2")]);
+        let none = Names::default();
+        let listed = |name: &str| Names { usual: vec![name.to_owned()], ..Names::default() };
+        assert!(fetches.doubt("left:1", ID, &none) && !fetches.doubt("left:2", ID, &none));
+        assert!(!fetches.doubt("left:1", "old", &none), "what was there before is nobody's new one");
+        assert!(fetches.doubt(ID, ID, &listed("left:1")), "by what the engine calls it");
+        let (fetch, other) =
+            (fetches.begin("tool", Some("older"), "v3".into()), fetches.begin("tool:latest", None, "v4".into()));
+        assert!(fetches.doubt("docker.io/library/tool", ID, &none) && !fetches.doubt("tool:1", ID, &none));
+        assert_eq!(fetches.before("tool"), Some(Some("older".to_owned())));
+        let changes = fetches.changes();
+        assert_eq!(fetch.noted(), ["v3"]);
+        assert!(fetches.changes() > changes && fetches.is_open("tool"));
         drop(other);
-        assert!(fetches.is_in_doubt("tool") && fetches.doubt("tool", ID));
-        assert!(fetches.begin("tool", None).noted());
-        assert!(!fetches.is_open("tool") && !fetches.settle("tool") && fetches.settle("left:1"));
+        assert!(fetches.doubt("tool", ID, &none));
+        assert_eq!(fetches.begin("tool", None, "v5".into()).refused(), ["v5"]);
+        assert!(fetches.doubt("tool", ID, &none), "that tells nothing");
+        assert_eq!(fetches.begin("tool", None, "v6".into()).noted(), ["v6", "v4"]);
+        assert!(!fetches.is_open("tool") && fetches.settle("tool").is_empty());
+        assert_eq!(fetches.settle("left:1"), ["v1", "v2"]);
+        assert_eq!(fetches.begin("typo", None, "v7".into()).refused(), ["v7"]);
+        assert!(!fetches.is_open("typo"));
     }
 }

@@ -13,6 +13,7 @@ use bollard::query_parameters::{
 };
 use buildit::backend::CreateError;
 use buildit::executor::{ExecutorError, JobContext};
+use buildit::id::RunId;
 use buildit::job::{Cause, JobOutcome, JobSpec, NOTICE, Stream};
 use buildit::pipeline::{ImageSpec, PullPolicy};
 use futures_util::StreamExt;
@@ -22,7 +23,7 @@ use tokio::time::Instant;
 use super::auth::{DockerConfig, of_user};
 use super::backend::{DockerBackend, is_gone};
 use super::error::said;
-use super::fetched::{Fetch, Fetcher, LABEL, MOST, normal};
+use super::fetched::{BEFORE, Fetch, Fetcher, LABEL, Left, MOST, normal};
 use super::image::ImageFacts;
 
 /// How often the progress of a pull is told.
@@ -61,53 +62,86 @@ impl DockerBackend {
                 }
             }
         }
-        let before = here.as_ref().map(|facts| facts.id.as_str());
         let fetch = match fetcher {
-            Fetcher::Own(_) => Some(self.begin(reference, before).await?),
+            Fetcher::Own(_) => Some(self.begin(reference, here.as_ref()).await?),
             Fetcher::Anybody => None,
         };
-        self.pull(job, ctx, image).await?;
-        let Some(facts) = self.local_image(reference).await? else {
+        let id = |facts: Option<&ImageFacts>| facts.map(|facts| facts.id.clone());
+        let fetched = self.fetch(job, ctx, image, here.as_ref()).await;
+        let now = self.local_image(reference).await?;
+        if let Err(refused @ CreateError::Job(_)) = fetched {
+            // Nothing has come, so that nobody need be told whose it is.
+            if let Some(fetch) = fetch.filter(|_| id(now.as_ref()) == id(here.as_ref())) {
+                self.end(fetch.refused()).await;
+            }
+            return Err(refused);
+        }
+        fetched?;
+        let Some(facts) = now else {
             return Err(unstartable(ctx, &format!("image `{reference}` could not be pulled")));
         };
         self.note(&fetcher, reference, here.as_ref(), &facts).await?;
-        if fetch.map_or_else(|| self.fetches.settle(reference), Fetch::noted) {
-            self.end(reference).await;
-        }
+        self.end(fetch.map_or_else(|| self.fetches.settle(reference), Fetch::noted)).await;
         Ok(facts)
+    }
+
+    /// Fetches an image as far as it is not here; its registry is asked in any case.
+    async fn fetch(
+        &self,
+        job: &JobSpec,
+        ctx: &JobContext,
+        image: &ImageSpec,
+        here: Option<&ImageFacts>,
+    ) -> Result<(), CreateError> {
+        let reference = &image.reference;
+        // What a digest names is what is here, so that Docker asks nobody.
+        if here.is_some() && reference.contains('@') && !self.is_podman() {
+            let credentials = self.credentials(ctx, reference).await?;
+            if let Err(error) = self.docker.inspect_registry_image(reference, credentials).await {
+                let reason = format!("image `{reference}` cannot be pulled: {}", said(&error));
+                return Err(unstartable(ctx, &reason));
+            }
+        }
+        self.pull(job, ctx, image).await
     }
 
     /// What a reference names, and whether that may be somebody's alone without being noted.
     async fn look(&self, reference: &str) -> Result<(Option<ImageFacts>, bool), ExecutorError> {
         loop {
-            let begun = self.fetches.begun();
+            let changes = self.fetches.changes();
             let here = self.local_image(reference).await?;
-            let in_doubt = here.as_ref().is_some_and(|facts| self.fetches.doubt(reference, &facts.id));
-            // Or one may have begun and been noted while it was looked at.
-            if self.fetches.begun() == begun {
+            let doubt = |facts: &ImageFacts| self.fetches.doubt(reference, &facts.id, &facts.names);
+            let in_doubt = here.as_ref().is_some_and(doubt);
+            // Or one may have begun, or been noted, while it was looked at.
+            if self.fetches.changes() == changes {
                 return Ok((here, in_doubt));
             }
         }
     }
 
     /// Begins to fetch in a name of one's own: whoever starts an engine after this one was killed hears of it.
-    async fn begin(&self, reference: &str, before: Option<&str>) -> Result<Fetch<'_>, ExecutorError> {
-        let fetch = self.fetches.begin(reference, before);
-        let labels = HashMap::from([(LABEL.to_owned(), normal(reference))]);
-        let volume = VolumeCreateRequest { name: Some(volume(reference)), labels: Some(labels), ..Default::default() };
+    async fn begin(&self, reference: &str, here: Option<&ImageFacts>) -> Result<Fetch<'_>, ExecutorError> {
+        let before = here.map(|facts| facts.id.as_str());
+        let name = format!("buildit-fetching-{}", RunId::new());
+        let mut labels = HashMap::from([(LABEL.to_owned(), normal(reference))]);
+        labels.extend(before.map(|id| (BEFORE.to_owned(), id.to_owned())));
+        let volume = VolumeCreateRequest { name: Some(name.clone()), labels: Some(labels), ..Default::default() };
         match self.docker.create_volume(volume).await {
             // One without volumes keeps no such notes.
             Err(error) if !is_gone(&error) => Err(self.failing.at("note that an image is fetched", error)),
-            _ => Ok(fetch),
+            _ => Ok(self.fetches.begin(reference, before, name)),
         }
     }
 
-    async fn end(&self, reference: &str) {
-        if let Err(error) = self.docker.remove_volume(&volume(reference), None::<RemoveVolumeOptions>).await
-            && !is_gone(&error)
-        {
-            // Whoever starts an engine later fetches the image once more.
-            tracing::debug!(reference, %error, "the note of a fetch stays");
+    /// Removes what told of a fetch.
+    async fn end(&self, volumes: Vec<String>) {
+        for volume in volumes {
+            if let Err(error) = self.docker.remove_volume(&volume, None::<RemoveVolumeOptions>).await
+                && !is_gone(&error)
+            {
+                // Whoever starts an engine later fetches the image once more.
+                tracing::debug!(volume, %error, "the note of a fetch stays");
+            }
         }
     }
 
@@ -116,35 +150,29 @@ impl DockerBackend {
         &self,
         fetcher: &Fetcher,
         reference: &str,
-        before: Option<&ImageFacts>,
+        here: Option<&ImageFacts>,
         now: &ImageFacts,
     ) -> Result<(), ExecutorError> {
-        let was = before.map(|before| before.id.as_str()).filter(|_| !self.fetches.is_in_doubt(reference));
-        if now.names.need(fetcher, &now.id, reference, was, |name| self.fetches.is_open(name)) {
-            let (name, tag) = fetcher.name(&now.id, reference);
-            let options = TagImageOptionsBuilder::new().repo(&name).tag(&tag).build();
-            let noted = self.docker.tag_image(&now.id, Some(options)).await;
-            noted.map_err(|error| self.failing.at("note who has fetched an image", error))?;
-            // Whose proof is forgotten shows it once more.
-            let most = if now.names.further.len() < MOST { 0 } else { now.names.further.len() };
-            self.unname(now.names.further.iter().take(most).map(String::as_str)).await;
-        }
-        if let Some(before) = before.filter(|before| before.id != now.id) {
-            self.unname(before.names.left(reference)).await;
-        }
-        Ok(())
-    }
-
-    /// Takes these names from an image, one after another as far as that goes; without any it is gone.
-    async fn unname(&self, names: impl IntoIterator<Item = &str>) {
-        for name in names {
-            if let Err(error) = self.docker.remove_image(name, None::<RemoveImageOptions>, None).await
-                && !is_gone(&error)
-            {
-                tracing::debug!(name, %error, "a name of an image stays");
-                return;
+        let was = self.fetches.before(reference).unwrap_or_else(|| here.map(|here| here.id.clone()));
+        // What was here may be what was in doubt, and its tag has moved on.
+        for image in here.filter(|here| here.id != now.id).into_iter().chain([now]) {
+            let is_open = |name: &str| self.fetches.is_open(name);
+            if image.names.need(fetcher, &image.id, reference, was.as_deref(), is_open) {
+                let (name, tag) = fetcher.name(&image.id, reference);
+                let options = TagImageOptionsBuilder::new().repo(&name).tag(&tag).build();
+                let noted = self.docker.tag_image(&image.id, Some(options)).await;
+                noted.map_err(|error| self.failing.at("note who has fetched an image", error))?;
             }
         }
+        // Whose proof is forgotten shows it once more.
+        if now.names.further.len() >= MOST {
+            for name in &now.names.further {
+                if let Err(error) = self.docker.remove_image(name, None::<RemoveImageOptions>, None).await {
+                    tracing::debug!(name, %error, "a name of an image stays");
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn local_image(&self, reference: &str) -> Result<Option<ImageFacts>, ExecutorError> {
@@ -201,20 +229,19 @@ impl DockerBackend {
     }
 }
 
-/// The volume of a fetch that has begun.
-fn volume(reference: &str) -> String {
-    format!("buildit-fetching-{}", &blake3::hash(normal(reference).as_bytes()).to_hex()[..16])
-}
-
-/// The references that earlier engines have begun to fetch in somebody's name, and have not noted.
-pub(super) async fn in_doubt(docker: &Docker) -> Result<Vec<String>, Error> {
+/// What earlier engines have begun to fetch in somebody's name, and have not noted.
+pub(super) async fn in_doubt(docker: &Docker) -> Result<Vec<Left>, Error> {
     let filters = HashMap::from([("label".to_owned(), vec![LABEL.to_owned()])]);
     let options = ListVolumesOptionsBuilder::new().filters(&filters).build();
     let volumes = match docker.list_volumes(Some(options)).await {
         Err(error) if is_gone(&error) => return Ok(Vec::new()),
         listed => listed?.volumes.unwrap_or_default(),
     };
-    Ok(volumes.into_iter().filter_map(|mut volume| volume.labels.remove(LABEL)).collect())
+    let left = volumes.into_iter().filter_map(|mut volume| {
+        let (reference, before) = (volume.labels.remove(LABEL)?, volume.labels.remove(BEFORE));
+        Some(Left { volume: volume.name, reference, before })
+    });
+    Ok(left.collect())
 }
 
 /// The name and the tag or digest of a reference. Without a tag an engine would fetch all of them.

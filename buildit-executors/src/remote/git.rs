@@ -187,7 +187,9 @@ fn ssh_config(known: &Path, known_host: Option<(&str, &Path)>) -> String {
     };
     let none = Path::new("/dev/null");
     let is_plain = |host: &str| host.chars().all(|letter| letter.is_ascii_alphanumeric() || ".-_:".contains(letter));
-    let known_one = known_host.map(|(host, keys)| of(if is_plain(host) { host } else { "*" }, "yes", none, keys));
+    // Patterns tell capital letters apart, and names of hosts do not.
+    let hosts = |host: &str| if is_plain(host) { format!("{host} {}", host.to_ascii_lowercase()) } else { "*".into() };
+    let known_one = known_host.map(|(host, keys)| of(&hosts(host), "yes", none, keys));
     known_one.unwrap_or_default() + &of("*", "accept-new", known, none)
 }
 
@@ -354,7 +356,8 @@ pub(super) fn known_hosts(folder: &Path) -> PathBuf {
 /// What is remembered of one host and port.
 pub(super) fn of_host(noted: &str, (host, port): (&str, u16)) -> String {
     let name = if port == Protocol::Ssh.port() { host.to_owned() } else { format!("[{host}]:{port}") };
-    let lines = noted.lines().filter(|line| line.split(' ').next() == Some(&name));
+    let is_it = |line: &&str| line.split(' ').next().is_some_and(|noted| noted.eq_ignore_ascii_case(&name));
+    let lines = noted.lines().filter(is_it);
     lines.flat_map(|line| [line, "\n"]).collect()
 }
 
@@ -402,7 +405,7 @@ mod tests {
                  GlobalKnownHostsFile \"/a b/keys\"\n{others}"
             )
         };
-        assert_eq!(ssh_config(known, Some(("git.example", keys))), of("git.example"));
+        assert_eq!(ssh_config(known, Some(("git.example", keys))), of("git.example git.example"));
         assert_eq!(ssh_config(known, Some(("git example", keys))), of("*"));
     }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bollard::models::VolumeCreateRequest;
-use bollard::query_parameters::{RemoveImageOptionsBuilder, RemoveVolumeOptions};
+use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveImageOptionsBuilder};
 use buildit::executor::{Executor, JobSecrets};
 use buildit::job::{JobOutcome, Status};
 use buildit::pipeline::{ImageSpec, PullPolicy};
@@ -211,7 +211,7 @@ async fn g5_a_private_image_is_for_who_has_shown_that_they_may_have_it() {
 
 #[tokio::test]
 #[ignore = "needs docker"]
-async fn an_image_that_its_tag_has_left_is_gone_and_was_private_until_then() {
+async fn a_digest_proves_nothing_and_an_image_that_its_tag_has_left_stays_private() {
     let world = World::docker().await;
     let registry = Registry::start("three", &["ann:pw-1"]).await;
     let image = registry.image();
@@ -220,13 +220,24 @@ async fn an_image_that_its_tag_has_left_is_gone_and_was_private_until_then() {
     let by_digest = format!("{}@{old}", image.strip_suffix(":1").unwrap());
     assert_eq!(run(&world, &image, ann, PullPolicy::default()).await.status, Status::Succeeded);
     let id = world.docker.inspect_image(&by_digest).await.unwrap().id.unwrap();
-    assert!(refused(&run(&world, &by_digest, None, PullPolicy::Never).await).contains("may be private"));
+    let is_refused = async |who| {
+        assert!(refused(&run(&world, &by_digest, who, PullPolicy::Never).await).contains("may be private"));
+        for policy in [PullPolicy::default(), PullPolicy::Always] {
+            assert!(refused(&run(&world, &by_digest, who, policy).await).contains("cannot be pulled"), "{policy:?}");
+        }
+    };
+    is_refused(None).await;
+    is_refused(Some(("ann", "wrong"))).await;
     assert_eq!(run(&world, &by_digest, ann, PullPolicy::Never).await.status, Status::Succeeded);
     registry.state.lock().unwrap().publish("four");
     assert_eq!(run(&world, &image, ann, PullPolicy::Always).await.status, Status::Succeeded);
-    assert!(world.docker.inspect_image(&id).await.is_err(), "nothing names it any more");
+    assert_ne!(world.docker.inspect_image(&image).await.unwrap().id.unwrap(), id);
     assert!(refused(&run(&world, &image, None, PullPolicy::Never).await).contains("may be private"));
+    is_refused(None).await;
+    assert_eq!(run(&world, &by_digest, ann, PullPolicy::Always).await.status, Status::Succeeded);
+    assert_eq!(fetches(&world, &image).await, 0, "nothing is in doubt");
     remove(&world, &image).await;
+    remove(&world, &id).await;
     world.end().await;
 }
 
@@ -242,15 +253,28 @@ async fn what_an_engine_was_killed_at_is_in_doubt() {
     let volume = VolumeCreateRequest { name: Some(name.clone()), labels: Some(labels), ..Default::default() };
     world.docker.create_volume(volume).await.unwrap();
     let again = World::docker().await;
-    world.docker.remove_volume(&name, None::<RemoveVolumeOptions>).await.unwrap();
     assert!(refused(&run(&again, &image, None, PullPolicy::Never).await).contains("may be private"));
     registry.asked();
     for asked in [true, false] {
         assert_eq!(run(&again, &image, None, PullPolicy::default()).await.status, Status::Succeeded);
         assert_eq!(registry.asked() > 0, asked);
     }
+    assert_eq!(fetches(&world, &image).await, 0);
+    // What cannot be fetched at all leaves nothing in doubt.
+    let unknown = image.replace(":1", ":2");
+    let refused = run(&world, &unknown, Some(("ann", "pw-1")), PullPolicy::default()).await;
+    assert_eq!((refused.status, fetches(&world, &image).await), (Status::Failed, 0));
     remove(&world, &image).await;
     world.end().await;
+}
+
+/// How many volumes tell of fetches of the image's repository.
+async fn fetches(world: &World, image: &str) -> usize {
+    let (repository, _) = image.rsplit_once(':').unwrap();
+    let filters = HashMap::from([("label".to_owned(), vec!["buildit.fetching".to_owned()])]);
+    let options = ListVolumesOptionsBuilder::new().filters(&filters).build();
+    let volumes = world.docker.list_volumes(Some(options)).await.unwrap().volumes.unwrap_or_default();
+    volumes.iter().filter(|volume| volume.labels["buildit.fetching"].starts_with(repository)).count()
 }
 
 /// Removes an image with all of its names.

@@ -435,6 +435,9 @@ pub(crate) async fn fetch(state: &ServerState, repository: &Repository) -> Resul
 
 /// Tells other servers by which keys the host of a repository is known that an earlier version connected.
 async fn know_host(state: &ServerState, repository: &Repository, host_keys: String) {
+    if host_keys.is_empty() {
+        return;
+    }
     let settings = RepositorySettings { host_keys, ..repository.settings.clone() };
     let to = Repository { settings, version: repository.version + 1, ..repository.clone() };
     // Whoever changes it meanwhile is not overwritten; the next fetch tries again.

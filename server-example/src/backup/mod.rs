@@ -20,6 +20,7 @@ mod error;
 mod mark;
 mod places;
 mod read;
+mod staging;
 mod write;
 
 pub use error::BackupError;

@@ -23,6 +23,7 @@ use zstd::stream::write::Encoder;
 use super::archive::{BLOBS, DATABASE, END, End, FORM, HEAD, Head, KEY, copy, or_panic};
 use super::error::BackupError;
 use super::places::Places;
+use super::staging::Staging;
 use crate::open::Server;
 use crate::settings::Settings;
 
@@ -99,17 +100,22 @@ async fn begin(
     let beside = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut tries = 0;
     loop {
-        let staging = tempfile::Builder::new().prefix(".buildit-backup-").tempdir_in(beside);
-        let staging = staging.map_err(BackupError::unwritable(beside))?;
+        let staging = Staging::new(beside).map_err(BackupError::unwritable(beside))?;
         let copied = staging.path().join(DATABASE);
         let before = listed(blobs).await?;
         SqliteStore::snapshot(database, &copied).await?;
-        let (file, draft, key) = (copied.clone(), Draft::new(beside, to)?, key.clone());
+        let (file, draft, key) = (copied.clone(), Draft::new(staging, to)?, key.clone());
         // Before anybody opens the copy, who would change it.
         let draft = tokio::task::spawn_blocking(move || draft.with_database(&file, key.as_deref()));
         let draft = draft.await.unwrap_or_else(or_panic)?;
         match needed(blobs, before, &SqliteStore::open(&copied).await?).await? {
-            (needed, 0) => return Ok((draft, needed)),
+            (needed, 0) => {
+                // It is in the archive; the blobs may take long.
+                if let Err(error) = std::fs::remove_file(&copied) {
+                    tracing::debug!(%error, "the copy of the database stays until the archive is whole");
+                }
+                return Ok((draft, needed));
+            }
             (_, missing) if tries == TRIES => return Err(BackupError::Missing(missing)),
             _ => tries += 1,
         }
@@ -178,16 +184,18 @@ async fn fill(mut draft: Draft, blobs: &Arc<ObjectBlobs>, needed: &[Blob]) -> Re
 struct Draft {
     archive: Builder<Encoder<'static, NamedTempFile>>,
     to: PathBuf,
+    /// Where it is until then.
+    staging: Staging,
 }
 
 impl Draft {
-    fn new(beside: &Path, to: &Path) -> Result<Self, BackupError> {
+    fn new(staging: Staging, to: &Path) -> Result<Self, BackupError> {
         let open = || {
-            let mut encoder = Encoder::new(NamedTempFile::new_in(beside)?, zstd::DEFAULT_COMPRESSION_LEVEL)?;
+            let mut encoder = Encoder::new(NamedTempFile::new_in(staging.path())?, zstd::DEFAULT_COMPRESSION_LEVEL)?;
             encoder.include_checksum(true)?;
             Ok(Builder::new(encoder))
         };
-        Ok(Self { archive: open().map_err(BackupError::unwritable(to))?, to: to.to_owned() })
+        Ok(Self { archive: open().map_err(BackupError::unwritable(to))?, to: to.to_owned(), staging })
     }
 
     /// The same with its head, the database and the key.
@@ -221,7 +229,7 @@ impl Draft {
     /// Ends the archive and gives it its name; its size.
     fn finish(mut self, end: End) -> Result<u64, BackupError> {
         self.text(END, &end)?;
-        let Self { archive, to } = self;
+        let Self { archive, to, staging: _staging } = self;
         let written = archive.into_inner().and_then(Encoder::finish).and_then(|mut file| {
             file.flush()?;
             file.as_file().sync_all()?;
