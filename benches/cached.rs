@@ -8,8 +8,9 @@
 //! looks every result up, reads every artifact to its end, restores every log, and records every event on the disk
 //! (`synchronous=FULL`).
 //!
-//! Beside other builds, in four runs: 122 to 278 ms wide, 201 to 412 ms layered, which has 33 layers that wait for one
-//! another.
+//! On two quiet cores 117 to 132 ms wide, and 268 to 338 ms layered, which has 33 layers that wait for one another, and three
+//! commits each: that a result was used, the log that comes back, and the events. A blob that is held was a file that is made and
+//! renamed; touched instead, wide took 117 to 126 ms where it took 174 to 282 in turn.
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;

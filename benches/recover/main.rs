@@ -6,10 +6,10 @@
 //! | exponent of growth at most 1.05 | from 100 runs to 10,000 |
 //! | the first dispatch in 500 ms at any size | from the call of `Engine::resume` until an executor has the first job |
 //!
-//! Measured beside other builds, before runs had tenants, and with copy-outs that did not put the database back first.
-//! SQLite: 8.4 times the copy-out for 100 runs, 4.4 for 1,000, 3.4 for 10,000; PostgreSQL: 3.2, 3.3, 3.2. The first
-//! dispatch after 72 to 259 ms. What is left of it is JSON that becomes plans, graphs and events; the copy-out makes
-//! nothing of it.
+//! Measured on two quiet cores. SQLite: 5.4 times the copy-out for 100 runs, 3.7 for 1,000, 4.0 for 10,000 (7.3, 4.3 and 4.8
+//! before runs that have the same plan shared it; these are copies of one); PostgreSQL, before that: 3.9, 2.4, 2.2. The first
+//! dispatch after 21 to 99 ms. What is left of it is JSON that becomes events, and the way to the database's thread and back;
+//! the copy-out makes nothing of what it reads.
 //!
 //! PostgreSQL needs a server: the URL for an administrator in `BUILDIT_TEST_POSTGRES`.
 
