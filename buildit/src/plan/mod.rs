@@ -9,10 +9,12 @@ mod flags;
 mod resolve;
 mod stages;
 mod texts;
+#[cfg(feature = "engine")]
+mod weak;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 pub use environment::{is_reserved, problem_of_variable};
 pub use resolve::{ResolvedStage, SecretTemplates, resolve_stage};
@@ -24,6 +26,8 @@ use crate::variables::Variable;
 use check::Checker;
 use findings::Findings;
 pub(crate) use flags::StageFlags;
+#[cfg(feature = "engine")]
+pub(crate) use weak::WeakPlan;
 
 /// A pipeline that is ready to run.
 #[derive(Clone, Debug)]
@@ -98,15 +102,6 @@ impl Plan {
         Ok(Self { spec, graph, warnings: Vec::new(), customs: Arc::default(), flags })
     }
 
-    /// The same plan, as long as somebody has it.
-    pub(crate) fn downgrade(&self) -> WeakPlan {
-        WeakPlan {
-            spec: Arc::downgrade(&self.spec),
-            graph: Arc::downgrade(&self.graph),
-            flags: Arc::downgrade(&self.flags),
-        }
-    }
-
     /// What is known of each stage without a look at it.
     pub(crate) fn flags(&self) -> &[StageFlags] {
         &self.flags
@@ -128,32 +123,6 @@ impl Plan {
     #[must_use]
     pub fn warnings(&self) -> &[Diagnostic] {
         &self.warnings
-    }
-}
-
-/// A [restored](Plan::restore) plan that is not kept for this.
-#[derive(Clone, Debug)]
-pub(crate) struct WeakPlan {
-    spec: Weak<PipelineSpec>,
-    graph: Weak<Graph>,
-    flags: Weak<[StageFlags]>,
-}
-
-impl WeakPlan {
-    /// Whether it is of this very spec. One behind an `Arc` cannot change while it is referred to, weakly too, and its place in
-    /// memory is nobody else's meanwhile.
-    pub(crate) fn is_of(&self, spec: &Arc<PipelineSpec>) -> bool {
-        std::ptr::eq(self.spec.as_ptr(), Arc::as_ptr(spec))
-    }
-
-    /// Whether all of it is still there.
-    pub(crate) fn is_there(&self) -> bool {
-        self.spec.strong_count() > 0 && self.graph.strong_count() > 0 && self.flags.strong_count() > 0
-    }
-
-    pub(crate) fn upgrade(&self) -> Option<Plan> {
-        let (spec, graph, flags) = (self.spec.upgrade()?, self.graph.upgrade()?, self.flags.upgrade()?);
-        Some(Plan { spec, graph, warnings: Vec::new(), customs: Arc::default(), flags })
     }
 }
 
