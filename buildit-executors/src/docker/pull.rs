@@ -162,13 +162,12 @@ impl DockerBackend {
                 let options = TagImageOptionsBuilder::new().repo(&name).tag(&tag).build();
                 let noted = self.docker.tag_image(&image.id, Some(options)).await;
                 noted.map_err(|error| self.failing.at("note who has fetched an image", error))?;
-            }
-        }
-        // Whose proof is forgotten shows it once more.
-        if now.names.further.len() >= MOST {
-            for name in &now.names.further {
-                if let Err(error) = self.docker.remove_image(name, None::<RemoveImageOptions>, None).await {
-                    tracing::debug!(name, %error, "a name of an image stays");
+                // Whose proof is forgotten shows it once more. Never without a new one: the image would be for all.
+                let forgotten = if image.names.further.len() < MOST { &[][..] } else { &image.names.further };
+                for name in forgotten {
+                    if let Err(error) = self.docker.remove_image(name, None::<RemoveImageOptions>, None).await {
+                        tracing::debug!(name, %error, "a name of an image stays");
+                    }
                 }
             }
         }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bollard::models::VolumeCreateRequest;
-use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveImageOptionsBuilder};
+use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveImageOptionsBuilder, TagImageOptionsBuilder};
 use buildit::executor::{Executor, JobSecrets};
 use buildit::job::{JobOutcome, Status};
 use buildit::pipeline::{ImageSpec, PullPolicy};
@@ -264,6 +264,32 @@ async fn what_an_engine_was_killed_at_is_in_doubt() {
     let unknown = image.replace(":1", ":2");
     let refused = run(&world, &unknown, Some(("ann", "pw-1")), PullPolicy::default()).await;
     assert_eq!((refused.status, fetches(&world, &image).await), (Status::Failed, 0));
+    remove(&world, &image).await;
+    world.end().await;
+}
+
+#[tokio::test]
+#[ignore = "needs docker"]
+async fn proofs_that_are_too_many_give_way_to_a_new_one_alone() {
+    let world = World::docker().await;
+    let registry = Registry::start("six", &["ann:pw-1", "cat:pw-2"]).await;
+    let image = registry.image();
+    let (ann, cat) = (Some(("ann", "pw-1")), Some(("cat", "pw-2")));
+    assert_eq!(run(&world, &image, ann, PullPolicy::default()).await.status, Status::Succeeded);
+    let further = async || {
+        let names = world.docker.inspect_image(&image).await.unwrap().repo_tags.unwrap();
+        names.into_iter().filter(|name| name.starts_with("buildit.invalid/")).collect::<Vec<_>>()
+    };
+    let repo = further().await[0].rsplit_once(':').unwrap().0.to_owned();
+    for number in 0..40 {
+        let options = TagImageOptionsBuilder::new().repo(&repo).tag(&format!("old-{number}")).build();
+        world.docker.tag_image(&image, Some(options)).await.unwrap();
+    }
+    assert_eq!(run(&world, &image, ann, PullPolicy::Always).await.status, Status::Succeeded);
+    assert_eq!(further().await.len(), 41, "nothing new was shown");
+    assert_eq!(run(&world, &image, cat, PullPolicy::default()).await.status, Status::Succeeded);
+    assert_eq!(further().await.len(), 1);
+    assert!(refused(&run(&world, &image, None, PullPolicy::Never).await).contains("may be private"));
     remove(&world, &image).await;
     world.end().await;
 }
